@@ -1,0 +1,1 @@
+"""What all compiled code stands on: the compiler, its private cache, memory access."""

@@ -1,0 +1,25 @@
+"""numba's compiler, set up once for all compiled code of zcframe."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import numba
+
+from .cache import cache_directory
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+# numba reads this when a function is decorated: it must stand before the first @compiled.
+numba.config.CACHE_DIR = str(cache_directory())
+
+
+def compiled(function: F) -> F:
+    """Compile an entry point: cached on disk, releases the GIL, raises ZeroDivisionError as Python does."""
+    return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+def inlined(function: F) -> F:
+    """Compile a part of an entry point: always inlined by LLVM, so that values stay in registers."""
+    return numba.njit(forceinline=True, nogil=True)(function)  # type: ignore[no-any-return]

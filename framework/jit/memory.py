@@ -1,0 +1,152 @@
+"""Loads and stores at plain addresses, for compiled code only.
+
+Rings, blocks and shared state are mapped memory that other processes change; numba's arrays would let LLVM hoist such
+loads out of a loop. Every address is an int64, every value handed out is an int64 (a 64-bit pattern may be negative), so
+that no expression ever mixes int64 with uint64, which numba would turn into float64.
+
+Ordering: `acquire_*` and `release_*` are one plain mov on x86-64 and ldar/stlr on AArch64. `full_fence` orders a store
+before a later load. `compiler_fence` costs nothing: it only keeps LLVM from moving accesses across it, which is all that
+is needed between a thread and its successor after a kill.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba.core import types
+from numba.extending import intrinsic
+
+I64 = ir.IntType(64)
+
+
+def _pointer(builder: Any, address: Any, bits: int) -> Any:
+    return builder.inttoptr(address, ir.IntType(bits).as_pointer())
+
+
+def _make_load(bits: int, *, big_endian: bool = False, ordering: str = "") -> Any:
+    @intrinsic
+    def load(typingctx, address):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            pointer = _pointer(builder, args[0], bits)
+            if ordering:
+                value = builder.load_atomic(pointer, ordering, bits // 8)
+            else:
+                value = builder.load(pointer, align=1)
+            if big_endian and bits > 8:
+                value = builder.bswap(value)
+            return value if bits == 64 else builder.zext(value, I64)
+
+        return types.int64(types.int64), codegen
+
+    return load
+
+
+def _make_store(bits: int, *, ordering: str = "") -> Any:
+    @intrinsic
+    def store(typingctx, address, value):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            pointer = _pointer(builder, args[0], bits)
+            value = args[1] if bits == 64 else builder.trunc(args[1], ir.IntType(bits))
+            if ordering:
+                builder.store_atomic(value, pointer, ordering, bits // 8)
+            else:
+                builder.store(value, pointer, align=1)
+            return context.get_dummy_value()
+
+        return types.void(types.int64, types.int64), codegen
+
+    return store
+
+
+load_u8 = _make_load(8)
+load_u16 = _make_load(16)
+load_u32 = _make_load(32)
+load_u64 = _make_load(64)
+load_be16 = _make_load(16, big_endian=True)
+load_be32 = _make_load(32, big_endian=True)
+load_be64 = _make_load(64, big_endian=True)
+acquire_u32 = _make_load(32, ordering="acquire")
+acquire_u64 = _make_load(64, ordering="acquire")
+
+store_u8 = _make_store(8)
+store_u16 = _make_store(16)
+store_u32 = _make_store(32)
+store_u64 = _make_store(64)
+release_u8 = _make_store(8, ordering="release")
+release_u16 = _make_store(16, ordering="release")
+release_u32 = _make_store(32, ordering="release")
+release_u64 = _make_store(64, ordering="release")
+
+
+def _make_fence(scope: str | None) -> Any:
+    @intrinsic
+    def fence(typingctx):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            builder.fence("seq_cst", targetscope=scope)
+            return context.get_dummy_value()
+
+        return types.void(), codegen
+
+    return fence
+
+
+full_fence = _make_fence(None)
+compiler_fence = _make_fence("singlethread")
+
+
+def _make_prefetch(write: int) -> Any:
+    @intrinsic
+    def prefetch(typingctx, address):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            i32 = ir.IntType(32)
+            pointer = builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+            kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
+            function = builder.module.declare_intrinsic("llvm.prefetch", [pointer.type], kind)
+            builder.call(function, [pointer, i32(write), i32(3), i32(1)])
+            return context.get_dummy_value()
+
+        return types.void(types.int64), codegen
+
+    return prefetch
+
+
+prefetch_read = _make_prefetch(0)
+prefetch_write = _make_prefetch(1)
+
+
+@intrinsic
+def copy_bytes(typingctx, target, source, length):  # type: ignore[no-untyped-def]
+    """memcpy(target, source, length); the areas must not overlap."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        i8p = ir.IntType(8).as_pointer()
+        into, out = (builder.inttoptr(a, i8p) for a in args[:2])
+        function = builder.module.declare_intrinsic("llvm.memcpy", [i8p, i8p, I64])
+        builder.call(function, [into, out, args[2], ir.IntType(1)(0)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def mul_high(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """Fold of the 128-bit product of two 64-bit patterns: high half xor low half."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        wide = ir.IntType(128)
+        product = builder.mul(builder.zext(args[0], wide), builder.zext(args[1], wide))
+        high = builder.trunc(builder.lshr(product, wide(64)), I64)
+        return builder.xor(high, builder.trunc(product, I64))
+
+    return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def shift_right(typingctx, value, bits):  # type: ignore[no-untyped-def]
+    """Logical shift of a 64-bit pattern, where Python's >> would drag the sign along."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.lshr(args[0], args[1])
+
+    return types.int64(types.int64, types.int64), codegen

@@ -1,0 +1,68 @@
+"""Shared memory that compiled code reaches by address."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import mmap
+import os
+from typing import Any
+
+import numpy as np
+
+from ..errors import RingError
+
+F_ADD_SEALS = 1033
+F_SEAL_SHRINK = 0x2
+F_SEAL_GROW = 0x4
+F_SEAL_FUTURE_WRITE = 0x10
+
+
+def make_memory(name: str, size: int, *, reserve: bool = True) -> int:
+    """A memfd of `size` bytes, zeroed; with `reserve` its pages exist at once, so that no later write can fail.
+
+    Returns the descriptor, close-on-exec, sealed against resizing. Raises RingError where memory does not suffice.
+    """
+    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    try:
+        os.ftruncate(fd, size)
+        if reserve:
+            os.posix_fallocate(fd, 0, size)
+        fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)
+    except OSError as error:
+        os.close(fd)
+        raise RingError(
+            f"no memory for {name}: {size >> 20} MiB wanted, {errno.errorcode.get(error.errno or 0, '?')};"
+            " use fewer --queues or a smaller --ring-slots"
+        ) from error
+    return fd
+
+
+def seal_writes(fd: int) -> None:
+    """From now on nobody can map `fd` writable; mappings that exist stay as they are."""
+    fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
+
+
+class Mapping:
+    """One MAP_SHARED mapping: `address` for compiled code, `view(dtype, offset, count)` for Python."""
+
+    def __init__(self, fd: int, size: int, *, writable: bool, populate: bool = False) -> None:
+        protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
+        flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if populate else 0)
+        self._memory = mmap.mmap(fd, size, flags=flags, prot=protection)
+        self.size = size
+        self.writable = writable
+        self._bytes: np.ndarray[Any, np.dtype[np.uint8]] | None = np.frombuffer(self._memory, dtype=np.uint8)
+        self.address = int(self._bytes.ctypes.data)
+
+    def view(self, dtype: Any, offset: int = 0, count: int = 1) -> np.ndarray[Any, Any]:
+        """Array of `count` items of `dtype` at byte `offset`; live, read-only where the mapping is."""
+        return np.frombuffer(self._memory, dtype=dtype, count=count, offset=offset)
+
+    def close(self) -> None:
+        """Unmap. The caller has dropped its views before; a view that is left keeps the mapping alive."""
+        self._bytes = None
+        try:
+            self._memory.close()
+        except BufferError:
+            return

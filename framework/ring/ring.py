@@ -1,0 +1,111 @@
+"""One receive ring: descriptors, blocks and the user's page, in the layout of pf_zerocopy.h.
+
+The supervisor makes it; the producer (the software NIC here, the kernel on the 82576) maps the descriptors and blocks
+writable and the user's page read-only; a worker maps them the other way round. After `seal()` nobody else can get a
+writable mapping of the producer's part.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from .. import abi
+from ..errors import RingError
+from .mapping import Mapping, make_memory, seal_writes
+
+
+def _header(queue: int, slots: int, ifname: str) -> bytes:
+    header = np.zeros(1, abi.RING_HEADER)
+    header["magic"], header["version"] = abi.MAGIC, abi.VERSION
+    header["header_size"], header["desc_size"] = abi.RING_HEADER.itemsize, abi.DESC_SIZE
+    header["desc_offset"], header["slots"] = abi.PAGE_SIZE, slots
+    header["block_size"], header["queue"] = abi.BLOCK_SIZE, queue
+    header["direction"], header["user_size"] = abi.DIR_RX, abi.PAGE_SIZE
+    header["buffer_size"], header["state"] = slots * abi.BLOCK_SIZE, abi.STATE_RUNNING
+    header["ifname"] = ifname.encode()
+    return header.tobytes()
+
+
+class RingEnd:
+    """One side's view of a ring: addresses for compiled code, `header` (RING_HEADER) and `user` (USER_PAGE) for Python.
+
+    Raises RingError where the header is not of an ABI that this version knows.
+    """
+
+    def __init__(self, ring: Mapping, user: Mapping, buffer: Mapping, wake_fd: int) -> None:
+        self._mappings = (ring, user, buffer)
+        self.header: np.ndarray[Any, Any] = ring.view(abi.RING_HEADER)
+        self.user: np.ndarray[Any, Any] = user.view(abi.USER_PAGE)
+        found = int(self.header["magic"][0]), int(self.header["version"][0])
+        if found != (abi.MAGIC, abi.VERSION):
+            raise RingError(f"ring of an unknown ABI: magic {found[0]:#x}, version {found[1]}; this is {abi.VERSION}")
+        self.queue = int(self.header["queue"][0])
+        self.slots = int(self.header["slots"][0])
+        self.header_address = ring.address
+        self.desc_address = ring.address + int(self.header["desc_offset"][0])
+        self.user_address = user.address
+        self.block_address = buffer.address
+        self.wake_fd = wake_fd
+
+    def close(self) -> None:
+        del self.header, self.user
+        for mapping in self._mappings:
+            mapping.close()
+
+
+class Ring:
+    """Memory of one ring, owned by the supervisor: file descriptors that a fork inherits.
+
+    queue: 0..MAX_QUEUES-1; slots: a power of two, MIN_SLOTS..MAX_SLOTS. `wake_fd` is an eventfd that the producer writes
+    when the consumer has set USER_WANT_WAKE. Raises RingError where memory does not suffice.
+    """
+
+    def __init__(self, queue: int, slots: int, ifname: str = "soft0") -> None:
+        if slots & (slots - 1) or not abi.MIN_SLOTS <= slots <= abi.MAX_SLOTS:
+            raise RingError(f"{slots} ring slots: a power of two from {abi.MIN_SLOTS} to {abi.MAX_SLOTS} is needed")
+        self.queue, self.slots = queue, slots
+        self._ring_size = abi.PAGE_SIZE + -(-slots * abi.DESC_SIZE // abi.PAGE_SIZE) * abi.PAGE_SIZE
+        self._fds: list[int] = []
+        try:
+            self._ring_fd = self._own(make_memory(f"zc-ring-{queue}", self._ring_size))
+            self._user_fd = self._own(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
+            self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", slots * abi.BLOCK_SIZE))
+            self.wake_fd = self._own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        except BaseException:
+            self.close()
+            raise
+        os.pwrite(self._ring_fd, _header(queue, slots, ifname), 0)
+
+    def _own(self, fd: int) -> int:
+        self._fds.append(fd)
+        return fd
+
+    def _end(self, *, producer: bool) -> RingEnd:
+        ring = Mapping(self._ring_fd, self._ring_size, writable=producer, populate=True)
+        user = Mapping(self._user_fd, abi.PAGE_SIZE, writable=not producer, populate=True)
+        buffer = Mapping(self._buffer_fd, self.slots * abi.BLOCK_SIZE, writable=producer, populate=True)
+        return RingEnd(ring, user, buffer, self.wake_fd)
+
+    def producer(self) -> RingEnd:
+        """Map as the NIC does: descriptors and blocks writable, the user's page read-only. Before `seal()`."""
+        return self._end(producer=True)
+
+    def consumer(self) -> RingEnd:
+        """Map as a worker does: the user's page writable, all else read-only."""
+        return self._end(producer=False)
+
+    def observer(self) -> Mapping:
+        """Map the header page alone, read-only: for who counts and does not take part."""
+        return Mapping(self._ring_fd, abi.PAGE_SIZE, writable=False)
+
+    def seal(self) -> None:
+        """Close the producer's part against new writable mappings."""
+        seal_writes(self._ring_fd)
+        seal_writes(self._buffer_fd)
+
+    def close(self) -> None:
+        while self._fds:
+            os.close(self._fds.pop())

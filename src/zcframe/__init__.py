@@ -1,0 +1,68 @@
+"""zcframe: multi-queue, RSS-aware packet capture; plugins in Python at native speed.
+
+The public face for authors of plugins:
+
+    from zcframe import plugin, Array, Table, Param, u8, u16, u32, u64, PASS, DROP, merge, ip_text
+
+docs/plugins.md teaches it. All else is internal and may change.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from zcframe.framework.chain.plugin import DROP, PASS, plugin
+    from zcframe.framework.state.declare import Array, Param, Scalar, Table, u8, u16, u32, u64
+    from zcframe.framework.state.merge import State
+    from zcframe.framework.state.merge import merge_states as merge
+    from zcframe.framework.state.text import ip_text
+
+__version__ = "0.1.0"
+
+# Loaded on first use: `zcframe --help` must not wait for numpy.
+_FACE = {
+    "plugin": ("zcframe.framework.chain.plugin", "plugin"),
+    "PASS": ("zcframe.framework.chain.plugin", "PASS"),
+    "DROP": ("zcframe.framework.chain.plugin", "DROP"),
+    "Array": ("zcframe.framework.state.declare", "Array"),
+    "Table": ("zcframe.framework.state.declare", "Table"),
+    "Param": ("zcframe.framework.state.declare", "Param"),
+    "Scalar": ("zcframe.framework.state.declare", "Scalar"),
+    "u8": ("zcframe.framework.state.declare", "u8"),
+    "u16": ("zcframe.framework.state.declare", "u16"),
+    "u32": ("zcframe.framework.state.declare", "u32"),
+    "u64": ("zcframe.framework.state.declare", "u64"),
+    "State": ("zcframe.framework.state.merge", "State"),
+    "merge": ("zcframe.framework.state.merge", "merge_states"),
+    "ip_text": ("zcframe.framework.state.text", "ip_text"),
+}
+
+__all__ = [
+    "DROP",
+    "PASS",
+    "Array",
+    "Param",
+    "Scalar",
+    "State",
+    "Table",
+    "__version__",
+    "ip_text",
+    "merge",
+    "plugin",
+    "u8",
+    "u16",
+    "u32",
+    "u64",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _FACE:
+        raise AttributeError(f"module 'zcframe' has no attribute {name!r}")
+    import importlib
+
+    module, attribute = _FACE[name]
+    value = getattr(importlib.import_module(module), attribute)
+    globals()[name] = value
+    return value
