@@ -1,0 +1,222 @@
+"""The Toeplitz hash as the 82576 computes it, by table, for compiled code.
+
+What is hashed (82576 datasheet, "Receive-Side Scaling"), and what was decided where the datasheet is silent:
+
+- One 802.1Q tag (0x8100) is looked through. Any other tag, or a second one: no hash.
+- IPv4 and IPv6 with a wrong version, an IHL below 5 or without all of both addresses: no hash.
+- TCP with ports (5-tuple), UDP with ports (5-tuple), everything else by its pair of addresses: ICMP, SCTP, fragments
+  (also the first one, so that all fragments of a datagram stay together), and headers whose ports are not there.
+- Ports are there when they lie within the captured bytes and within the datagram as its length field has it. A length
+  of 0 stands for "unknown" (segmentation offload, jumbograms) and binds nothing; any other length is believed, so that
+  Ethernet padding is never taken for ports. A total length shorter than the header leaves the pair of addresses.
+- IPv6: hop-by-hop, routing and destination options are skipped, at most MAX_EXTENSIONS of them. The addresses are
+  always those of the fixed header: no home address option, no routing header's last hop (the *_EX types do not occur).
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+from typing import Any, Final
+
+import numpy as np
+
+from .. import abi
+from ..jit.compiler import compiled, inlined
+from ..jit.memory import load_be16, load_u8, load_u32, load_u64
+from .fields import FIELD_TCP, FIELD_UDP, check_key, field_mask
+
+MAX_INPUT: Final = 36
+TABLE_SIZE: Final = MAX_INPUT * 256
+ROW: Final = 256 * 4
+# Bytes are folded as the machine loads them, without a swap: byte n of a word lies at bit 8 * n, or at 56 - 8 * n.
+FLIP_WORD: Final = 0 if sys.byteorder == "little" else 56
+FLIP_HALF: Final = 0 if sys.byteorder == "little" else 24
+
+BUCKETS: Final = abi.RETA_SIZE
+UNHASHED: Final = abi.RETA_SIZE
+
+MAX_EXTENSIONS: Final = 8
+
+ETHERTYPE_IPV4: Final = 0x0800
+ETHERTYPE_VLAN: Final = 0x8100
+ETHERTYPE_IPV6: Final = 0x86DD
+PROTO_HOP_BY_HOP: Final = 0
+PROTO_TCP: Final = 6
+PROTO_UDP: Final = 17
+PROTO_ROUTING: Final = 43
+PROTO_OPTIONS: Final = 60
+
+TCP_IPV4: Final = abi.RSS_TCP_IPV4
+TCP_IPV6: Final = abi.RSS_TCP_IPV6
+UDP_IPV4: Final = abi.RSS_UDP_IPV4
+UDP_IPV6: Final = abi.RSS_UDP_IPV6
+PAIR_IPV4: Final = abi.RSS_IPV4
+PAIR_IPV6: Final = abi.RSS_IPV6
+
+
+def toeplitz_tables(key: bytes) -> np.ndarray[Any, np.dtype[np.uint32]]:
+    """Contributions of every input byte: entry i * 256 + b is what byte b at input position i xors into the hash.
+
+    Returns uint32, shape (36 * 256,), C-contiguous: 36 KiB, of which IPv4 touches the first 12. Raises UsageError
+    where the key has not 40 bytes.
+    """
+    bits = int.from_bytes(check_key(key))
+    first = 8 * abi.RSS_KEY_SIZE - 32
+    tables = np.zeros((MAX_INPUT, 256), np.uint32)
+    for position in range(MAX_INPUT):
+        for bit in range(8):
+            # A set bit of the input xors in the 32 key bits that start at its own place.
+            window = bits >> (first - 8 * position - (7 - bit)) & 0xFFFFFFFF
+            tables[position, 1 << bit : 2 << bit] = tables[position, : 1 << bit] ^ np.uint32(window)
+    return tables.reshape(TABLE_SIZE)
+
+
+@inlined
+def fold_word(tables, position, word):  # type: ignore[no-untyped-def]
+    """Contribution of 8 input bytes that start at `position`; word: as `load_u64` has them."""
+    row = tables + position * ROW
+    return (
+        load_u32(row + (word >> (0 ^ FLIP_WORD) & 255) * 4)
+        ^ load_u32(row + ROW + (word >> (8 ^ FLIP_WORD) & 255) * 4)
+        ^ load_u32(row + 2 * ROW + (word >> (16 ^ FLIP_WORD) & 255) * 4)
+        ^ load_u32(row + 3 * ROW + (word >> (24 ^ FLIP_WORD) & 255) * 4)
+        ^ load_u32(row + 4 * ROW + (word >> (32 ^ FLIP_WORD) & 255) * 4)
+        ^ load_u32(row + 5 * ROW + (word >> (40 ^ FLIP_WORD) & 255) * 4)
+        ^ load_u32(row + 6 * ROW + (word >> (48 ^ FLIP_WORD) & 255) * 4)
+        ^ load_u32(row + 7 * ROW + (word >> (56 ^ FLIP_WORD) & 255) * 4)
+    )
+
+
+@inlined
+def fold_half(tables, position, half):  # type: ignore[no-untyped-def]
+    """Contribution of 4 input bytes (an IPv4 address, both ports) that start at `position`; half: as by `load_u32`."""
+    row = tables + position * ROW
+    return (
+        load_u32(row + (half >> (0 ^ FLIP_HALF) & 255) * 4)
+        ^ load_u32(row + ROW + (half >> (8 ^ FLIP_HALF) & 255) * 4)
+        ^ load_u32(row + 2 * ROW + (half >> (16 ^ FLIP_HALF) & 255) * 4)
+        ^ load_u32(row + 3 * ROW + (half >> (24 ^ FLIP_HALF) & 255) * 4)
+    )
+
+
+@inlined
+def fold_ipv6(tables, addresses):  # type: ignore[no-untyped-def]
+    """Contribution of source and destination at int64 address `addresses` (32 bytes)."""
+    return (
+        fold_word(tables, 0, load_u64(addresses))
+        ^ fold_word(tables, 8, load_u64(addresses + 8))
+        ^ fold_word(tables, 16, load_u64(addresses + 16))
+        ^ fold_word(tables, 24, load_u64(addresses + 24))
+    )
+
+
+@inlined
+def locate_ipv4(ip, end):  # type: ignore[no-untyped-def]
+    if ip + 20 > end:
+        return 0, 0, 0, 0
+    first = load_u8(ip)
+    if first < 0x45 or first > 0x4F:
+        return 0, 0, 0, 0
+    protocol = load_u8(ip + 9)
+    ports = ip + (first & 15) * 4
+    total = load_be16(ip + 2)
+    fits = ports + 4 <= end and (total == 0 or ports + 4 <= ip + total)
+    fragment = load_be16(ip + 6) & 0x3FFF
+    if fits and fragment == 0 and protocol in (PROTO_TCP, PROTO_UDP):
+        return 4, ip + 12, ports, protocol
+    return 4, ip + 12, 0, protocol
+
+
+@inlined
+def locate_ipv6(ip, end):  # type: ignore[no-untyped-def]
+    if ip + 40 > end or load_u8(ip) >> 4 != 6:
+        return 0, 0, 0, 0
+    payload = load_be16(ip + 4)
+    limit = end if payload == 0 else min(end, ip + 40 + payload)
+    protocol = load_u8(ip + 6)
+    at = ip + 40
+    for _ in range(MAX_EXTENSIONS):
+        if protocol not in (PROTO_HOP_BY_HOP, PROTO_ROUTING, PROTO_OPTIONS):
+            break
+        if at + 8 > limit:
+            return 6, ip + 8, 0, protocol
+        protocol = load_u8(at)
+        at += (load_u8(at + 1) + 1) * 8
+    if at + 4 <= limit and protocol in (PROTO_TCP, PROTO_UDP):
+        return 6, ip + 8, at, protocol
+    return 6, ip + 8, 0, protocol
+
+
+@inlined
+def locate(frame, length):  # type: ignore[no-untyped-def]
+    """What could be hashed of an Ethernet frame: (IP version or 0, addresses, ports or 0, protocol).
+
+    frame: int64 address; length: captured bytes, never read past. `addresses` is the int64 address of the source
+    followed by the destination, `ports` that of both ports; `protocol` is that of the last header reached (IPv6
+    fragments: 44).
+    """
+    end = frame + length
+    if length < 14:
+        return 0, 0, 0, 0
+    ethertype = load_be16(frame + 12)
+    ip = frame + 14
+    if ethertype == ETHERTYPE_VLAN and length >= 18:
+        ethertype = load_be16(frame + 16)
+        ip = frame + 18
+    if ethertype == ETHERTYPE_IPV4:
+        return locate_ipv4(ip, end)
+    if ethertype == ETHERTYPE_IPV6:
+        return locate_ipv6(ip, end)
+    return 0, 0, 0, 0
+
+
+@inlined
+def hash_located(version, addresses, ports, protocol, tables, fields):  # type: ignore[no-untyped-def]
+    """`rss_hash` of what `locate` found."""
+    if version == 0:
+        return 0
+    tcp = protocol == PROTO_TCP
+    with_ports = ports != 0 and fields & (FIELD_TCP if tcp else FIELD_UDP) != 0
+    if version == 4:
+        value = fold_word(tables, 0, load_u64(addresses))
+        if not with_ports:
+            return PAIR_IPV4 << 32 | value
+        return (TCP_IPV4 if tcp else UDP_IPV4) << 32 | value ^ fold_half(tables, 8, load_u32(ports))
+    value = fold_ipv6(tables, addresses)
+    if not with_ports:
+        return PAIR_IPV6 << 32 | value
+    return (TCP_IPV6 if tcp else UDP_IPV6) << 32 | value ^ fold_half(tables, 32, load_u32(ports))
+
+
+@inlined
+def rss_hash(frame, length, tables, fields):  # type: ignore[no-untyped-def]
+    """Hash one Ethernet frame: rss_type << 32 | hash, or 0 where the NIC does not hash.
+
+    frame: int64 address of the frame; length: captured bytes, never read past; tables: int64 address of what
+    `toeplitz_tables` returned (the caller keeps it alive); fields: mask of FIELD_*.
+    """
+    version, addresses, ports, protocol = locate(frame, length)
+    return hash_located(version, addresses, ports, protocol, tables, fields)
+
+
+@inlined
+def rss_bucket(result):  # type: ignore[no-untyped-def]
+    """Bucket of what `rss_hash` returned: 0..127, or 128 where nothing was hashed (its queue is 0)."""
+    return UNHASHED if result == 0 else result & (BUCKETS - 1)
+
+
+@compiled
+def _hash_at(frame, length, tables, fields):  # type: ignore[no-untyped-def]
+    return rss_hash(frame, length, tables, fields)
+
+
+_cached_tables = functools.lru_cache(maxsize=16)(toeplitz_tables)
+
+
+def hash_frame(frame: bytes, key: bytes, fields: str) -> tuple[int, int]:
+    """Hash one Ethernet frame: (abi.RSS_*, 32-bit hash). Raises UsageError for a wrong key or field name."""
+    tables = _cached_tables(key)
+    memory = np.frombuffer(frame, np.uint8) if frame else np.zeros(1, np.uint8)
+    result = int(_hash_at(memory.ctypes.data, len(frame), tables.ctypes.data, field_mask(fields)))
+    return result >> 32, result & 0xFFFFFFFF
