@@ -1,0 +1,78 @@
+"""What the supervisor needs of a source of packets, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from ..ring import Ring
+
+EventKind = Literal["finished", "warning", "failed"]
+
+
+@dataclass(frozen=True)
+class SourceEvent:
+    """What a source has to say to the operator.
+
+    "finished": nothing more will come, all is well. "failed": nothing more will come, the command ends with exit code 1;
+    what was delivered before counts. "warning": the source goes on.
+    """
+
+    kind: EventKind
+    text: str
+
+
+class Source(Protocol):
+    """One NIC, hardware or model: it fills one ring a queue.
+
+    The order of calls: `start()`, then workers are forked, then `go()`; `stop()` at any time, `close()` at the end.
+    `events_fd` becomes readable when `poll_events()` has something to tell. After "finished" or "failed" it stays readable
+    for ever, and is no longer to be watched.
+    """
+
+    @property
+    def kind(self) -> str:
+        """ "file", "trace" or "iface"."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Files or interfaces, as the user named them."""
+
+    @property
+    def backend(self) -> str:
+        """What fills the rings: "soft82576", "zerocopy", ..."""
+
+    @property
+    def link_types(self) -> tuple[str, ...]:
+        """Names of the link types that are known so far, without their LINKTYPE_."""
+
+    @property
+    def rings(self) -> Sequence[Ring]:
+        """Receive rings, in the order of their queues."""
+
+    @property
+    def pid(self) -> int | None:
+        """Process that fills the rings; None where the kernel does."""
+
+    @property
+    def events_fd(self) -> int:
+        """To poll for input."""
+
+    def start(self) -> None:
+        """Make everything ready; the rings are sealed afterwards and nothing has arrived yet."""
+
+    def go(self) -> None:
+        """Let packets come."""
+
+    def poll_events(self) -> list[SourceEvent]:
+        """What happened since the last call; never blocks."""
+
+    def progress(self) -> tuple[int, int]:
+        """(done, total) in bytes of input; total 0: no end is known."""
+
+    def stop(self) -> None:
+        """Order the end; "finished" follows within milliseconds, when the last frame is published."""
+
+    def close(self) -> None:
+        """Give everything back, at once and whatever the state."""

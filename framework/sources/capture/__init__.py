@@ -1,0 +1,5 @@
+"""Capture files as Ethernet frames: pcap and pcapng, of any size, also through a pipe."""
+
+from .reader import CaptureReader, batches, frames
+
+__all__ = ["CaptureReader", "batches", "frames"]

@@ -1,0 +1,51 @@
+"""What a file is, by its first bytes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ...errors import CaptureFileError
+from .pcap import FILE_HEADER, MICROSECONDS, NANOSECONDS, Pcap
+from .pcapng import SECTION, Pcapng
+from .window import Window
+
+PCAP_MAGICS: Final = frozenset(m.to_bytes(4, order) for m in (MICROSECONDS, NANOSECONDS) for order in ("little", "big"))
+PCAPNG_MAGIC: Final = SECTION.to_bytes(4)
+
+# Beginnings of files that people take for captures, what they are, and what to do.
+STRANGERS: Final = (
+    (b"\x1f\x8b", "gzip-compressed: unpack it, or pipe it in with zcat"),
+    (b"\x28\xb5\x2f\xfd", "zstd-compressed: unpack it, or pipe it in with zstdcat"),
+    (b"\xfd7zXZ\x00", "xz-compressed: unpack it, or pipe it in with xzcat"),
+    (b"BZh", "bzip2-compressed: unpack it, or pipe it in with bzcat"),
+    (b"\x04\x22\x4d\x18", "lz4-compressed: unpack it, or pipe it in with lz4cat"),
+    (b"PK\x03\x04", "a zip archive: unpack it"),
+    (b"snoop\x00\x00\x00", "a snoop capture: convert it with editcap -F pcap"),
+    (b"\x34\xcd\xb2\xa1", "a pcap of a patched libpcap (Kuznetsov): convert it with editcap -F pcap"),
+    (b"\xa1\xb2\xcd\x34", "a pcap of a patched libpcap (Kuznetsov): convert it with editcap -F pcap"),
+)
+
+
+def _refuse(window: Window, head: bytes) -> CaptureFileError:
+    for beginning, what in STRANGERS:
+        if head.startswith(beginning):
+            return CaptureFileError(f"{window.label} is {what}")
+    return CaptureFileError(
+        f"{window.label} is not a capture file: it begins with {head[:8].hex(' ')}, which is neither pcap nor pcapng"
+    )
+
+
+def recognise(window: Window) -> Pcap | Pcapng:
+    """The format of what `window` shows, its header read. Raises CaptureFileError, LinkTypeError."""
+    while window.unparsed < FILE_HEADER and window.refill(FILE_HEADER):
+        pass
+    head = window.data[window.start : window.start + min(FILE_HEADER, window.unparsed)].tobytes()
+    if not head:
+        raise CaptureFileError(f"{window.label} is empty: no capture header, no packets")
+    if len(head) == FILE_HEADER and head[:4] in PCAP_MAGICS:
+        return Pcap(window)
+    if len(head) == FILE_HEADER and head[:4] == PCAPNG_MAGIC:
+        return Pcapng(window)
+    if head[:4] in PCAP_MAGICS or head[:4] == PCAPNG_MAGIC:
+        raise CaptureFileError(f"{window.label} is cut short: {len(head)} bytes, less than a capture's header")
+    raise _refuse(window, head)

@@ -1,0 +1,78 @@
+"""The interfaces of a pcapng section, as rows of a table that compiled code reads."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from .linktype import framing_of
+
+# Columns: int64, shape (interfaces, WIDTH).
+FRAMING: Final = 0  # linktype.ETHERNET, ...
+SNAPLEN: Final = 1  # bytes; 0: no limit
+EPOCH: Final = 2  # nanoseconds to add (if_tsoffset)
+MULTIPLIER: Final = 3  # nanoseconds a tick, where ticks are powers of ten and not finer than that
+LIMIT: Final = 4  # the last tick that may be multiplied; -1: none
+DIVISOR: Final = 5  # ticks a nanosecond, where they are finer powers of ten, else 1
+BITS: Final = 6  # ticks of 2^-BITS seconds, else -1
+PORT: Final = 7  # interfaces before this one, in all sections
+WIDTH: Final = 8
+
+MICROSECONDS: Final = 6
+MAX_PORT: Final = 0xFFFF
+LATEST: Final = int(np.iinfo(np.int64).max)
+# Far beyond any date, and still not so far that a sum of two would leave an int64.
+MAX_EPOCH: Final = 1 << 62
+
+# if_tsresol: a power of ten, or with this bit a power of two. Finer ones than these leave no whole second in 64 bits.
+BINARY: Final = 0x80
+FINEST_BINARY: Final = 63
+FINEST_DECIMAL: Final = 19
+
+InterfaceTable = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def resolution_fits(resolution: int) -> bool:
+    """Whether if_tsresol is one that 64-bit timestamps can have (what libpcap accepts, too)."""
+    return resolution & ~BINARY <= (FINEST_BINARY if resolution & BINARY else FINEST_DECIMAL)
+
+
+def _ticks(resolution: int, epoch: int) -> dict[int, int]:
+    columns = {MULTIPLIER: 0, LIMIT: -1, DIVISOR: 1, BITS: -1}
+    if resolution & BINARY:
+        return columns | {BITS: resolution & ~BINARY}
+    if resolution > 9:
+        return columns | {DIVISOR: 10 ** (resolution - 9)}
+    multiplier = 10 ** (9 - resolution)
+    return columns | {MULTIPLIER: multiplier, LIMIT: (LATEST - max(0, epoch)) // multiplier}
+
+
+class Interfaces:
+    """Grows by `add`, begins anew with `begin_section`; `table` and `count` are for compiled code."""
+
+    def __init__(self) -> None:
+        self.table: InterfaceTable = np.zeros((4, WIDTH), np.int64)
+        self.link_types: list[int] = []
+        self._before = 0
+
+    @property
+    def count(self) -> int:
+        return len(self.link_types)
+
+    def begin_section(self) -> None:
+        """The numbers of interfaces count from 0 again."""
+        self._before += self.count
+        self.link_types = []
+
+    def add(self, link_type: int, snaplen: int, resolution: int = MICROSECONDS, offset_seconds: int = 0) -> None:
+        """The next interface. resolution: if_tsresol; offset_seconds: if_tsoffset."""
+        number = self.count
+        if number == len(self.table):
+            self.table = np.concatenate([self.table, np.zeros_like(self.table)])
+        epoch = max(-MAX_EPOCH, min(MAX_EPOCH, offset_seconds * 10**9))
+        columns = {FRAMING: framing_of(link_type), SNAPLEN: snaplen, EPOCH: epoch}
+        columns[PORT] = min(self._before + number, MAX_PORT)
+        for column, value in (columns | _ticks(resolution, epoch)).items():
+            self.table[number, column] = value
+        self.link_types.append(link_type)

@@ -1,0 +1,105 @@
+"""A file or pipe of any size, seen through one buffer that is read into again and again."""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import stat
+from collections.abc import Callable
+from typing import Any, Final
+
+import numpy as np
+
+from ...errors import CaptureFileError
+
+STDIN: Final = "-"
+
+# One read: large enough that its system call costs nothing, small enough that the cache still holds its end when its
+# beginning has been copied on. Reading beats mapping the file by far: a page fault costs more than copying a page.
+CHUNK: Final = 1 << 20
+
+# In front of the first record there is room for an Ethernet header, behind the last one for a copy in whole cache lines.
+FRONT: Final = 64
+SLACK: Final = 64
+
+
+class Window:
+    """Bytes [start, end) of `data` (uint8, at int64 address `address`) are read and not parsed yet.
+
+    `size` is that of a regular file, 0 for anything else. `before_read(fd)` is called ahead of each read that may block.
+    Raises CaptureFileError where the file cannot be read.
+    """
+
+    def __init__(self, path: str) -> None:
+        self.before_read: Callable[[int], None] | None = None
+        self._fd = -1
+        self._allocate(CHUNK)
+        self.open(path)
+
+    def _allocate(self, room: int) -> None:
+        memory = mmap.mmap(-1, FRONT + room + SLACK)
+        with contextlib.suppress(OSError):
+            memory.madvise(mmap.MADV_HUGEPAGE)
+        self._view = memoryview(memory)
+        self.data: np.ndarray[Any, np.dtype[np.uint8]] = np.frombuffer(memory, np.uint8)
+        self.address = int(self.data.ctypes.data)
+
+    def open(self, path: str) -> None:
+        """Begin with another file, in the same buffer."""
+        self.close()
+        self.path, self.label = path, "standard input" if path == STDIN else path
+        self.start = self.end = FRONT
+        self._consumed = 0
+        try:
+            self._fd = os.dup(0) if path == STDIN else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            self._examine(os.fstat(self._fd))
+        except OSError as error:
+            raise CaptureFileError(f"cannot open {self.label}: {error.strerror}") from error
+
+    def _examine(self, info: os.stat_result) -> None:
+        if stat.S_ISDIR(info.st_mode):
+            raise CaptureFileError(f"{self.label} is a directory: name the capture files in it")
+        if os.isatty(self._fd):
+            raise CaptureFileError(f"{self.label} is a terminal: pipe a capture into it")
+        self.regular = stat.S_ISREG(info.st_mode)
+        self.size = info.st_size if self.regular else 0
+        if self.regular:
+            os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
+
+    @property
+    def offset(self) -> int:
+        """Where `start` lies in the file: bytes parsed so far."""
+        return self._consumed + self.start - FRONT
+
+    @property
+    def unparsed(self) -> int:
+        return self.end - self.start
+
+    def refill(self, needed: int) -> bool:
+        """Read on; afterwards there is room for `needed` bytes from `start`, though maybe they are not all there yet.
+
+        Returns False at the end of the file. Addresses are other ones afterwards.
+        """
+        self._move_to_front(needed)
+        if self.before_read and not self.regular:
+            self.before_read(self._fd)
+        try:
+            count = os.readv(self._fd, [self._view[self.end : len(self._view) - SLACK]])
+        except OSError as error:
+            raise CaptureFileError(f"cannot read {self.label} at byte {self.offset}: {error.strerror}") from error
+        self.end += count
+        return count > 0
+
+    def _move_to_front(self, needed: int) -> None:
+        self._consumed = self.offset
+        rest = self._view[self.start : self.end]
+        if FRONT + needed + SLACK > len(self._view):
+            self._allocate(needed + CHUNK)
+        self._view[FRONT : FRONT + len(rest)] = rest
+        self.start, self.end = FRONT, FRONT + len(rest)
+
+    def close(self) -> None:
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

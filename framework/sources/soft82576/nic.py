@@ -1,0 +1,174 @@
+"""The NIC's process: reads captures, keeps the pace, fills the rings."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from ...errors import ZcframeError
+from ...ring import Ring, RingEnd
+from ...rss.toeplitz import toeplitz_tables
+from ..base import SourceEvent
+from ..capture import CaptureReader
+from ..capture.records import STATUS, TIMESTAMP
+from .channel import MAPPED, ChildEnd, Stopped
+from .deliver import BURST, PLACE_WIDTH, deliver
+from .pace import make_pace
+from .plan import ReplayPlan
+from .progress import Progress
+from .queues import ARRIVED, close_queues, queue_table
+
+# A full ring is given the time in which a fast worker empties a good part of it: the wait must end before it runs dry.
+NAP_PER_SLOT: Final = 10e-9
+LONGEST_NAP: Final = 50e-6
+# Nanoseconds from the last timestamp of a round to the first of the next.
+ROUND_GAP: Final = 1000
+
+Streams = Mapping[int, CaptureReader]
+
+
+class Nic:
+    """Replays `plan` into `ends`. streams: readers of files that cannot be opened again, by their place in the plan.
+
+    progress: the shared fields. `run()` raises CaptureFileError and LinkTypeError as the reader does, and Stopped.
+    """
+
+    def __init__(
+        self,
+        plan: ReplayPlan,
+        ends: Sequence[RingEnd],
+        streams: Streams,
+        channel: ChildEnd,
+        progress: np.ndarray[Any, Any],
+    ) -> None:
+        self._plan, self._streams, self._channel, self._progress = plan, streams, channel, progress
+        self._queues = queue_table(ends)
+        self._places = np.zeros((BURST, PLACE_WIDTH), np.int64)
+        self._tables = toeplitz_tables(plan.rss.key)
+        self._reta = np.append(plan.rss.reta_array().astype(np.int64), 0)
+        self._spread = (self._tables.ctypes.data, plan.rss.field_mask, self._reta)
+        self._pace = None if plan.pace == "max" else make_pace(plan.pace, plan.ring_slots)
+        self._nap = min(LONGEST_NAP, plan.ring_slots * NAP_PER_SLOT)
+        self._left = sys.maxsize if plan.count is None else plan.count
+        self._start = self._shift = self._done = 0
+        self._first_stamp, self._last_stamp = sys.maxsize, 0
+        self._reader: CaptureReader | None = None
+        for reader in streams.values():
+            reader.window.before_read = channel.wait_readable
+
+    @property
+    def arrived(self) -> int:
+        """Frames so far, dropped ones included."""
+        return int(self._queues[:, ARRIVED].sum())
+
+    def prepare(self) -> None:
+        """Have everything compiled before the first frame."""
+        reader = self._open(0)
+        reader.compile()
+        self._deliver(reader, 0, 0)
+        if self._pace:
+            self._pace.release(reader.records, 0, 0, 0, 0)
+
+    def run(self) -> None:
+        """Replay all of it."""
+        self._start = time.monotonic_ns()
+        for number in range(self._plan.loop) if self._plan.loop else itertools.count():
+            self._progress["round"] = number
+            self._is_first_round = number == 0
+            for index in range(len(self._plan.files)):
+                self._progress["file"] = index
+                self._replay(self._open(index))
+                if not self._left:
+                    return
+            self._shift = self._next_shift()
+
+    def _open(self, index: int) -> CaptureReader:
+        if index in self._streams:
+            return self._streams[index]
+        if self._reader is None:
+            self._reader = CaptureReader(self._plan.files[index])
+        else:
+            self._reader.open(self._plan.files[index])
+        return self._reader
+
+    def _replay(self, reader: CaptureReader) -> None:
+        send = self._send_all if self._pace is None else self._send_paced
+        while self._left and (rows := reader.read()):
+            rows = min(rows, self._left)
+            if self._is_first_round and self._plan.loop != 1:
+                self._see_stamps(reader, rows)
+            send(reader, rows)
+            self._channel.check()
+            self._left -= rows
+            self._progress["frames"] += rows
+            self._progress["done"] = self._done + reader.window.offset
+        self._done += reader.window.offset
+
+    def _see_stamps(self, reader: CaptureReader, rows: int) -> None:
+        """What the first round spans is what every later round is shifted by."""
+        stamps = reader.records[:rows, TIMESTAMP][reader.records[:rows, STATUS] == 0]
+        if len(stamps):
+            self._first_stamp = min(self._first_stamp, int(stamps.min()))
+            self._last_stamp = max(self._last_stamp, int(stamps.max()))
+
+    def _next_shift(self) -> int:
+        """Behind the last timestamp; back to none before the next round would leave the range of an int64 (2262)."""
+        shift = self._shift + max(0, self._last_stamp - self._first_stamp) + ROUND_GAP
+        return shift if shift <= sys.maxsize - self._last_stamp else 0
+
+    def _send_all(self, reader: CaptureReader, rows: int) -> None:
+        row = self._deliver(reader, 0, rows)
+        while row < rows:
+            self._channel.wait(self._nap)
+            row = self._deliver(reader, row, rows)
+
+    def _send_paced(self, reader: CaptureReader, rows: int) -> None:
+        assert self._pace is not None
+        row = 0
+        while row < rows:
+            due = self._pace.release(reader.records, row, rows, self._shift, self._now())
+            if due > row:
+                row = self._deliver(reader, row, due)
+            if row < rows:
+                self._channel.wait(self._pace.pause(self._now()))
+
+    def _now(self) -> int:
+        return time.monotonic_ns() - self._start
+
+    def _deliver(self, reader: CaptureReader, first: int, last: int) -> int:
+        where = (reader.window.address, reader.records, first, last, self._shift)
+        row = deliver(*where, *self._spread, self._queues, self._places, self._pace is None)
+        return int(row)
+
+
+def nic_main(plan: ReplayPlan, rings: Sequence[Ring], streams: Streams, channel: ChildEnd, progress: Progress) -> None:
+    """Body of the NIC's process: map, wait for the order to go, replay, tell how it ended."""
+    ends = [ring.producer() for ring in rings]
+    fields = progress.writable()
+    channel.tell(MAPPED)
+    nic = Nic(plan, ends, streams, channel, fields)
+    try:
+        nic.prepare()
+        channel.await_go()
+        nic.run()
+        event = SourceEvent("finished", f"{nic.arrived} frames replayed")
+    except Stopped:
+        event = SourceEvent("finished", f"stopped after {nic.arrived} frames")
+    except ZcframeError as error:
+        event = SourceEvent("failed", str(error))
+    close_queues(ends)
+    channel.tell(event)
+
+
+def run_nic(plan: ReplayPlan, rings: Sequence[Ring], streams: Streams, channel: ChildEnd, progress: Progress) -> None:
+    """`nic_main`, and whatever goes wrong in it is told to the supervisor."""
+    try:
+        nic_main(plan, rings, streams, channel, progress)
+    except Exception as error:
+        channel.tell(SourceEvent("failed", f"the software NIC failed: {type(error).__name__}: {error}"))
+        raise

@@ -1,0 +1,43 @@
+"""What is to be replayed, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from ...errors import UsageError
+from ...rss import RssConfig
+from ...rss.reta import check_queues, check_reta
+
+
+@dataclass(frozen=True)
+class ReplayPlan:
+    """Orders for the software NIC.
+
+    files: pcap or pcapng, "-" for standard input. loop: rounds, 0 for no end; timestamps go on rising from one to the next.
+    pace: frames a second, "original" for that of the recording (both drop what finds no room), or "max", which waits for
+    room. count: end after so many frames have arrived. Raises UsageError for what cannot be.
+    """
+
+    files: tuple[str, ...]
+    rss: RssConfig
+    kind: Literal["file", "trace"] = "file"
+    loop: int = 1
+    pace: Literal["max", "original"] | float = "max"
+    count: int | None = None
+    queues: int = 8
+    ring_slots: int = 4096
+
+    def __post_init__(self) -> None:
+        check_queues(self.queues)
+        check_reta(self.rss.reta, self.queues)
+        if not self.files:
+            raise UsageError("nothing to replay: name a capture file")
+        if self.files.count("-") > 1:
+            raise UsageError("standard input can be replayed only once")
+        if self.loop < 0:
+            raise UsageError(f"--loop {self.loop}: a number of rounds, or 0 for no end")
+        if not isinstance(self.pace, str) and not self.pace > 0:
+            raise UsageError(f"--pps {self.pace}: more than 0 frames a second")
+        if self.count is not None and self.count < 1:
+            raise UsageError(f"--count {self.count}: at least 1 frame")

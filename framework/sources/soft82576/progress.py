@@ -1,0 +1,39 @@
+"""How far the replay is, in memory that the NIC writes and the supervisor reads: no system call, no lock."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import numpy as np
+
+from ... import abi
+from ...ring import Mapping, make_memory, seal_writes
+
+PROGRESS: Final = np.dtype([(name, "u8") for name in ("done", "frames", "file", "round")])
+
+
+class Progress:
+    """One page. `fields` (PROGRESS, shape (1,)): bytes of input that are done, frames, file, round.
+
+    Made before the fork; the child calls `writable()`, and then the parent `seal()`.
+    """
+
+    def __init__(self) -> None:
+        self._fd = make_memory("zc-progress", abi.PAGE_SIZE)
+        self._mapping = Mapping(self._fd, abi.PAGE_SIZE, writable=False)
+        self.fields: np.ndarray[Any, Any] = self._mapping.view(PROGRESS)
+
+    def writable(self) -> np.ndarray[Any, Any]:
+        """The same fields, to write."""
+        self._writer = Mapping(self._fd, abi.PAGE_SIZE, writable=True)
+        return self._writer.view(PROGRESS)
+
+    def seal(self) -> None:
+        """No further writable mapping, whoever inherits the descriptor."""
+        seal_writes(self._fd)
+
+    def close(self) -> None:
+        del self.fields
+        self._mapping.close()
+        os.close(self._fd)

@@ -1,0 +1,194 @@
+"""The supervisor's side of the software NIC."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+from dataclasses import dataclass
+from typing import Final
+
+from ...errors import SourceDiedError, UsageError
+from ...ring import Ring
+from ..base import SourceEvent
+from ..capture import CaptureReader
+from .channel import GO, LARGEST, MAPPED, STOP, ChildEnd
+from .nic import run_nic
+from .plan import ReplayPlan
+from .process import ending, fork_child
+from .progress import Progress
+
+PROCESS_NAME: Final = "zc-nic"
+# Mapping 16 rings of the largest size takes well below a second.
+MAPPING_DEADLINE: Final = 60.0
+
+
+@dataclass(frozen=True)
+class Position:
+    """Where a replay is. done, total: bytes of input, total 0 where no end is known; file and round count from 0."""
+
+    done: int
+    total: int
+    frames: int
+    file: int
+    round: int
+
+
+class Soft82576:
+    """The 82576 in software: a process that replays capture files into one ring a queue.
+
+    Making it looks at every file, so that what cannot be replayed is refused before anything runs: CaptureFileError,
+    LinkTypeError, UsageError; RingError where memory does not suffice. Bytes that a pipe gave up by then are not lost.
+    """
+
+    backend: Final = "soft82576"
+
+    def __init__(self, plan: ReplayPlan) -> None:
+        self.plan = plan
+        self.kind, self.names = plan.kind, plan.files
+        self.pid: int | None = None
+        self._running = self._told_end = False
+        self._channel: socket.socket | None = None
+        self._progress: Progress | None = None
+        self._streams: dict[int, CaptureReader] = {}
+        self.rings: list[Ring] = []
+        try:
+            self._examine_files()
+            for queue in range(plan.queues):
+                self.rings.append(Ring(queue, plan.ring_slots))
+            self._progress = Progress()
+        except BaseException:
+            self.close()
+            raise
+
+    def _examine_files(self) -> None:
+        names: dict[str, None] = {}
+        size = 0
+        for index, path in enumerate(self.plan.files):
+            reader = CaptureReader(path)
+            names |= dict.fromkeys(reader.link_types)
+            size += reader.window.size
+            if reader.window.regular:
+                reader.close()
+                continue
+            self._streams[index] = reader
+            if self.plan.loop != 1:
+                raise UsageError(f"--loop {self.plan.loop}: {reader.window.label} is no file and can be read only once")
+        self.link_types = tuple(names)
+        self._total = 0 if self._streams else size * self.plan.loop
+
+    @property
+    def events_fd(self) -> int:
+        """To poll for input, from `start()` until an event "finished" or "failed"."""
+        assert self._channel is not None, "start() comes first"
+        return self._channel.fileno()
+
+    def start(self) -> None:
+        """Fork the NIC; it waits for `go()`. Raises SourceDiedError where it cannot map the rings."""
+        assert self._progress is not None
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self._channel = ours
+
+        def body() -> None:
+            ours.close()
+            assert self._progress is not None
+            run_nic(self.plan, self.rings, self._streams, ChildEnd(theirs), self._progress)
+
+        self.pid = fork_child(PROCESS_NAME, body)
+        self._running = True
+        theirs.close()
+        self._close_streams()
+        self._await_mapped()
+        for ring in self.rings:
+            ring.seal()
+        self._progress.seal()
+
+    def _await_mapped(self) -> None:
+        """The rings can be sealed only when the NIC has its writable mappings."""
+        assert self._channel is not None
+        self._channel.settimeout(MAPPING_DEADLINE)
+        try:
+            answer = self._channel.recv(LARGEST)
+        except OSError as error:
+            raise SourceDiedError(f"the software NIC (pid {self.pid}) does not start: {error}") from error
+        if answer != MAPPED:
+            texts = [SourceEvent(**json.loads(answer)).text] if answer else [event.text for event in self.poll_events()]
+            raise SourceDiedError("; ".join(texts))
+
+    def go(self) -> None:
+        """Let the frames come."""
+        self._order(GO)
+
+    def stop(self) -> None:
+        """Order the end; the event "finished" follows within milliseconds, when all that arrived is published."""
+        self._order(STOP)
+
+    def _order(self, order: bytes) -> None:
+        # One that has ended needs no order; how it ended is what poll_events() tells.
+        if self._channel is not None:
+            with contextlib.suppress(OSError):
+                self._channel.send(order, socket.MSG_DONTWAIT)
+
+    def poll_events(self) -> list[SourceEvent]:
+        """What the NIC told since the last call, and once, as "failed", that it died; never blocks."""
+        events: list[SourceEvent] = []
+        while self._running and self._channel is not None:
+            try:
+                message = self._channel.recv(LARGEST, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                break
+            except ConnectionResetError:
+                continue  # it went with an order unread; what it had told before can still be received
+            if message:
+                events.append(SourceEvent(**json.loads(message)))
+                self._told_end |= events[-1].kind != "warning"
+            elif death := self._reap():
+                events.append(death)
+        return events
+
+    def _reap(self) -> SourceEvent | None:
+        """Take leave of the process, whose end of the channel is closed; an event where it had told no end."""
+        assert self.pid is not None
+        self._running = False
+        try:
+            how = ending(os.waitpid(self.pid, 0)[1])
+        except ChildProcessError:
+            how = "is gone"
+        if self._told_end:
+            return None
+        return SourceEvent(
+            "failed", f"the software NIC (pid {self.pid}) {how}: what it had delivered counts, nothing more will come"
+        )
+
+    def progress(self) -> tuple[int, int]:
+        """(done, total) in bytes of input; total 0: no end is known."""
+        position = self.position()
+        return position.done, position.total
+
+    def position(self) -> Position:
+        """The same with frames, file and round; costs no system call."""
+        assert self._progress is not None
+        done, frames, file, number = self._progress.fields[0].tolist()
+        return Position(done, self._total, frames, file, number)
+
+    def close(self) -> None:
+        """Kill the NIC if it still runs, and give everything back; may be called again."""
+        if self._running and self.pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGKILL)
+            self._reap()
+        if self._channel is not None:
+            self._channel.close()
+        if self._progress is not None:
+            self._progress.close()
+            self._progress = None
+        self._close_streams()
+        while self.rings:
+            self.rings.pop().close()
+
+    def _close_streams(self) -> None:
+        for reader in self._streams.values():
+            reader.close()
+        self._streams.clear()
