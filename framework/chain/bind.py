@@ -1,0 +1,37 @@
+"""A plugin with its parameters settled: name, layout of its state, compiled pieces."""
+
+from __future__ import annotations
+
+from collections import namedtuple
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from zcframe.framework.state.layout import StateLayout, TableLayout, make_layout
+
+from .plugin import PluginClass
+
+
+@dataclass(frozen=True)
+class BoundPlugin:
+    """name: unique in the run; params: every parameter's value; layout: of its state for this number of queues."""
+
+    name: str
+    declared: PluginClass
+    params: Mapping[str, Any]
+    layout: StateLayout
+
+    @property
+    def has_idle_table(self) -> bool:
+        return any(isinstance(member, TableLayout) and member.idle_ns for member in self.layout.members)
+
+    def params_tuple(self) -> Any:
+        """The parameters as a namedtuple, a compile-time constant for numba and what `report` gets."""
+        return namedtuple("params", list(self.params))(**self.params)  # noqa: PYI024 - fields known at run time only
+
+
+def bind(declared: PluginClass, params: Mapping[str, Any], queues: int, name: str = "") -> BoundPlugin:
+    """Settle `declared` with the given parameter values, the others at their defaults."""
+    values = {label: params.get(label, param.default) for label, param in declared.params.items()}
+    layout = make_layout(declared.state, values, declared.params, per_worker=declared.per_worker, queues=queues)
+    return BoundPlugin(name or declared.name, declared, values, layout)

@@ -1,0 +1,69 @@
+"""Everything that a generated chain uses by name."""
+
+from __future__ import annotations
+
+from zcframe.framework.abi import (
+    BLOCK_SIZE,
+    DESC_LEN,
+    DESC_OFFSET,
+    DESC_SIZE,
+    DESC_WIRE_LEN,
+    HEADER_WRITE,
+    USER_READ,
+)
+from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.memory import (
+    acquire_u32,
+    compiler_fence,
+    load_u16,
+    load_u32,
+    load_u64,
+    prefetch_read,
+    release_u32,
+    release_u64,
+    store_u8,
+    store_u64,
+)
+from zcframe.framework.packet.decode import decode
+from zcframe.framework.packet.packet import make_packet
+from zcframe.framework.state.journal import NOW, roll_back
+
+from .plugin import DROP
+from .progress import (
+    BURST,
+    CTX_STATES,
+    DONE,
+    GENERATION,
+    JOURNAL,
+    LEDGER,
+    LEDGER_BYTES,
+    LEDGER_CODES,
+    LEDGER_COPY,
+    LEDGER_UPTO,
+    ORDER_ATTENTION,
+    SCRATCH,
+    SCRATCH_COUNTS,
+    STAGE,
+    VERDICTS,
+)
+
+AHEAD = 8
+
+
+@inlined
+def commit(progress, done, wire, codes):  # type: ignore[no-untyped-def]
+    """Write the ledger's other copy with the burst added, then make it the current one by one store."""
+    generation = load_u64(progress + GENERATION)
+    old = progress + LEDGER + (generation & 1) * LEDGER_COPY
+    new = progress + LEDGER + ((generation + 1) & 1) * LEDGER_COPY
+    counts = progress + SCRATCH_COUNTS
+    store_u64(new + LEDGER_UPTO, done)
+    store_u64(new + LEDGER_BYTES, load_u64(old + LEDGER_BYTES) + wire)
+    for code in range(codes):
+        at = LEDGER_CODES + code * 8
+        store_u64(new + at, load_u64(old + at) + load_u64(counts + code * 8))
+        store_u64(counts + code * 8, 0)
+    release_u64(progress + GENERATION, generation + 1)
+
+
+__all__ = [name for name in dir() if not name.startswith("_") and name != "annotations"]

@@ -1,0 +1,107 @@
+"""How a class becomes a plugin: `@plugin` reads its declarations and functions. Plain Python, no compiler needed."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar, overload
+
+from zcframe.framework.state.declare import Array, Declaration, Param, Table
+
+PASS: Final = 0
+DROP: Final = 1
+
+C = TypeVar("C", bound=type)
+Function = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class PluginClass:
+    """What `@plugin` found in a class; kept there as `__zcframe__`."""
+
+    name: str
+    doc: str
+    cls: type
+    params: Mapping[str, Param]
+    state: Mapping[str, Declaration]
+    per_worker: bool
+    filter: Function
+    prefetch: Function | None
+    merge: Function | None
+    report: Function | None
+    lines: Function | None
+
+
+def _function(cls: type, name: str) -> Function | None:
+    found = cls.__dict__.get(name)
+    if isinstance(found, staticmethod):
+        return found.__func__
+    return found if inspect.isfunction(found) else None
+
+
+def _arguments(cls: type, name: str, function: Function | None, expected: tuple[str, ...]) -> None:
+    """Refuse a function that takes something else than `expected`, before numba complains in its own words."""
+    if function is None:
+        return
+    given = tuple(inspect.signature(function).parameters)
+    if len(given) != len(expected):
+        raise TypeError(f"{cls.__name__}.{name}({', '.join(given)}) must take ({', '.join(expected)})")
+
+
+def _read(cls: type, name: str | None, per: str) -> PluginClass:
+    functions = {label: _function(cls, label) for label in ("filter", "prefetch", "merge", "report", "lines")}
+    if functions["filter"] is None:
+        raise TypeError(f"plugin {cls.__name__} has no function filter(pkt, state, params)")
+    if per not in ("bucket", "worker"):
+        raise TypeError(f"plugin {cls.__name__}: state per {per!r}; 'bucket' or 'worker' is possible")
+    for label, expected in {
+        "filter": ("pkt", "state", "params"),
+        "prefetch": ("pkt", "state", "params"),
+        "merge": ("states",),
+        "report": ("merged", "params"),
+        "lines": ("report",),
+    }.items():
+        if label != "report" or functions[label] is None or len(inspect.signature(functions[label]).parameters) != 1:
+            _arguments(cls, label, functions[label], expected)
+    members = cls.__dict__.items()
+    return PluginClass(
+        name=name or cls.__name__.lower(),
+        doc=inspect.cleandoc(cls.__doc__ or ""),
+        cls=cls,
+        params={label: value for label, value in members if isinstance(value, Param)},
+        state={label: value for label, value in members if isinstance(value, Array | Table)},
+        per_worker=per == "worker",
+        filter=functions["filter"],
+        prefetch=functions["prefetch"],
+        merge=functions["merge"],
+        report=functions["report"],
+        lines=functions["lines"],
+    )
+
+
+@overload
+def plugin(cls: C, /) -> C: ...
+@overload
+def plugin(*, name: str | None = None, per: str = "bucket") -> Callable[[C], C]: ...
+def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket") -> Any:
+    """Declare a class as a plugin.
+
+    The class holds Param, Array and Table attributes and the functions
+
+        filter(pkt, state, params) -> PASS or DROP   compiled; runs for every packet
+        prefetch(pkt, state, params)                 compiled, optional; runs for the whole burst before filter
+        merge(states) -> state                       optional; must be associative; default: the declared reductions
+        report(merged[, params]) -> dict             optional; what --json shows; default: the merged state
+        lines(report) -> list of str                 optional; the plugin's own lines in the live view
+
+    name: in the ledger and the report, default the class's name in lower case. per: "bucket" keeps one state for each of
+    the 129 buckets, so that it can move between workers; "worker" keeps one for each queue. Raises TypeError for a class
+    that is no plugin.
+    """
+
+    def mark(target: C) -> C:
+        target.__zcframe__ = _read(target, name, per)  # type: ignore[attr-defined]
+        return target
+
+    return mark(cls) if cls is not None else mark

@@ -1,0 +1,152 @@
+"""From the words of --plugin to a plugin: NAME, path.py, path.py:Class or module:Class, with ?param=value&..."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import importlib
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from urllib.parse import parse_qsl
+
+from zcframe.framework.errors import PluginSpecError
+from zcframe.framework.state.declare import Param
+
+from .plugin import PluginClass
+
+GROUP = "zcframe.plugins"
+
+
+@dataclass(frozen=True)
+class PluginSpec:
+    """A plugin class and the parameters given to it, checked and typed."""
+
+    declared: PluginClass
+    params: Mapping[str, Any]
+    origin: str
+
+
+def nearest(word: str, choices: list[str]) -> str:
+    close = difflib.get_close_matches(word, choices, n=1)
+    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(choices) or 'none'}"
+
+
+def installed_entries() -> dict[str, EntryPoint]:
+    """The plugins that installed packages offer, by name."""
+    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
+
+
+def _explain(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _load_file(path: Path) -> ModuleType:
+    """Import a plugin file under a name of its own, so that two files of one name do not meet."""
+    name = "zcframe_plugin_" + hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise PluginSpecError(f"--plugin {path}: not a Python file; a name ending in .py is needed")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except FileNotFoundError as error:
+        raise PluginSpecError(f"--plugin {path}: there is no such file") from error
+    except Exception as error:
+        raise PluginSpecError(f"--plugin {path}: cannot be loaded: {_explain(error)}") from error
+    return module
+
+
+def _only_plugin(module: ModuleType, where: str) -> PluginClass:
+    found = [
+        value.__zcframe__
+        for value in vars(module).values()
+        if isinstance(getattr(value, "__zcframe__", None), PluginClass) and value.__module__ == module.__name__
+    ]
+    if len(found) != 1:
+        names = ", ".join(plugin.cls.__name__ for plugin in found)
+        what = f"has {len(found)} plugins ({names}): name one, as in {where}:{found[0].cls.__name__}" if found else ""
+        raise PluginSpecError(f"--plugin {where}: {what or 'has no class marked with @plugin'}")
+    return found[0]
+
+
+def _member(module: ModuleType, name: str, where: str) -> PluginClass:
+    value = getattr(module, name, None)
+    declared = getattr(value, "__zcframe__", None)
+    if not isinstance(declared, PluginClass):
+        what = "is not a class marked with @plugin" if value is not None else f"there is no {name} in it"
+        raise PluginSpecError(f"--plugin {where}: {what}")
+    return declared
+
+
+def _find(where: str) -> tuple[PluginClass, str]:
+    """(plugin, origin) for the part of a SPEC before the question mark."""
+    path, _, member = where.rpartition(":") if ":" in where else (where, "", "")
+    if path.endswith(".py"):
+        module = _load_file(Path(path))
+        return (_member(module, member, where) if member else _only_plugin(module, where)), str(Path(path).resolve())
+    if member:
+        try:
+            module = importlib.import_module(path)
+        except Exception as error:
+            raise PluginSpecError(f"--plugin {where}: module {path} cannot be imported: {_explain(error)}") from error
+        return _member(module, member, where), path
+    entries = installed_entries()
+    if where not in entries:
+        raise PluginSpecError(f"--plugin {where}: no plugin of that name is installed{nearest(where, list(entries))}")
+    entry = entries[where]
+    module = importlib.import_module(entry.module)
+    return _member(module, entry.attr, where), entry.module
+
+
+def _bool(text: str) -> bool:
+    lowered = text.lower()
+    if lowered in ("1", "true", "yes", "on"):
+        return True
+    if lowered in ("0", "false", "no", "off"):
+        return False
+    raise ValueError("true or false is needed")
+
+
+def _value(param: Param, text: str) -> Any:
+    """`text` as the type of the parameter's default, within its bounds; ValueError says what is wrong."""
+    if isinstance(param.default, bool):
+        return _bool(text)
+    if isinstance(param.default, str):
+        if param.choices and text not in param.choices:
+            raise ValueError(f"one of {', '.join(param.choices)} is needed")
+        return text
+    kind = type(param.default)
+    try:
+        number = kind(text)
+    except ValueError:
+        raise ValueError(f"{'a whole number' if kind is int else 'a number'} is needed") from None
+    if param.minimum is not None and number < param.minimum or param.maximum is not None and number > param.maximum:
+        low, high = param.minimum, param.maximum
+        raise ValueError(
+            f"at least {low:g} is needed" if high is None else f"a value from {low or 0:g} to {high:g} is needed"
+        )
+    return number
+
+
+def parse_spec(text: str) -> PluginSpec:
+    """The plugin that SPEC names, with its parameters. Raises PluginSpecError, which names the nearest right word."""
+    where, _, query = text.partition("?")
+    declared, origin = _find(where)
+    params: dict[str, Any] = {}
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        if name not in declared.params:
+            choices = nearest(name, list(declared.params))
+            raise PluginSpecError(f"--plugin {text}: {declared.name} has no parameter {name}{choices}")
+        try:
+            params[name] = _value(declared.params[name], value)
+        except ValueError as error:
+            raise PluginSpecError(f"--plugin {text}: {name}={value}: {error}") from None
+    return PluginSpec(declared, params, origin)

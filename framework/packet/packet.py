@@ -1,0 +1,246 @@
+"""The packet as a plugin sees it: an immutable value, four words in registers, each attribute loaded when it is read.
+
+All attributes are int64. Lengths and offsets are in bytes, times in nanoseconds, numbers in host order. An attribute that
+the packet does not have (ports of an ARP, flags of a UDP) reads 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba.core import cgutils, types
+from numba.extending import intrinsic, make_attribute_wrapper, models, overload_attribute, register_model
+
+from zcframe.framework import abi
+from zcframe.framework.jit.memory import load_be16, load_be32, load_be64, load_u8, load_u16, load_u32, load_u64
+
+from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT
+from .view import FORCE, make_view
+
+UNHASHED_BUCKET = abi.RETA_SIZE
+MAPPED_IPV4 = 0xFFFF << 32
+
+
+class PacketType(types.Type):
+    def __init__(self) -> None:
+        super().__init__(name="zcframe.Packet")
+
+
+packet_type = PacketType()
+WORDS = ("desc", "data", "offsets", "facts")
+
+
+@register_model(PacketType)
+class _PacketModel(models.StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, fe_type: Any) -> None:
+        super().__init__(manager, fe_type, [(word, types.int64) for word in WORDS])
+
+
+for _word in WORDS:
+    make_attribute_wrapper(PacketType, _word, "_" + _word)
+
+
+@intrinsic
+def make_packet(typingctx, desc, data, offsets, facts):  # type: ignore[no-untyped-def]
+    """Packet of the descriptor and frame at these addresses, decoded to `offsets` and `facts` (see decode.py)."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        packet = cgutils.create_struct_proxy(packet_type)(context, builder)
+        packet.desc, packet.data, packet.offsets, packet.facts = args
+        return packet._getvalue()
+
+    return packet_type(types.int64, types.int64, types.int64, types.int64), codegen
+
+
+DOCS: dict[str, str] = {}
+
+
+def _attribute(doc: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
+    """Make the decorated function of a packet a read-only attribute; its text goes to the plugin author's table."""
+
+    def register(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        DOCS[function.__name__] = doc
+        overload_attribute(PacketType, function.__name__, jit_options=FORCE)(lambda pkt: function)
+        return function
+
+    return register
+
+
+@_attribute("time of arrival, ns since the epoch")
+def ts(pkt):  # type: ignore[no-untyped-def]
+    return load_u64(pkt._desc + abi.DESC_TIMESTAMP)
+
+
+@_attribute("bytes captured in the block")
+def caplen(pkt):  # type: ignore[no-untyped-def]
+    return load_u16(pkt._desc + abi.DESC_LEN)
+
+
+@_attribute("length on the wire, without FCS")
+def wirelen(pkt):  # type: ignore[no-untyped-def]
+    return load_u32(pkt._desc + abi.DESC_WIRE_LEN)
+
+
+@_attribute("which of the source's interfaces brought it")
+def iface(pkt):  # type: ignore[no-untyped-def]
+    return load_u16(pkt._desc + abi.DESC_PORT)
+
+
+@_attribute("Toeplitz hash of the NIC, 0 where rss_type is 0")
+def rss_hash(pkt):  # type: ignore[no-untyped-def]
+    return load_u32(pkt._desc + abi.DESC_RSS_HASH)
+
+
+@_attribute("what was hashed: 0 nothing, 1 TCPv4, 2 IPv4, 3 TCPv6, 5 IPv6, 7 UDPv4, 8 UDPv6")
+def rss_type(pkt):  # type: ignore[no-untyped-def]
+    return load_u8(pkt._desc + abi.DESC_RSS_TYPE)
+
+
+@_attribute("RETA entry, rss_hash & 127; 128 for a packet without hash")
+def bucket(pkt):  # type: ignore[no-untyped-def]
+    if load_u8(pkt._desc + abi.DESC_RSS_TYPE) == 0:
+        return UNHASHED_BUCKET
+    return load_u32(pkt._desc + abi.DESC_RSS_HASH) & (abi.RETA_SIZE - 1)
+
+
+@_attribute("the whole frame as a view: frame[i], frame.u16(i), frame.u32(i), len(frame)")
+def frame(pkt):  # type: ignore[no-untyped-def]
+    return make_view(pkt._data, min(load_u16(pkt._desc + abi.DESC_LEN), abi.BLOCK_SIZE))
+
+
+@_attribute("payload of the L4 header (of the IP header where L4 is unknown) as a view")
+def payload(pkt):  # type: ignore[no-untyped-def]
+    start = (pkt._offsets >> 32) & 0xFFFF
+    return make_view(pkt._data + start, (pkt._offsets >> 48) - start)
+
+
+@_attribute("destination MAC, 48 bits")
+def eth_dst(pkt):  # type: ignore[no-untyped-def]
+    return load_be32(pkt._data) << 16 | load_be16(pkt._data + 4) if pkt._offsets & 0xFFFF else 0
+
+
+@_attribute("source MAC, 48 bits")
+def eth_src(pkt):  # type: ignore[no-untyped-def]
+    return load_be16(pkt._data + 6) << 32 | load_be32(pkt._data + 8) if pkt._offsets & 0xFFFF else 0
+
+
+@_attribute("ethertype after VLAN tags")
+def ethertype(pkt):  # type: ignore[no-untyped-def]
+    return (pkt._facts >> 32) & 0xFFFF
+
+
+@_attribute("VLAN tags, stripped one included (at most two in the frame are read)")
+def vlan_count(pkt):  # type: ignore[no-untyped-def]
+    stripped = load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN
+    return ((pkt._facts >> 24) & 255) + (1 if stripped else 0)
+
+
+@_attribute("outermost VLAN id, 0 without a tag")
+def vlan(pkt):  # type: ignore[no-untyped-def]
+    if load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN:
+        return load_u16(pkt._desc + abi.DESC_VLAN_TCI) & 0xFFF
+    return load_be16(pkt._data + 14) & 0xFFF if (pkt._facts >> 24) & 255 else 0
+
+
+@_attribute("second VLAN id, 0 without a second tag")
+def vlan2(pkt):  # type: ignore[no-untyped-def]
+    tags = (pkt._facts >> 24) & 255
+    if load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN:
+        return load_be16(pkt._data + 14) & 0xFFF if tags else 0
+    return load_be16(pkt._data + 18) & 0xFFF if tags > 1 else 0
+
+
+@_attribute("4, 6, or 0 for what is not IP")
+def ip_version(pkt):  # type: ignore[no-untyped-def]
+    return (pkt._facts >> 8) & 255
+
+
+@_attribute("IP protocol (of the last IPv6 extension header walked)")
+def proto(pkt):  # type: ignore[no-untyped-def]
+    return pkt._facts & 255
+
+
+@_attribute("TTL or hop limit")
+def ttl(pkt):  # type: ignore[no-untyped-def]
+    version = (pkt._facts >> 8) & 255
+    if version == 0:
+        return 0
+    return load_u8(pkt._data + (pkt._offsets & 0xFFFF) + (8 if version == 4 else 7))
+
+
+@_attribute("upper 64 bits of the source address; 0 for IPv4")
+def src_hi(pkt):  # type: ignore[no-untyped-def]
+    return load_be64(pkt._data + (pkt._offsets & 0xFFFF) + 8) if (pkt._facts >> 8) & 255 == 6 else 0
+
+
+@_attribute("lower 64 bits of the source address; IPv4 as ::ffff:a.b.c.d")
+def src_lo(pkt):  # type: ignore[no-untyped-def]
+    version = (pkt._facts >> 8) & 255
+    l3 = pkt._data + (pkt._offsets & 0xFFFF)
+    if version == 4:
+        return MAPPED_IPV4 | load_be32(l3 + 12)
+    return load_be64(l3 + 16) if version == 6 else 0
+
+
+@_attribute("upper 64 bits of the destination address; 0 for IPv4")
+def dst_hi(pkt):  # type: ignore[no-untyped-def]
+    return load_be64(pkt._data + (pkt._offsets & 0xFFFF) + 24) if (pkt._facts >> 8) & 255 == 6 else 0
+
+
+@_attribute("lower 64 bits of the destination address; IPv4 as ::ffff:a.b.c.d")
+def dst_lo(pkt):  # type: ignore[no-untyped-def]
+    version = (pkt._facts >> 8) & 255
+    l3 = pkt._data + (pkt._offsets & 0xFFFF)
+    if version == 4:
+        return MAPPED_IPV4 | load_be32(l3 + 16)
+    return load_be64(l3 + 32) if version == 6 else 0
+
+
+@_attribute("source port of TCP, UDP, SCTP, DCCP, UDP-Lite; 0 in a later fragment")
+def sport(pkt):  # type: ignore[no-untyped-def]
+    return load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF)) if pkt._facts & HAS_PORTS else 0
+
+
+@_attribute("destination port, likewise")
+def dport(pkt):  # type: ignore[no-untyped-def]
+    return load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 2) if pkt._facts & HAS_PORTS else 0
+
+
+@_attribute("TCP flags, CWR (0x80) to FIN (0x01)")
+def tcp_flags(pkt):  # type: ignore[no-untyped-def]
+    return load_u8(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 13) if pkt._facts & HAS_TCP else 0
+
+
+@_attribute("TCP sequence number")
+def tcp_seq(pkt):  # type: ignore[no-untyped-def]
+    return load_be32(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 4) if pkt._facts & HAS_TCP else 0
+
+
+@_attribute("TCP acknowledgement number")
+def tcp_ack(pkt):  # type: ignore[no-untyped-def]
+    return load_be32(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 8) if pkt._facts & HAS_TCP else 0
+
+
+@_attribute("TCP window, unscaled")
+def tcp_window(pkt):  # type: ignore[no-untyped-def]
+    return load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 14) if pkt._facts & HAS_TCP else 0
+
+
+@_attribute("ICMP or ICMPv6 type << 8 | code")
+def icmp(pkt):  # type: ignore[no-untyped-def]
+    l4 = (pkt._offsets >> 16) & 0xFFFF
+    number = pkt._facts & 255
+    if (number == 1 or number == 58) and l4 and l4 + 2 <= pkt._offsets >> 48:
+        return load_be16(pkt._data + l4)
+    return 0
+
+
+@_attribute("1 for any fragment of a larger packet, the first one included")
+def is_fragment(pkt):  # type: ignore[no-untyped-def]
+    return 1 if pkt._facts & FRAGMENT else 0
+
+
+@_attribute("1 for a fragment that does not hold the L4 header")
+def is_later_fragment(pkt):  # type: ignore[no-untyped-def]
+    return 1 if pkt._facts & LATER_FRAGMENT else 0

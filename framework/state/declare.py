@@ -1,0 +1,112 @@
+"""What a plugin declares: scalars, arrays, tables and parameters. Plain Python, importable in milliseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+SUM: Final = "sum"
+MIN: Final = "min"
+MAX: Final = "max"
+BITS: Final = "bits"
+FIRST: Final = "first"
+
+
+@dataclass(frozen=True)
+class Scalar:
+    """An unsigned integer of 1, 2, 4 or 8 bytes in shared state.
+
+    `reduction` says how two values of the same key merge: summed unless told otherwise (`u64.min`, `u64.max`, `u8.bits`
+    for a bitwise or, `u64.first` for the value of the row that comes first). Compiled code sees every scalar as int64.
+    """
+
+    size: int
+    reduction: str = SUM
+
+    @property
+    def min(self) -> Scalar:
+        return replace(self, reduction=MIN)
+
+    @property
+    def max(self) -> Scalar:
+        return replace(self, reduction=MAX)
+
+    @property
+    def bits(self) -> Scalar:
+        return replace(self, reduction=BITS)
+
+    @property
+    def first(self) -> Scalar:
+        return replace(self, reduction=FIRST)
+
+    @property
+    def dtype(self) -> str:
+        return f"u{self.size}"
+
+
+u8: Final = Scalar(1)
+u16: Final = Scalar(2)
+u32: Final = Scalar(4)
+u64: Final = Scalar(8)
+
+
+@dataclass(frozen=True)
+class Param:
+    """A parameter with its default (bool, int, float or str) and one line of documentation.
+
+    `zcframe run --plugin NAME?parameter=value` sets it; in `filter` it is a constant, `params.NAME`.
+    `minimum` and `maximum` bound a number, `choices` a string.
+    """
+
+    default: bool | int | float | str
+    doc: str = ""
+    minimum: float | None = None
+    maximum: float | None = None
+    choices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Array:
+    """A fixed array of `length` scalars (a Param makes it the user's choice), zero at the start.
+
+    In `filter`: `state.name[i]`, `state.name[i] += n`, `len(state.name)`; an index out of range raises IndexError.
+    In `merge` and `report`: a numpy array of the scalar's dtype.
+    """
+
+    scalar: Scalar
+    length: int | Param
+
+
+@dataclass(frozen=True)
+class Table:
+    """An open-addressing hash table in shared state.
+
+    key, value: field name -> scalar. capacity: slots in all shards together, rounded up to a power of two per shard
+    (a Param makes it the user's choice). idle: seconds after which a row may give up its slot to a new key (0: never);
+    `last` names the u64 value field that holds the row's last time in ns.
+
+    In `filter`: `row = state.name.upsert(k0, k1, ...)` finds or inserts, `row = state.name.find(k0, ...)` only finds;
+    `if row:` is false where the table had no room (counted in `lost`) or no such key; `row.new` is true on the first
+    packet of a key; `row.field` reads, `row.field = x` and `row.field += x` write. `state.name.prefetch(k0, ...)` from
+    the plugin's `prefetch(pkt, state, params)` hides the cache miss. In `merge` and `report`: a numpy record array.
+    """
+
+    key: Mapping[str, Scalar]
+    value: Mapping[str, Scalar]
+    capacity: int | Param = 1 << 16
+    idle: float | Param = 0
+    last: str = ""
+
+
+Declaration = Array | Table
+
+
+def resolved(value: Any, params: Mapping[str, Any], declared: Mapping[str, Param]) -> Any:
+    """`value`, or the setting of the parameter that stands in its place."""
+    if not isinstance(value, Param):
+        return value
+    for name, param in declared.items():
+        if param is value:
+            return params[name]
+    raise TypeError("a Param that sizes an Array or Table must be a class attribute of the plugin")

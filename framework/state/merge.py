@@ -1,0 +1,122 @@
+"""State in Python's hands: shards become numpy arrays, and states merge, associatively.
+
+Shards, workers, hosts and capture files all merge the same way: `merge([merge([a, b]), c])` equals `merge([a, b, c])`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from .declare import BITS, FIRST, MAX, MIN, SUM, Scalar
+from .layout import ArrayLayout, StateLayout, TableLayout
+
+Rows = np.ndarray[Any, Any]
+
+
+class State:
+    """What a plugin's `merge` and `report` get: `state.NAME` is an array or a record array of a table's rows.
+
+    `lost[NAME]` counts upserts of a table that found no room, `expired[NAME]` rows that gave up their slot.
+    """
+
+    def __init__(
+        self, layout: StateLayout, members: dict[str, Rows], lost: dict[str, int], expired: dict[str, int]
+    ) -> None:
+        self.layout = layout
+        self.lost = lost
+        self.expired = expired
+        self.__dict__.update(members)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{m.name}: {len(getattr(self, m.name))}" for m in self.layout.members)
+        return f"State({sizes})"
+
+
+def read_shard(layout: StateLayout, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> State:
+    """The state in the bytes of one shard."""
+    members, lost, expired = {}, {}, {}
+    for member in layout.members:
+        if isinstance(member, ArrayLayout):
+            members[member.name] = member.view(shard)
+        else:
+            members[member.name] = member.rows(shard)
+            counters = member.counters(shard)
+            lost[member.name], expired[member.name] = int(counters[1]), int(counters[2])
+    return State(layout, members, lost, expired)
+
+
+def empty_state(layout: StateLayout) -> State:
+    """The state before the first packet."""
+    return read_shard(layout, np.zeros(layout.shard_size, np.uint8))
+
+
+REDUCE: dict[str, np.ufunc] = {SUM: np.add, MIN: np.minimum, MAX: np.maximum, BITS: np.bitwise_or}
+
+
+def _mixed(rows: Rows, keys: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    """A 64-bit hash of the key columns, to sort by one column instead of many."""
+    mixed = np.zeros(len(rows), np.uint64)
+    for key in keys:
+        mixed = (mixed ^ rows[key].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed ^= mixed >> np.uint64(29)
+    return mixed
+
+
+def _groups(rows: Rows, keys: Sequence[str]) -> tuple[Rows, np.ndarray[Any, np.dtype[np.bool_]]]:
+    """(rows sorted so that equal keys stand together, earlier rows first; mask of each group's first row)."""
+    mixed = _mixed(rows, keys)
+    order = np.argsort(mixed, kind="stable")
+    rows, mixed = rows[order], mixed[order]
+    if len(rows) and _hash_collides(rows, mixed, keys):
+        rows = rows[np.lexsort([rows[key] for key in keys])]
+    first = np.ones(len(rows), bool)
+    first[1:] = np.any([rows[key][1:] != rows[key][:-1] for key in keys], axis=0)
+    return rows, first
+
+
+def _hash_collides(rows: Rows, mixed: np.ndarray[Any, np.dtype[np.uint64]], keys: Sequence[str]) -> bool:
+    same = mixed[1:] == mixed[:-1]
+    return bool(np.any([same & (rows[key][1:] != rows[key][:-1]) for key in keys]))
+
+
+def merge_rows(rows: Rows, keys: Sequence[str], scalars: dict[str, Scalar]) -> Rows:
+    """One row for each key: the other fields reduced as declared (`u64.first`: from the row that stands first)."""
+    ordered, first = _groups(rows, keys)
+    merged = ordered[first].copy()
+    if len(merged) < len(ordered):
+        starts = np.flatnonzero(first)
+        for name, scalar in scalars.items():
+            if scalar.reduction != FIRST:
+                merged[name] = REDUCE[scalar.reduction].reduceat(ordered[name], starts)
+    return merged
+
+
+def _merge_table(member: TableLayout, states: Sequence[State]) -> Rows:
+    rows = np.concatenate([getattr(state, member.name) for state in states])
+    # "First" means the earliest where a table knows time.
+    order = next((name for name, _, scalar in member.fields if scalar.reduction == MIN), "")
+    if order:
+        rows = rows[np.argsort(rows[order], kind="stable")]
+    values = {name: scalar for name, _, scalar in member.fields if name not in member.keys}
+    return merge_rows(rows, member.keys, values)
+
+
+def merge_states(states: Sequence[State]) -> State:
+    """Merge states of one layout by the reductions that their plugin declared."""
+    layout = states[0].layout
+    members: dict[str, Rows] = {}
+    for member in layout.members:
+        if isinstance(member, TableLayout):
+            members[member.name] = _merge_table(member, states)
+        elif member.scalar.reduction == FIRST:
+            members[member.name] = getattr(states[0], member.name).copy()
+        else:
+            arrays = [getattr(state, member.name) for state in states]
+            members[member.name] = REDUCE[member.scalar.reduction].reduce(arrays)
+    tables = [member.name for member in layout.members if isinstance(member, TableLayout)]
+    lost = {name: sum(state.lost[name] for state in states) for name in tables}
+    expired = {name: sum(state.expired[name] for state in states) for name in tables}
+    return State(layout, members, lost, expired)

@@ -1,0 +1,171 @@
+"""The hash table's verbs, written out for each table's own key: find, upsert, prefetch.
+
+Open addressing, linear probing within a window of WINDOW slots. No slot is ever freed: a row whose key has been idle may be
+taken over by another key, so that a search can end at the first free slot. A row is journaled as a whole when it is handed
+out, so that its fields are then written plainly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from numba.core import types
+from numba.core.errors import TypingError
+from numba.extending import overload_method
+
+from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.jit.memory import load_u32, load_u64, mul_high, prefetch_write, shift_right
+
+from .compiled import FORCE, RowType, TableType, maker
+from .journal import LOAD, NOW, STORE, WRITE, remember
+from .layout import TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, TABLE_SEED, WINDOW, TableLayout
+
+# Odd 64-bit constants with 32 bits set, for the folded multiplication of key words (the wyhash family's mixing step).
+SECRET = (0x2D358DCCAA6C78A5, 0x0BB84B93962EACC9, 0x4B33A62ED433D4A3, 0x4D5A2DA51DE1AA47)
+
+# numba lowers no *args of a method, so that a key's words are arguments with a default.
+MAX_KEYS = 12
+SIGNATURE = "table, " + ", ".join(f"k{i}=None" for i in range(MAX_KEYS))
+
+
+@inlined
+def _oldest(base, first, now, slots, slot_size, last_offset):  # type: ignore[no-untyped-def]
+    """(address, age in ns) of the row in the window that has been idle for longest."""
+    oldest, age = 0, -1
+    for probe in range(WINDOW):
+        at = base + TABLE_HEADER + ((first + probe) & (slots - 1)) * slot_size
+        idle = now - load_u64(at + last_offset)
+        if idle > age:
+            oldest, age = at, idle
+    return oldest, age
+
+
+def _hash_lines(count: int) -> list[str]:
+    """Source that leaves the hash of k0..kn and the seed in `h`."""
+    words = [f"k{i}" for i in range(count)] + ["0"] * (count % 2)
+    lines = [f"h = load_u64(base + {TABLE_SEED})"]
+    for i in range(0, len(words), 2):
+        a, b = SECRET[i % 4], SECRET[(i + 1) % 4]
+        lines.append(f"h = mul_high({words[i]} ^ {a}, {words[i + 1]} ^ {b} ^ h)")
+    return [*lines, f"h = mul_high(h ^ {SECRET[2]}, {SECRET[3]})"]
+
+
+def _search_lines(layout: TableLayout) -> list[str]:
+    """Source of the common beginning: base, journal, key words, hash, tag, first slot."""
+    lines = ["base = table._address", "journal = table._journal"]
+    for i, (_, _, scalar) in enumerate(_keys(layout)):
+        mask = "" if scalar.size == 8 else f" & {(1 << 8 * scalar.size) - 1}"
+        lines.append(f"k{i} = int64(k{i}){mask}")
+    return [*lines, *_hash_lines(len(layout.keys)), "tag = shift_right(h, 32) | 1", f"first = h & {layout.slots - 1}"]
+
+
+def _keys(layout: TableLayout) -> Any:
+    return layout.fields[: len(layout.keys)]
+
+
+def _values(layout: TableLayout) -> int:
+    """Offset of the value fields in a slot; the tag and the key before it never change while the row is there."""
+    return min(offset for _, offset, _ in layout.fields[len(layout.keys) :])
+
+
+def _probe_lines(layout: TableLayout) -> list[str]:
+    """Source of the loop over the window: returns the row of the key, leaves the loop at a free slot."""
+    equal = " and ".join(f"load{s.size}(at + {offset}) == k{i}" for i, (_, offset, s) in enumerate(_keys(layout)))
+    return [
+        "free, taken = 0, 0",
+        f"for probe in range({WINDOW}):",
+        f"    at = base + {TABLE_HEADER} + ((first + probe) & {layout.slots - 1}) * {layout.slot_size}",
+        "    found = load_u32(at)",
+        "    if found == tag:",
+        f"        if {equal}:",
+        f"            remember(journal, at + {_values(layout)}, {layout.slot_size - _values(layout)})",
+        "            return make_row(at, 0)",
+        "    if found == 0:",
+        "        free = at",
+        "        break",
+    ]
+
+
+def _take_over_lines(layout: TableLayout) -> list[str]:
+    """Source that frees the oldest idle row of a full window."""
+    if not layout.idle_ns:
+        return []
+    last = next(offset for name, offset, _ in layout.fields if name == layout.last)
+    return [
+        "if free == 0:",
+        f"    at, age = oldest(base, first, load_u64(journal + {NOW}), {layout.slots}, {layout.slot_size}, {last})",
+        f"    if age > {layout.idle_ns}:",
+        "        free, taken = at, 1",
+        f"        write8(journal, base + {TABLE_EXPIRED}, load_u64(base + {TABLE_EXPIRED}) + 1)",
+    ]
+
+
+def _insert_lines(layout: TableLayout) -> list[str]:
+    return [
+        "if free == 0:",
+        f"    write8(journal, base + {TABLE_LOST}, load_u64(base + {TABLE_LOST}) + 1)",
+        "    return make_row(0, 0)",
+        f"remember(journal, free, {layout.slot_size})",
+        "release4(free, tag)",
+        *[f"release{s.size}(free + {offset}, k{i})" for i, (_, offset, s) in enumerate(_keys(layout))],
+        *[f"release{s.size}(free + {offset}, 0)" for _, offset, s in layout.fields[len(layout.keys) :]],
+        "if taken == 0:",
+        f"    write8(journal, base + {TABLE_ROWS}, load_u64(base + {TABLE_ROWS}) + 1)",
+        "return make_row(free, 1)",
+    ]
+
+
+def _prefetch_lines(layout: TableLayout) -> list[str]:
+    lines = [
+        f"at = base + {TABLE_HEADER} + first * {layout.slot_size}",
+        "prefetch_write(at)",
+        f"prefetch_write(at + {layout.slot_size - 1})",
+    ]
+    return lines
+
+
+def _written_out(name: str, layout: TableLayout, lines: list[str]) -> Callable[..., Any]:
+    """The function table.name(k0, k1, ...) made of these lines, for this layout."""
+    scope: dict[str, Any] = {
+        "__name__": __name__,
+        "int64": types.int64,
+        "load_u32": load_u32,
+        "load_u64": load_u64,
+        "mul_high": mul_high,
+        "shift_right": shift_right,
+        "prefetch_write": prefetch_write,
+        "oldest": _oldest,
+        "remember": remember,
+        "make_row": maker(RowType(layout)),
+        **{f"load{size}": load for size, load in LOAD.items()},
+        **{f"write{size}": write for size, write in WRITE.items()},
+        **{f"release{size}": store for size, store in STORE.items()},
+    }
+    text = f"def {name}({SIGNATURE}):\n" + "".join(f"    {line}\n" for line in lines)
+    exec(text, scope)  # noqa: S102 - the text consists of offsets and names made above
+    function: Callable[..., Any] = scope[name]
+    return function
+
+
+def _verb(name: str, ending: Callable[[TableLayout], list[str]]) -> None:
+    """Register table.name(...) for calls with as many words as the table's key has fields."""
+
+    def typed(table: Any, words: tuple[Any, ...]) -> Any:
+        given = sum(word is not None and not isinstance(word, types.Omitted) for word in words)
+        if not isinstance(table, TableType):
+            return None
+        if given != len(table.layout.keys):
+            keys = ", ".join(table.layout.keys)
+            raise TypingError(f"{table.layout.name}.{name}() takes the key ({keys}), {given} values were given")
+        return _written_out(name, table.layout, [*_search_lines(table.layout), *ending(table.layout)])
+
+    words = ", ".join(f"k{i}" for i in range(MAX_KEYS))
+    scope: dict[str, Any] = {"typed": typed, "__name__": __name__}
+    exec(f"def {name}({SIGNATURE}):\n    return typed(table, ({words}))\n", scope)  # noqa: S102 - see _written_out
+    overload_method(TableType, name, jit_options=FORCE)(scope[name])
+
+
+_verb("upsert", lambda layout: [*_probe_lines(layout), *_take_over_lines(layout), *_insert_lines(layout)])
+_verb("find", lambda layout: [*_probe_lines(layout), "return make_row(0, 0)"])
+_verb("prefetch", _prefetch_lines)

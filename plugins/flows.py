@@ -1,0 +1,138 @@
+"""Bidirectional flows by 5-tuple."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import communityid
+import numpy as np
+
+from zcframe import PASS, Param, State, Table, ip_text, plugin, u8, u16, u64
+
+PORTLESS = 0
+ICMP = (1, 58)
+WITH_PORTS = (1, 6, 17, 58, 132)
+
+
+@plugin
+class Flows:
+    """Bidirectional flows: packets, bytes, times, TCP flags, Community ID.
+
+    Key: both addresses, both ports, protocol; VLAN ids are not part of it. The fragment rule: every fragment of a packet,
+    the first one too, counts for the flow of its addresses and protocol with ports 0, since only the first one has ports
+    and the NIC hashes them all by address. Protocols without ports have ports 0. What is not IP belongs to no flow.
+    """
+
+    capacity = Param(1 << 20, "flows that the table has room for, over all buckets", minimum=2048, maximum=1 << 26)
+    idle = Param(0, "seconds after which a silent flow may give up its room (0: never)", minimum=0, maximum=1e6)
+    top = Param(10, "flows listed in the report, by bytes", minimum=0, maximum=1_000_000)
+
+    # a is the end with the smaller address (then port); forward is 1 where a sent the first packet.
+    flows = Table(
+        key={"a_hi": u64, "a_lo": u64, "b_hi": u64, "b_lo": u64, "ports": u64},
+        value={
+            "packets": u64,
+            "bytes": u64,
+            "first_ns": u64.min,
+            "last_ns": u64.max,
+            "icmp": u16.first,
+            "tcp_flags": u8.bits,
+            "seen": u8.bits,
+            "forward": u8.first,
+        },
+        capacity=capacity,
+        idle=idle,
+        last="last_ns",
+    )
+
+    @staticmethod
+    def prefetch(pkt, state, params):  # type: ignore[no-untyped-def]
+        if pkt.ip_version == 0:
+            return
+        sport, dport = (0, 0) if pkt.is_fragment else (pkt.sport, pkt.dport)
+        src_hi, src_lo, dst_hi, dst_lo = pkt.src_hi, pkt.src_lo, pkt.dst_hi, pkt.dst_lo
+        if (src_hi, src_lo, sport) <= (dst_hi, dst_lo, dport):
+            state.flows.prefetch(src_hi, src_lo, dst_hi, dst_lo, sport << 32 | dport << 16 | pkt.proto)
+        else:
+            state.flows.prefetch(dst_hi, dst_lo, src_hi, src_lo, dport << 32 | sport << 16 | pkt.proto)
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        if pkt.ip_version == 0:
+            return PASS
+        sport, dport = (0, 0) if pkt.is_fragment else (pkt.sport, pkt.dport)
+        src_hi, src_lo, dst_hi, dst_lo = pkt.src_hi, pkt.src_lo, pkt.dst_hi, pkt.dst_lo
+        forward = (src_hi, src_lo, sport) <= (dst_hi, dst_lo, dport)
+        if forward:
+            row = state.flows.upsert(src_hi, src_lo, dst_hi, dst_lo, sport << 32 | dport << 16 | pkt.proto)
+        else:
+            row = state.flows.upsert(dst_hi, dst_lo, src_hi, src_lo, dport << 32 | sport << 16 | pkt.proto)
+        if row:
+            if row.new:
+                row.first_ns = pkt.ts
+                row.last_ns = pkt.ts
+                row.forward = forward
+                row.icmp = pkt.icmp
+            row.packets += 1
+            row.bytes += pkt.wirelen
+            row.first_ns = min(row.first_ns, pkt.ts)
+            row.last_ns = max(row.last_ns, pkt.ts)
+            row.tcp_flags |= pkt.tcp_flags
+            row.seen |= 1 if forward else 2
+        return PASS
+
+    @staticmethod
+    def report(merged: State, params: Any) -> dict[str, Any]:
+        rows = merged.flows
+        busiest = np.argsort(rows["bytes"], kind="stable")[::-1][: params.top]
+        return {
+            "count": len(rows) + merged.expired["flows"],
+            "packets": int(rows["packets"].sum()),
+            "bytes": int(rows["bytes"].sum()),
+            "lost": merged.lost["flows"],
+            "top": [_described(row) for row in rows[busiest]],
+        }
+
+    @staticmethod
+    def lines(report: dict[str, Any]) -> list[str]:
+        lines = [f"{report['count']:,} flows, {report['lost']:,} packets without room in the table"]
+        for flow in report["top"][:3]:
+            ends = f"{_end(flow['src'], flow['sport'])} > {_end(flow['dst'], flow['dport'])}"
+            lines.append(f"{ends}  proto {flow['proto']}  {flow['packets']:,} packets  {flow['bytes']:,} bytes")
+        return lines
+
+
+def _end(address: str, port: int) -> str:
+    host = f"[{address}]" if ":" in address and port else address
+    return f"{host}:{port}" if port else host
+
+
+def _described(row: Any) -> dict[str, Any]:
+    """One flow as the report shows it, seen from who sent the first packet."""
+    ends = [(ip_text(row["a_hi"], row["a_lo"]), int(row["ports"]) >> 32), (ip_text(row["b_hi"], row["b_lo"]), int(row["ports"]) >> 16 & 0xFFFF)]
+    (src, sport), (dst, dport) = ends if row["forward"] else ends[::-1]
+    proto = int(row["ports"]) & 0xFF
+    return {
+        "src": src,
+        "dst": dst,
+        "sport": sport,
+        "dport": dport,
+        "proto": proto,
+        "packets": int(row["packets"]),
+        "bytes": int(row["bytes"]),
+        "first_ns": int(row["first_ns"]),
+        "last_ns": int(row["last_ns"]),
+        "tcp_flags": int(row["tcp_flags"]),
+        "one_sided": int(row["seen"]) != 3 and src != dst,
+        "community_id": _community_id(src, dst, sport, dport, proto, int(row["icmp"])),
+    }
+
+
+def _community_id(src: str, dst: str, sport: int, dport: int, proto: int, icmp: int) -> str:
+    """Community ID 1.0 of the flow; of ICMP by the type and code of its first packet."""
+    if proto in ICMP:
+        sport, dport = icmp >> 8, icmp & 0xFF
+    # The library wants ports for these protocols; the flow of a packet's fragments has none, hence 0.
+    with_ports = proto in WITH_PORTS or sport or dport
+    ports = (sport, dport) if with_ports else (None, None)
+    return str(communityid.CommunityID().calc(communityid.FlowTuple(proto, src, dst, *ports)))
