@@ -1,0 +1,242 @@
+"""The log funnel: what workers log goes through one socket to the supervisor, which writes it.
+
+multiprocessing-logging brings the handler; its transport is replaced, for two reasons. A worker that is killed while
+it logs dies with the write lock of the shared queue, and then the logs of every other worker stand still; and its
+receiving thread makes every later fork one from a process with threads, which Python 3.12 warns of. Here a record is
+one datagram of a non-blocking AF_UNIX socket pair: it is there whole or not at all, no lock is shared, and the
+supervisor's own loop reads it. A datagram is JSON, never a pickle: a worker that was taken over must not run code in
+the supervisor.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import math
+import multiprocessing
+import os
+import queue
+import re
+import select
+import socket
+import sys
+from typing import Any, TextIO
+
+from multiprocessing_logging import MultiProcessingHandler
+
+BUFFER_SIZE = 1 << 20
+DATAGRAM_LIMIT = 1 << 17
+DRAIN_LIMIT = 1000
+
+# Characters of each text that are kept: all of them, escaped at their worst, fit into DATAGRAM_LIMIT.
+TEXTS = {"msg": 4096, "exc_text": 4096, "name": 200, "processName": 200, "funcName": 200, "pathname": 200}
+NUMBERS = ("levelno", "process", "lineno")
+
+PACKAGE = "zcframe"
+FORMAT = "%(asctime)s %(processName)s %(levelname)s %(name)s: %(message)s"
+
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+def _clean(text: str, limit: int) -> str:
+    """Cut, and without control characters: it goes to a terminal, whatever a worker wrote."""
+    cut = text if len(text) <= limit else text[:limit] + "..."
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", cut)
+
+
+def _encode(record: logging.LogRecord, lost: int) -> bytes:
+    fields: dict[str, Any] = {n: _clean(str(getattr(record, n, None) or ""), limit) for n, limit in TEXTS.items()}
+    fields |= {name: getattr(record, name) for name in NUMBERS}
+    return json.dumps(fields | {"created": record.created, "lost": lost}).encode()
+
+
+def _decode(datagram: bytes) -> tuple[logging.LogRecord, int] | None:
+    """The record and how many before it were lost; None where the sender did not keep to the format."""
+    try:
+        fields = json.loads(datagram)
+        texts = {name: _clean(fields[name], limit) for name, limit in TEXTS.items()}
+        numbers = {name: int(fields[name]) for name in NUMBERS}
+        created, lost = float(fields["created"]), int(fields["lost"])
+        if not (0 <= created < 1 << 33 and 0 <= lost < 1 << 63):
+            return None
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        return None
+    rest = {
+        "created": created,
+        "msecs": math.floor(created % 1 * 1000),
+        "levelname": logging.getLevelName(numbers["levelno"]),
+        "exc_text": texts.pop("exc_text") or None,
+    }
+    return logging.makeLogRecord(texts | numbers | rest), lost
+
+
+class DatagramQueue:
+    """The part of multiprocessing.Queue that MultiProcessingHandler needs, over a socket pair that survives SIGKILL.
+
+    `put_nowait` never blocks: a record that finds the socket full is dropped and counted, and the next record that gets
+    through carries the count. `lost` is what the receiving side learned of, `malformed` what it could not read.
+    """
+
+    def __init__(self) -> None:
+        self._receiver, self._sender = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_SIZE)
+        self._receiver.setblocking(False)
+        self._sender.setblocking(False)
+        self._unsent = 0
+        self.lost = 0
+        self.malformed = 0
+
+    def fileno(self) -> int:
+        """Readable where `receive` has something."""
+        return self._receiver.fileno()
+
+    def put_nowait(self, record: logging.LogRecord) -> None:
+        try:
+            self._sender.send(_encode(record, self._unsent))
+        except OSError:  # full, or the supervisor is gone: the worker goes on in both cases
+            self._unsent += 1
+        else:
+            self._unsent = 0
+
+    def receive(self) -> logging.LogRecord | None:
+        """Take one datagram: its record, or None where it holds none. Raises queue.Empty where none is there."""
+        try:
+            found = _decode(self._receiver.recv(DATAGRAM_LIMIT))
+        except BlockingIOError:
+            raise queue.Empty from None
+        if found is None:
+            self.malformed += 1
+            return None
+        self.lost += found[1]
+        return found[0]
+
+    def _wait(self, timeout: float | None) -> bool:
+        readable = select.poll()
+        readable.register(self._receiver, select.POLLIN)
+        return bool(readable.poll(None if timeout is None else timeout * 1000))
+
+    def get(self, timeout: float | None = None) -> logging.LogRecord:
+        """Wait for a record. Raises queue.Empty after `timeout` seconds without any datagram."""
+        while self._wait(timeout):
+            if record := self.receive():
+                return record
+        raise queue.Empty
+
+    def qsize(self) -> int:
+        """1 where at least one datagram waits, else 0."""
+        return int(self._wait(0))
+
+    def close(self) -> None:
+        self._receiver.close()
+        self._sender.close()
+
+    def join_thread(self) -> None:
+        """There is no thread to wait for."""
+
+
+class LogFunnel(MultiProcessingHandler):  # type: ignore[misc]  # the package has no types
+    """Handler of the root logger, made by the supervisor before it forks.
+
+    In the process that made it, records go straight to `sub_handler`; in a fork of it they go through the socket. The
+    supervisor's loop calls `drain` when `fileno()` is readable.
+    """
+
+    def __init__(self, sub_handler: logging.Handler) -> None:
+        logging.Handler.__init__(self)  # not the parent's: that one starts a queue and a thread
+        self.sub_handler = sub_handler
+        self.setLevel(sub_handler.level)
+        self.setFormatter(sub_handler.formatter)
+        self.filters = sub_handler.filters
+        self.queue = DatagramQueue()
+        self._owner = os.getpid()
+        self._reported = 0
+        self._is_closed = False
+
+    def fileno(self) -> int:
+        return self.queue.fileno()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if os.getpid() == self._owner:
+            self.sub_handler.handle(record)
+        else:
+            super().emit(record)
+
+    def drain(self, limit: int = DRAIN_LIMIT) -> int:
+        """Write what has come: at most `limit` records, so that a flood cannot hold up the caller. Returns how many."""
+        written = 0
+        with contextlib.suppress(queue.Empty):
+            for _ in range(limit):
+                if record := self.queue.receive():
+                    self.sub_handler.handle(record)
+                    written += 1
+        self._report_missing()
+        return written
+
+    def _report_missing(self) -> None:
+        missing = self.queue.lost + self.queue.malformed
+        if missing > self._reported:
+            logging.getLogger(__name__).warning("%d log records of workers were lost", missing - self._reported)
+            self._reported = missing
+
+    def close(self) -> None:
+        """Write what is left and give the socket back; in a worker only the latter."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if os.getpid() == self._owner:
+            self.drain()
+            self.sub_handler.close()
+        self.queue.close()
+        logging.Handler.close(self)
+
+
+class _StderrHandler(logging.StreamHandler[TextIO]):
+    """Writes to what sys.stderr is at that moment: the live view puts itself there while it is on the screen."""
+
+    def __init__(self) -> None:
+        logging.Handler.__init__(self)
+
+    @property
+    def stream(self) -> TextIO:
+        return sys.stderr
+
+    @stream.setter
+    def stream(self, value: TextIO) -> None:
+        raise AttributeError("the stream is always sys.stderr")
+
+
+def install(*, verbose: bool = False, sub_handler: logging.Handler | None = None) -> LogFunnel:
+    """Put a funnel on the root logger: warnings of everybody, with `verbose` also what zcframe says for debugging.
+
+    Call it before the first fork; `uninstall` takes it off again.
+    """
+    handler = sub_handler or _StderrHandler()
+    if handler.formatter is None:
+        handler.setFormatter(logging.Formatter(FORMAT))
+    funnel = LogFunnel(handler)
+    logging.getLogger().addHandler(funnel)
+    logging.getLogger(PACKAGE).setLevel(logging.DEBUG if verbose else logging.WARNING)
+    return funnel
+
+
+def uninstall(funnel: LogFunnel) -> None:
+    """Write what is left in the funnel and take it off the root logger."""
+    funnel.drain()
+    logging.getLogger().removeHandler(funnel)
+    logging.getLogger(PACKAGE).setLevel(logging.NOTSET)
+    funnel.close()
+
+
+def name_process(name: str) -> None:
+    """Call first in a forked process: its records and its process list entry say `name`, such as zc-rx-3.
+
+    It also lets go of the live view, of which the fork has a copy: that draws on the supervisor's terminal.
+    """
+    multiprocessing.current_process().name = name
+    if sys.__stdout__ is not None:
+        sys.stdout = sys.__stdout__
+    if sys.__stderr__ is not None:
+        sys.stderr = sys.__stderr__
+    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
+        comm.write(name)

@@ -1,0 +1,29 @@
+"""What a run counts: the ledger of every queue, snapshots while it goes on, the result at its end."""
+
+from .ledger import Ledger
+from .run import (
+    Observer,
+    PluginPlan,
+    QueuePlan,
+    QueueStats,
+    RssInfo,
+    RunPlan,
+    RunResult,
+    RunSnapshot,
+    SourceInfo,
+    Totals,
+)
+
+__all__ = [
+    "Ledger",
+    "Observer",
+    "PluginPlan",
+    "QueuePlan",
+    "QueueStats",
+    "RssInfo",
+    "RunPlan",
+    "RunResult",
+    "RunSnapshot",
+    "SourceInfo",
+    "Totals",
+]

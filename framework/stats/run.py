@@ -1,0 +1,144 @@
+"""A run as its observers see it: the plan before it, snapshots during it, the result after it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from .ledger import Ledger
+
+
+@dataclass(frozen=True)
+class SourceInfo:
+    """Where frames come from: kind "file", "trace" or "iface"; `names` of the files or interfaces."""
+
+    kind: str
+    names: tuple[str, ...]
+    backend: str
+    link_types: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class RssInfo:
+    """How frames spread: `key` as 80 hex digits, `fields` "ip-pair" or "5-tuple", `reta` the queue of each bucket."""
+
+    key: str
+    fields: str
+    reta: tuple[int, ...]
+    key_name: str = ""
+
+
+@dataclass(frozen=True)
+class QueuePlan:
+    """The CPU that a queue's worker is to run on; None where it is not pinned."""
+
+    queue: int
+    cpu: int | None
+
+
+@dataclass(frozen=True)
+class PluginPlan:
+    """One plugin of the chain with the value of each of its parameters."""
+
+    name: str
+    params: Mapping[str, Any] = field(default_factory=dict)
+    origin: str = ""
+
+
+@dataclass(frozen=True)
+class RunPlan:
+    """Everything that is decided before the first frame: what `--check` prints.
+
+    pace: "max", "original" or "100,000 packets a second"; loop: 0 for ever; memory: bytes of rings and blocks.
+    """
+
+    source: SourceInfo
+    rss: RssInfo
+    queues: tuple[QueuePlan, ...]
+    plugins: tuple[PluginPlan, ...]
+    pace: str
+    loop: int
+    ring_slots: int
+    memory: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class QueueStats:
+    """One queue and its worker. `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was delivered."""
+
+    queue: int
+    cpu: int | None
+    pid: int
+    restarts: int = 0
+    packets: int = 0
+    bytes: int = 0
+    ring_fill: float = 0.0
+    ledger: Ledger = field(default_factory=Ledger)
+
+
+@dataclass(frozen=True)
+class Totals:
+    """All queues added up."""
+
+    restarts: int
+    packets: int
+    bytes: int
+    ledger: Ledger
+
+
+@dataclass(frozen=True)
+class RunSnapshot:
+    """A run at one moment.
+
+    plugins: each plugin's report by name. lines: by name, what a plugin says of itself in words, where it does.
+    progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known.
+    """
+
+    source: SourceInfo
+    elapsed_s: float
+    rss: RssInfo
+    queues: Sequence[QueueStats] = ()
+    plugins: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    progress: tuple[int, int] | None = None
+    warnings: Sequence[str] = ()
+
+    @property
+    def totals(self) -> Totals:
+        return Totals(
+            restarts=sum(q.restarts for q in self.queues),
+            packets=sum(q.packets for q in self.queues),
+            bytes=sum(q.bytes for q in self.queues),
+            ledger=sum((q.ledger for q in self.queues), Ledger()),
+        )
+
+    @property
+    def balance(self) -> float:
+        """The busiest queue's packets over the mean: 1.0 is even, the number of queues is the worst; NaN before any."""
+        packets = [q.packets for q in self.queues]
+        return max(packets) * len(packets) / sum(packets) if any(packets) else math.nan
+
+
+@dataclass(frozen=True)
+class RunResult(RunSnapshot):
+    """The run at its end. `error` is one line, empty where all went well; `details` is shown with -v only."""
+
+    exit_code: int = 0
+    error: str = ""
+    details: str = ""
+
+
+class Observer(Protocol):
+    """Who is told how a run goes; every method is called from the supervisor's loop and must return at once."""
+
+    def started(self, plan: RunPlan) -> None:
+        """Called once, before the first frame."""
+
+    def tick(self, snapshot: RunSnapshot) -> None:
+        """Called every 0.25 s, or every --stats-interval."""
+
+    def finished(self, result: RunResult) -> None:
+        """Called once, after the last worker ended."""

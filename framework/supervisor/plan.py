@@ -1,0 +1,117 @@
+"""From the options to everything that is decided before the first packet."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from zcframe.affinity import Plan, make_plan, read_topology
+from zcframe.framework import abi
+from zcframe.framework.chain.bind import BoundPlugin, bind
+from zcframe.framework.chain.progress import MAX_PLUGINS
+from zcframe.framework.chain.spec import PluginSpec, parse_spec
+from zcframe.framework.config import RunConfig
+from zcframe.framework.errors import UsageError
+from zcframe.framework.rss.config import RssConfig
+from zcframe.framework.sources.base import Source
+from zcframe.framework.sources.soft82576 import ReplayPlan, Soft82576
+from zcframe.framework.sources.trace import bundled_trace
+from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """What the options came to: nothing has started yet. `affinity` says which CPU each worker gets."""
+
+    config: RunConfig
+    rss: RssConfig
+    specs: tuple[PluginSpec, ...]
+    plugins: tuple[BoundPlugin, ...]
+    affinity: Plan
+    replay: ReplayPlan
+
+    @property
+    def cpus(self) -> tuple[int, ...]:
+        return self.affinity.cpus
+
+
+def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, ...]:
+    """Bind in order; a plugin that is there twice gets a number behind its name."""
+    if len(specs) > MAX_PLUGINS:
+        raise UsageError(f"--plugin: {len(specs)} plugins; a chain holds at most {MAX_PLUGINS}")
+    seen: Counter[str] = Counter()
+    bound = []
+    for spec in specs:
+        name = spec.declared.name
+        seen[name] += 1
+        bound.append(bind(spec.declared, spec.params, queues, name if seen[name] == 1 else f"{name}#{seen[name]}"))
+    return tuple(bound)
+
+
+def _replay(config: RunConfig, rss: RssConfig) -> ReplayPlan:
+    assert config.loop is not None
+    return ReplayPlan(
+        files=config.read or (str(bundled_trace()),),
+        kind="file" if config.read else "trace",
+        loop=config.loop,
+        pace=config.pps if config.pps is not None else config.speed or "max",
+        count=config.count,
+        rss=rss,
+        queues=config.queues,
+        ring_slots=config.ring_slots,
+    )
+
+
+def prepare(config: RunConfig) -> Prepared:
+    """Resolve key, plugins, CPUs and files. Raises UsageError, PluginSpecError."""
+    rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
+    specs = tuple(parse_spec(text) for text in config.plugins)
+    return Prepared(
+        config=config,
+        rss=rss,
+        specs=specs,
+        plugins=_bind_all(specs, config.queues),
+        affinity=make_plan(read_topology(), config.queues, config.cpus),
+        replay=_replay(config, rss),
+    )
+
+
+def _pace(config: RunConfig) -> str:
+    return f"{config.pps:,.0f} packets a second" if config.pps is not None else str(config.speed)
+
+
+def _source_info(source: Source) -> SourceInfo:
+    return SourceInfo(source.kind, tuple(source.names), source.backend, tuple(source.link_types))
+
+
+def rss_info(rss: RssConfig) -> RssInfo:
+    return RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name)
+
+
+def run_plan(prepared: Prepared, source: Source) -> RunPlan:
+    """The plan as observers see it."""
+    config = prepared.config
+    return RunPlan(
+        source=_source_info(source),
+        rss=rss_info(prepared.rss),
+        queues=tuple(QueuePlan(queue, cpu) for queue, cpu in enumerate(prepared.cpus)),
+        plugins=tuple(
+            PluginPlan(plugin.name, dict(plugin.params), spec.origin)
+            for plugin, spec in zip(prepared.plugins, prepared.specs, strict=True)
+        ),
+        pace=_pace(config),
+        loop=prepared.replay.loop,
+        ring_slots=config.ring_slots,
+        memory=config.queues * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
+        warnings=tuple(prepared.affinity.warnings),
+    )
+
+
+def plan(config: RunConfig) -> RunPlan:
+    """What `run` would do, with files probed and names resolved, and nothing started."""
+    prepared = prepare(config)
+    source = Soft82576(prepared.replay)
+    try:
+        return run_plan(prepared, source)
+    finally:
+        source.close()

@@ -1,0 +1,100 @@
+"""A worker's post: all that outlives the worker and awaits its successor.
+
+Made by the supervisor, one per queue: the progress memory that the worker writes (chain/progress.py), and a page of orders
+that only the supervisor writes.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from zcframe.framework import abi
+from zcframe.framework.chain.progress import (
+    DONE,
+    GENERATION,
+    LEDGER,
+    LEDGER_CODES,
+    LEDGER_COPY,
+    ORDER_ATTENTION,
+    ORDER_PAUSE,
+    ORDER_STOP,
+    PARKED,
+    STAGE,
+    STOP_NOW,
+    progress_size,
+)
+from zcframe.framework.ring import Mapping, Ring, make_memory
+
+
+class Post:
+    """Supervisor's end of one worker's memory: reads progress and ledger, gives orders.
+
+    ring: the queue's ring; codes: number of verdict codes.
+    """
+
+    def __init__(self, ring: Ring, codes: int) -> None:
+        self.ring, self.codes = ring, codes
+        self.queue = ring.queue
+        size = progress_size(ring.slots)
+        self.progress_fd = make_memory(f"zc-progress-{ring.queue}", size)
+        self.orders_fd = make_memory(f"zc-orders-{ring.queue}", abi.PAGE_SIZE)
+        self.progress = Mapping(self.progress_fd, size, writable=True)
+        self.orders = Mapping(self.orders_fd, abi.PAGE_SIZE, writable=True)
+        self._orders = self.orders.view("u4", 0, 4)
+        self._done = self.progress.view("u8", DONE)
+        self._generation = self.progress.view("u8", GENERATION)
+        self._stage = self.progress.view("u4", STAGE)
+        self._parked = self.progress.view("u4", PARKED)
+        self._ledgers = [self.progress.view("u8", LEDGER + i * LEDGER_COPY, LEDGER_CODES // 8 + codes) for i in (0, 1)]
+
+    @property
+    def done(self) -> int:
+        """Packets whose transaction is complete."""
+        return int(self._done[0])
+
+    @property
+    def stage(self) -> int:
+        """Plugin that the worker is in, from 1; 0 for none."""
+        return int(self._stage[0]) >> 16
+
+    def ledger(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
+        """uint64[2 + codes]: packets, wire bytes, packets by verdict code; of one moment."""
+        while True:
+            generation = int(self._generation[0])
+            copy = self._ledgers[generation & 1].copy()
+            if int(self._generation[0]) == generation:
+                return copy
+
+    def stop(self, how: int) -> None:
+        """Order STOP_DRAIN or STOP_NOW and wake the worker."""
+        self._orders[ORDER_STOP // 4] = how
+        if how == STOP_NOW:
+            self._orders[ORDER_ATTENTION // 4] = 1
+        self.wake()
+
+    def pause(self) -> None:
+        """Order the worker to stand still between two bursts; `parked` tells when it does."""
+        self._orders[ORDER_PAUSE // 4] += 1
+        self._orders[ORDER_ATTENTION // 4] = 1
+        self.wake()
+
+    def resume(self) -> None:
+        self._orders[ORDER_PAUSE // 4] += 1
+        self._orders[ORDER_ATTENTION // 4] = int(self._orders[ORDER_STOP // 4] == STOP_NOW)
+
+    @property
+    def parked(self) -> bool:
+        return int(self._parked[0]) == int(self._orders[ORDER_PAUSE // 4])
+
+    def wake(self) -> None:
+        os.eventfd_write(self.ring.wake_fd, 1)
+
+    def close(self) -> None:
+        del self._orders, self._done, self._generation, self._stage, self._parked, self._ledgers
+        self.progress.close()
+        self.orders.close()
+        os.close(self.progress_fd)
+        os.close(self.orders_fd)

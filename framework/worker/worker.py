@@ -1,0 +1,130 @@
+"""The worker process of one queue: map the ring, take over, run the compiled chain until told to stop."""
+
+from __future__ import annotations
+
+import ctypes
+import logging
+import os
+import select
+import signal
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numba.core import types
+
+from zcframe.framework import abi
+from zcframe.framework.log import name_process
+from zcframe.framework.chain.build import Chain
+from zcframe.framework.chain.progress import (
+    ORDER_PAUSE,
+    ORDER_STOP,
+    PARKED,
+    STOP_DRAIN,
+    STOP_NONE,
+    STOP_NOW,
+    progress_size,
+)
+from zcframe.framework.ring import Mapping, RingEnd
+from zcframe.framework.state.memory import StateMemory
+
+from .post import Post
+from .recover import arm, disarm, recover
+
+log = logging.getLogger(__name__)
+
+CONTEXT = types.Array(types.int64, 1, "C")
+
+PR_SET_PDEATHSIG = 1
+BUDGET = 65536
+# A chain that found this many packets will find more after NAP_S: a nap costs less than a wake-up by the producer.
+BUSY = 64
+NAP_S = 100e-6
+SLEEP_MS = 200
+PAUSE_NAP_S = 200e-6
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, and end now if that has happened already."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)
+
+
+class Worker:
+    """The worker's side of a post. `skip` is the verdict code for a packet to give up, 0 for none."""
+
+    def __init__(self, post: Post, chain: Chain, state: StateMemory, skip: int = 0) -> None:
+        self.chain = chain
+        self.ring: RingEnd = post.ring.consumer()
+        self.progress = Mapping(post.progress_fd, progress_size(self.ring.slots), writable=True, populate=True)
+        orders = Mapping(post.orders_fd, abi.PAGE_SIZE, writable=False)
+        self.orders_mapping = orders
+        self.orders = orders.view("u4", 0, 4)
+        self.parked = self.progress.view("u4", PARKED)
+        states = [state.address(k) for k in range(len(chain.plugins))]
+        for k, plugin in enumerate(chain.plugins):
+            if plugin.layout.per_worker:
+                states[k] += post.queue * plugin.layout.shard_size
+        ring = self.ring
+        addresses = [ring.header_address, ring.desc_address, ring.block_address, ring.user_address, ring.slots - 1]
+        addresses += [self.progress.address, orders.address, state.low, state.high, *states]
+        self.ctx = np.array(addresses, np.int64)
+        recover(self.ctx, chain.codes, skip)
+
+    def run(self) -> None:
+        """Take packets until the supervisor says stop; sleep while there are none."""
+        poller = select.poll()
+        poller.register(self.ring.wake_fd, select.POLLIN)
+        while True:
+            taken = self.chain.run(self.ctx, BUDGET)
+            stop = int(self.orders[ORDER_STOP // 4])
+            if stop == STOP_NOW or stop == STOP_DRAIN and taken == 0 and not self._pausing():
+                return
+            if self._pausing():
+                self._pause()
+            elif taken < BUDGET and stop == STOP_NONE:
+                self._wait(poller, busy=taken >= BUSY)
+
+    def _pausing(self) -> bool:
+        return bool(self.orders[ORDER_PAUSE // 4] & 1)
+
+    def _pause(self) -> None:
+        """Stand still until the supervisor has read our state."""
+        self.parked[0] = self.orders[ORDER_PAUSE // 4]
+        while self._pausing() and self.orders[ORDER_STOP // 4] != STOP_NOW:
+            time.sleep(PAUSE_NAP_S)
+
+    def _wait(self, poller: select.poll, *, busy: bool) -> None:
+        if busy:
+            time.sleep(NAP_S)
+            return
+        if arm(self.ctx) and poller.poll(SLEEP_MS):
+            try:
+                os.eventfd_read(self.ring.wake_fd)
+            except BlockingIOError:
+                log.debug("woken twice for one burst")
+        disarm(self.ctx)
+
+
+def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, pin: Callable[[], None]) -> None:
+    """Body of a worker process, after the fork."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Only the supervisor ends a worker, by its orders: a SIGTERM for the whole group must not lose what is in the ring.
+        signal.signal(number, signal.SIG_IGN)
+    signal.set_wakeup_fd(-1)
+    name_process(f"zc-rx-{post.queue}")
+    die_with(parent)
+    pin()
+    try:
+        Worker(post, chain, state, skip).run()
+    except Exception:
+        log.exception("worker of queue %d failed", post.queue)
+        os._exit(1)
+
+
+def warm_up() -> None:
+    """Compile, in the supervisor, what every worker calls besides the chain."""
+    recover.compile((CONTEXT, types.int64, types.int64))
+    arm.compile((CONTEXT,))
+    disarm.compile((CONTEXT,))
