@@ -1,0 +1,122 @@
+"""Finds the subcommand, runs it, and turns every failure into one line on stderr and an exit code."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from zcframe import __version__
+
+from ..config import nearest
+from ..errors import UsageError, ZcframeError
+from .parser import Parser
+
+FAILED = 1
+USAGE = 2
+
+COMMANDS = {
+    "run": "capture: run the plugins on every packet and report",
+    "plugins": "list what is installed, with parameters and docs",
+    "affinity": "print the topology and the plan, and what would be pinned where",
+    "rss": "predict the queue balance of a capture for a key, fields and queue count",
+}
+
+HELP = f"""usage: zcframe COMMAND [OPTION]...
+
+Multi-queue, RSS-aware packet capture: plugins written in Python, run at native speed.
+
+commands:
+{"".join(f"  {name:10} {doc}{chr(10)}" for name, doc in COMMANDS.items())}
+  zcframe COMMAND --help lists the options of a command; zcframe --version prints the version.
+  Start with: zcframe run --queues 8
+
+exit codes: 0 done, also after Ctrl-C; 1 failed; 2 wrong usage; 3 loss above --max-loss
+"""
+
+
+def _command(name: str, arguments: Sequence[str]) -> int:
+    """Parse the arguments of one subcommand and run it."""
+    module = importlib.import_module(f".{name}", __package__)
+    parser = Parser(prog=f"zcframe {name}", description=f"{COMMANDS[name]}.")
+    module.add_arguments(parser)
+    return int(module.execute(parser.parse(arguments)))
+
+
+def _dispatch(arguments: Sequence[str]) -> int:
+    if not arguments:
+        raise UsageError(f"a command is needed: {', '.join(COMMANDS)} (zcframe --help says what they do)")
+    first = arguments[0]
+    if first in ("-h", "--help", "help"):
+        print(HELP, end="")
+        return 0
+    if first in ("-V", "--version"):
+        print(f"zcframe {__version__}")
+        return 0
+    if first not in COMMANDS:
+        known = [*COMMANDS, "--help", "--version"]
+        raise UsageError(f"there is no command {first!r}{nearest(first, known)} (zcframe --help lists all)")
+    return _command(first, arguments[1:])
+
+
+def _complain(message: str, details: str, *, verbose: bool) -> None:
+    print(f"zcframe: {message}", file=sys.stderr)
+    if details and verbose:
+        print(details, file=sys.stderr)
+    elif details:
+        print("zcframe: -v shows more", file=sys.stderr)
+
+
+def _bug(error: Exception, *, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exception(error)
+    more = "please report it with the lines above" if verbose else "-v shows where"
+    text = " ".join(f"{type(error).__name__}: {error}".split())
+    print(f"zcframe: this is a bug in zcframe, {more}: {text}", file=sys.stderr)
+    return FAILED
+
+
+def _close_stdout() -> None:
+    """Nobody takes stdout any more: let Python's own flush at exit go nowhere, without a word."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)
+
+
+def _refused(error: OSError, *, verbose: bool) -> int:
+    """The system did not let us, such as a full disk below stdout: no bug, but nothing that was foreseen either."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        _close_stdout()
+    if verbose:
+        traceback.print_exception(error)
+    print(f"zcframe: the system refused: {error}", file=sys.stderr)
+    return FAILED
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv` (default: the process's own); returns the exit code, raises nothing."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
+    try:
+        code = _dispatch(arguments)
+        sys.stdout.flush()
+        return code
+    except ZcframeError as error:
+        _complain(str(error), error.details, verbose=verbose)
+        return error.exit_code
+    except BrokenPipeError:
+        _close_stdout()
+        return FAILED
+    except KeyboardInterrupt:
+        print("zcframe: interrupted", file=sys.stderr)
+        return FAILED
+    except OSError as error:
+        return _refused(error, verbose=verbose)
+    except SystemExit as stop:  # argparse after --help
+        return stop.code if isinstance(stop.code, int) else FAILED
+    except Exception as error:
+        return _bug(error, verbose=verbose)

@@ -1,0 +1,64 @@
+"""`zcframe rss`: how a key, fields and a number of queues would spread the traffic of a capture."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from ..config import RunConfig, load
+from ..errors import CaptureFileError, LinkTypeError, ZcframeError
+from .parser import add_options
+
+if TYPE_CHECKING:
+    from ..rss.predict import Prediction, Predictor
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    add_options(parser, ["read", "queues", "rss_key", "rss_fields", "json", "verbose"])
+
+
+def _count(predictor: Predictor, files: Sequence[str]) -> ZcframeError | None:
+    """Count the frames of all files; what stops it is handed back, for what stands before it counts."""
+    from ..sources.capture import batches
+    from ..sources.capture.records import WIRE_LENGTH
+
+    try:
+        for path in files:
+            for data, records in batches(path):
+                predictor.add_batch(data, records[:, : WIRE_LENGTH + 1])
+    except (CaptureFileError, LinkTypeError) as error:
+        return error
+    return None
+
+
+def _print(prediction: Prediction, config: RunConfig) -> None:
+    if config.json:
+        from ..outputs.document import one_line
+
+        print(one_line(prediction.document()))
+        return
+    from ..rss.predict import describe
+
+    print("\n".join(describe(prediction)))
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Print the prediction for the files, or for the bundled trace; a damaged file counts up to the damage (exit 1)."""
+    config = load(vars(options))
+
+    from ..rss.config import RssConfig
+    from ..rss.predict import Predictor
+    from ..sources.trace import bundled_trace
+
+    predictor = Predictor(RssConfig.make(config.rss_key, config.rss_fields, config.queues))
+    if config.bundled:
+        print("zcframe: no file named: the bundled trace", file=sys.stderr)
+    failure = _count(predictor, config.read or [str(bundled_trace())])
+    prediction = predictor.prediction()
+    if failure is None or prediction.packets:
+        _print(prediction, config)
+    if failure is not None:
+        raise failure
+    return 0

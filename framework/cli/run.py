@@ -1,0 +1,120 @@
+"""`zcframe run`: one run of the supervisor, watched by the observer that fits where its output goes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from ..config import OPTIONS, RunConfig, load
+from ..errors import ZcframeError
+from ..stats import Observer, RunResult
+from .parser import add_options
+
+LOSS = 3
+
+
+class ClosingObserver(Observer, Protocol):
+    """An observer that may hold the terminal."""
+
+    def close(self) -> None:
+        """Give back what is held; may be called again."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--config", metavar="FILE.toml", help="options in a file; the command line goes before it")
+    add_options(parser, OPTIONS)
+
+
+def _wants_live_view(config: RunConfig) -> bool:
+    return not config.json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+
+
+def _observer(config: RunConfig) -> ClosingObserver:
+    from ..outputs.notices import Notices
+
+    interval = config.stats_interval is not None
+    if config.json:
+        from ..outputs.document import DocumentObserver
+
+        return DocumentObserver(Notices(), interval=interval)
+    if _wants_live_view(config):
+        from ..outputs.live import LiveObserver
+
+        return LiveObserver(Notices())
+    from ..outputs.summary import SummaryObserver
+
+    return SummaryObserver(Notices(), interval=interval)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """Until the supervisor takes the signals over, SIGTERM ends the command as Ctrl-C does."""
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _check(config: RunConfig) -> int:
+    from ..supervisor import plan
+
+    found = plan(config)
+    if config.json:
+        from ..outputs.document import one_line, plan_document
+
+        print(one_line(plan_document(found)))
+        return 0
+    from ..outputs.notices import Notices
+    from ..outputs.summary import plan_lines
+
+    print("\n".join(plan_lines(found)))
+    Notices().warnings(found.warnings)
+    return 0
+
+
+def exit_code(result: RunResult, max_loss: float | None) -> int:
+    """The run's own code; 3 where it went well but lost more than `max_loss` of what arrived."""
+    if result.exit_code == 0 and max_loss is not None and result.totals.ledger.loss > max_loss:
+        return LOSS
+    return result.exit_code
+
+
+def _conclude(result: RunResult, config: RunConfig) -> int:
+    code = exit_code(result, config.max_loss)
+    if result.error:
+        failure = ZcframeError(result.error, details=result.details)
+        failure.exit_code = code
+        raise failure
+    if code == LOSS:
+        ledger = result.totals.ledger
+        print(f"zcframe: lost {ledger.loss:.4%} of the frames, more than --max-loss {config.max_loss}", file=sys.stderr)
+    return code
+
+
+def _supervise(config: RunConfig) -> RunResult:
+    from ..supervisor import run as supervise
+
+    observer = _observer(config)
+    try:
+        return supervise(config, observer)
+    finally:
+        observer.close()
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Run. Exit code 0, also after SIGINT and SIGTERM; 1, 2 by the error; 3 for loss above --max-loss."""
+    config = load(vars(options))
+    with _terminated_as_interrupted():
+        try:
+            if config.check:
+                return _check(config)
+            return _conclude(_supervise(config), config)
+        except KeyboardInterrupt:
+            print("zcframe: ended before the first packet", file=sys.stderr)
+            return 0

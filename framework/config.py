@@ -1,0 +1,293 @@
+"""Every option of `zcframe run`, from the command line, a TOML file and the defaults, in that order.
+
+One frozen dataclass holds them; each field carries its documentation and its parser, from which cli builds the command
+line and this module reads the file. Nothing here imports numpy or numba: `zcframe --help` must be quick.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from .errors import UsageError
+
+MAX_QUEUES = 16
+MIN_SLOTS = 64
+MAX_SLOTS = 65536
+TRACE_PPS = 100_000.0
+FOREVER = 0
+STDIN = "-"
+
+PLUGIN_FILE = re.compile(r"[^?]*\.py(:[^?]*)?(\?|$)")
+RATE_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
+
+# Options that exclude each other: where a layer gives one of them, it hides the other in the layers below.
+EXCLUSIVE = (("pps", "speed"),)
+
+
+def nearest(word: str, choices: Iterable[str]) -> str:
+    """ ": did you mean X?" for the choice that looks most like `word`, or "" where none does."""
+    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
+    return f": did you mean {close[0]}?" if close else ""
+
+
+def _text(raw: Any) -> str:
+    if not isinstance(raw, str) or not raw:
+        raise ValueError("a text is needed")
+    return raw
+
+
+def _texts(raw: Any) -> tuple[str, ...]:
+    items = [raw] if isinstance(raw, str) else raw
+    if not isinstance(items, list | tuple) or not items or not all(isinstance(item, str) and item for item in items):
+        raise ValueError("a name, or a list of names, is needed")
+    return tuple(items)
+
+
+def _flag(raw: Any) -> bool:
+    if not isinstance(raw, bool):
+        raise ValueError("true or false is needed")
+    return raw
+
+
+def _choice(*choices: str) -> Callable[[Any], str]:
+    def parse(raw: Any) -> str:
+        if raw not in choices:
+            raise ValueError(f"{' or '.join(choices)} is needed")
+        return str(raw)
+
+    return parse
+
+
+def _whole(low: int, high: int | None, too_low: str, too_high: str = "") -> Callable[[Any], int]:
+    def parse(raw: Any) -> int:
+        if isinstance(raw, bool) or not isinstance(raw, int | str):
+            raise ValueError("a whole number is needed")
+        try:
+            value = int(raw)
+        except ValueError:
+            raise ValueError("a whole number is needed") from None
+        if value < low:
+            raise ValueError(too_low)
+        if high is not None and value > high:
+            raise ValueError(too_high)
+        return value
+
+    return parse
+
+
+def _number(raw: Any) -> float:
+    try:
+        value = float(raw) if isinstance(raw, int | float | str) and not isinstance(raw, bool) else math.nan
+    except (ValueError, OverflowError):
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError("a number is needed")
+    return value
+
+
+def _positive(what: str) -> Callable[[Any], float]:
+    def parse(raw: Any) -> float:
+        value = _number(raw)
+        if value <= 0:
+            raise ValueError(f"{what} must be above 0")
+        return value
+
+    return parse
+
+
+def _rate(raw: Any) -> float:
+    factor = RATE_SUFFIXES.get(raw[-1:], 1.0) if isinstance(raw, str) else 1.0
+    return _positive("the rate")(raw if factor == 1.0 else raw[:-1]) * factor
+
+
+def _fraction(raw: Any) -> float:
+    value = _number(raw)
+    if not 0.0 <= value <= 1.0:
+        raise ValueError("a fraction from 0 to 1 is needed; 0.01 is one frame in a hundred")
+    return value
+
+
+def _slots(raw: Any) -> int:
+    needed = f"a power of two from {MIN_SLOTS} to {MAX_SLOTS} is needed"
+    value = _whole(MIN_SLOTS, MAX_SLOTS, needed, needed)(raw)
+    if value & (value - 1):
+        raise ValueError(needed)
+    return value
+
+
+_queues = _whole(1, MAX_QUEUES, "at least one receive queue is needed", "the 82576 has 16 receive queues")
+
+
+@dataclass(frozen=True)
+class Option:
+    """How a field is given: `name` on the command line and in the file, its parser, its line of help."""
+
+    name: str
+    parse: Callable[[Any], Any]
+    metavar: str
+    doc: str
+    in_file: bool = True
+    many: bool = False
+
+
+def _option(
+    default: Any, name: str, parse: Callable[[Any], Any], metavar: str, doc: str, **more: bool
+) -> Any:  # the field's own annotation is its type
+    return field(default=default, metadata={"option": Option(name, parse, metavar, doc, **more)})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """What `zcframe run` is to do. What was left open (`None`) is decided when it is made, from the other fields.
+
+    After that `loop` is a number (0: for ever), and exactly one of `pps` and `speed` is set.
+    """
+
+    queues: int = _option(8, "queues", _queues, "N", "receive queues, 1 to 16, a worker each (8)")
+    read: tuple[str, ...] = _option(
+        (), "read", _texts, "FILE", "capture files, pcap or pcapng (the bundled trace, for ever)", many=True
+    )
+    loop: int | None = _option(
+        None,
+        "loop",
+        _whole(FOREVER, None, "a number of rounds is needed, 0 for no end"),
+        "N",
+        "replay the files N times, 0 for ever (1)",
+    )
+    pps: float | None = _option(
+        None, "pps", _rate, "RATE", "replay at RATE packets a second, such as 250k; frames that find no room are lost"
+    )
+    speed: str | None = _option(
+        None,
+        "speed",
+        _choice("original", "max"),
+        "original|max",
+        "replay at the pace of the recording, or as fast as the workers take it, without loss (max)",
+    )
+    plugins: tuple[str, ...] = _option(
+        ("flows", "sizes"),
+        "plugin",
+        _texts,
+        "SPEC",
+        "NAME, path.py or module:Class, with ?param=value&... ; again for the next in the chain (flows, sizes)",
+        many=True,
+    )
+    rss_key: str = _option(
+        "symmetric",
+        "rss-key",
+        _text,
+        "KEY",
+        "microsoft, symmetric, random or 40 bytes as hex digits (symmetric: both directions of a flow in one queue)",
+    )
+    rss_fields: str = _option(
+        "5-tuple",
+        "rss-fields",
+        _choice("ip-pair", "5-tuple"),
+        "ip-pair|5-tuple",
+        "what the NIC hashes (5-tuple)",
+    )
+    cpus: str = _option("auto", "cpus", _text, "auto|LIST", "CPUs for the workers, such as 0-3,8 (auto)")
+    ring_slots: int = _option(
+        4096, "ring-slots", _slots, "N", "frames that a ring holds, a power of two, 64 to 65536 (4096)"
+    )
+    duration: float | None = _option(None, "duration", _positive("the duration"), "S", "end after S seconds")
+    count: int | None = _option(
+        None, "count", _whole(1, None, "at least one packet is needed"), "N", "end after N packets"
+    )
+    max_loss: float | None = _option(
+        None, "max-loss", _fraction, "FRACTION", "exit code 3 if more than FRACTION of the frames were lost, 0 to 1"
+    )
+    stats_interval: float | None = _option(
+        None,
+        "stats-interval",
+        _positive("the interval"),
+        "S",
+        "report every S seconds: a line of JSON on stderr with --json, else the live view or a line of text",
+    )
+    json: bool = _option(False, "json", _flag, "", "one JSON document on stdout, all else on stderr", in_file=False)
+    check: bool = _option(False, "check", _flag, "", "print the resolved plan and stop", in_file=False)
+    verbose: bool = _option(False, "verbose", _flag, "", "more on stderr: details of errors, debug logs", in_file=False)
+
+    def __post_init__(self) -> None:
+        if self.pps is not None and self.speed is not None:
+            raise UsageError("--pps and --speed both set the pace: give one of them")
+        if self.loop is None:
+            object.__setattr__(self, "loop", 1 if self.read else FOREVER)
+        if self.pps is None and self.speed is None:
+            pace = ("speed", "max") if self.read else ("pps", TRACE_PPS)
+            object.__setattr__(self, *pace)
+
+    @property
+    def bundled(self) -> bool:
+        """Whether no source was named, so that the bundled trace is replayed."""
+        return not self.read
+
+
+OPTIONS: dict[str, Option] = {f.name: f.metadata["option"] for f in fields(RunConfig)}
+FILE_KEYS = {option.name: name for name, option in OPTIONS.items() if option.in_file}
+
+
+def _parse(name: str, raw: Any, label: str) -> Any:
+    try:
+        return OPTIONS[name].parse(raw)
+    except ValueError as error:
+        raise UsageError(f"{label}: {error}") from None
+
+
+def _shown(raw: Any) -> str:
+    return " ".join(str(item) for item in raw) if isinstance(raw, list | tuple) else str(raw)
+
+
+def _from_command_line(given: Mapping[str, Any]) -> dict[str, Any]:
+    layer = {}
+    for name, raw in given.items():
+        if name in OPTIONS:
+            layer[name] = _parse(name, raw, f"--{OPTIONS[name].name} {_shown(raw)}")
+    return layer
+
+
+def _anchored(name: str, value: Any, folder: Path) -> Any:
+    """Paths in a file are meant from the file's own folder, not from where the command is typed."""
+    if name == "read":
+        return tuple(path if path == STDIN else str(folder / path) for path in value)
+    if name == "plugins":
+        return tuple(str(folder / spec) if PLUGIN_FILE.match(spec) else spec for spec in value)
+    return value
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        text = path.read_bytes().decode()
+        document = tomllib.loads(text)
+    except OSError as error:
+        raise UsageError(f"--config {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {path}: not a TOML file: {error}") from error
+    layer = {}
+    for key, raw in document.items():
+        name = FILE_KEYS.get(key.replace("_", "-"))
+        if name is None:
+            raise UsageError(f"{path}: there is no option {key!r}{nearest(key, FILE_KEYS)}")
+        layer[name] = _anchored(name, _parse(name, raw, f"{path}: {key} = {_shown(raw)}"), path.parent)
+    return layer
+
+
+def load(given: Mapping[str, Any]) -> RunConfig:
+    """Resolve the options that the command line names (`given`: field name to text, list of texts or True).
+
+    `given["config"]`, where present, names the TOML file below it. Raises UsageError, which names option and remedy.
+    """
+    lower = _from_file(Path(given["config"])) if given.get("config") else {}
+    upper = _from_command_line(given)
+    for pair in EXCLUSIVE:
+        if any(name in upper for name in pair):
+            lower = {name: value for name, value in lower.items() if name not in pair}
+    return RunConfig(**(lower | upper))

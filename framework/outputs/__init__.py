@@ -1,0 +1,1 @@
+"""What a run shows: a live view, a summary in text, or one JSON document."""

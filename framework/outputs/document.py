@@ -1,0 +1,119 @@
+"""The JSON document of a run, and of a plan."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any, TextIO
+
+from zcframe import __version__
+
+from ..stats import QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
+from .notices import Notices
+
+
+def _source(source: SourceInfo) -> dict[str, Any]:
+    return {
+        "kind": source.kind,
+        "names": list(source.names),
+        "backend": source.backend,
+        "link_types": list(source.link_types),
+    }
+
+
+def _rss(rss: RssInfo) -> dict[str, Any]:
+    return {"key": rss.key, "fields": rss.fields, "reta": list(rss.reta)}
+
+
+def _queue(queue: QueueStats) -> dict[str, Any]:
+    return {
+        "queue": queue.queue,
+        "cpu": queue.cpu,
+        "pid": queue.pid,
+        "restarts": queue.restarts,
+        "packets": queue.packets,
+        "bytes": queue.bytes,
+        "ledger": queue.ledger.as_json(),
+    }
+
+
+def document(snapshot: RunSnapshot) -> dict[str, Any]:
+    """The run as plain dicts and lists, in the order and with the names that README documents."""
+    totals = snapshot.totals
+    return {
+        "zcframe": __version__,
+        "source": _source(snapshot.source),
+        "elapsed_s": round(snapshot.elapsed_s, 6),
+        "rss": _rss(snapshot.rss),
+        "queues": [_queue(queue) for queue in snapshot.queues],
+        "totals": {
+            "restarts": totals.restarts,
+            "packets": totals.packets,
+            "bytes": totals.bytes,
+            "ledger": totals.ledger.as_json(),
+        },
+        "plugins": {name: dict(report) for name, report in snapshot.plugins.items()},
+    }
+
+
+def plan_document(plan: RunPlan) -> dict[str, Any]:
+    """The plan as plain dicts and lists: what `--check --json` prints."""
+    return {
+        "zcframe": __version__,
+        "source": _source(plan.source),
+        "pace": plan.pace,
+        "loop": plan.loop,
+        "rss": _rss(plan.rss),
+        "ring_slots": plan.ring_slots,
+        "memory": plan.memory,
+        "queues": [asdict(queue) for queue in plan.queues],
+        "plugins": [{"name": p.name, "params": dict(p.params), "origin": p.origin} for p in plan.plugins],
+        "warnings": list(plan.warnings),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """What a plugin may well report (numpy's scalars and arrays, bytes, NaN, keys that are numbers) as JSON has it."""
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_plain(item) for item in value]
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, bytes):
+        return value.hex()
+    return value if value is None or isinstance(value, str | int) else str(value)
+
+
+def one_line(found: Mapping[str, Any]) -> str:
+    """One line of strict JSON, ASCII only."""
+    return json.dumps(_plain(found), allow_nan=False)
+
+
+class DocumentObserver:
+    """One document on stdout when the run is over; with `interval` also one line of the same form on stderr a tick."""
+
+    def __init__(self, notices: Notices, *, interval: bool, stdout: TextIO | None = None) -> None:
+        self._notices = notices
+        self._interval = interval
+        self._stdout = stdout or sys.stdout
+
+    def started(self, plan: RunPlan) -> None:
+        self._notices.plan(plan)
+
+    def tick(self, snapshot: RunSnapshot) -> None:
+        self._notices.warnings(snapshot.warnings)
+        if self._interval:
+            self._notices.line(one_line(document(snapshot)))
+
+    def finished(self, result: RunResult) -> None:
+        self._notices.warnings(result.warnings)
+        print(one_line(document(result)), file=self._stdout, flush=True)
+
+    def close(self) -> None:
+        """Nothing is held open."""

@@ -1,0 +1,174 @@
+"""The live view: a row a queue, the balance of RSS, the plugins' own lines; drawn by the supervisor's own ticks.
+
+rich's refresh thread stays off: workers are forked again in mid-run, and a fork wants a process without threads.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO, cast
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.style import Style
+from rich.table import Table
+from rich.text import Text
+
+from ..stats import QueueStats, RunPlan, RunResult, RunSnapshot
+from .notices import Notices
+from .report import plugin_lines
+from .summary import SummaryObserver, source_line
+from .text import bar, columns, cut, megabits
+
+FILL_WIDTH = 10
+PROGRESS_WIDTH = 40
+PLUGIN_ROWS = 8
+HIGH_FILL = 0.75
+
+HEAD = Style(bold=True)
+DIM = Style(dim=True)
+GOOD = Style(color="green")
+BAD = Style(color="red", bold=True)
+
+
+class Rates:
+    """Packets and bytes a second of each queue, from one tick to the next."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, tuple[float, int, int]] = {}
+        self._rates: dict[int, tuple[float, float]] = {}
+
+    def update(self, snapshot: RunSnapshot) -> None:
+        for queue in snapshot.queues:
+            then, packets, octets = self._last.get(queue.queue, (0.0, 0, 0))
+            seconds = snapshot.elapsed_s - then
+            if seconds > 0:
+                self._rates[queue.queue] = (queue.packets - packets) / seconds, (queue.bytes - octets) / seconds
+                self._last[queue.queue] = snapshot.elapsed_s, queue.packets, queue.bytes
+
+    def of(self, queue: int) -> tuple[float, float]:
+        return self._rates.get(queue, (0.0, 0.0))
+
+    def total(self) -> tuple[float, float]:
+        return sum(r[0] for r in self._rates.values()), sum(r[1] for r in self._rates.values())
+
+
+def _drops(count: int) -> Text:
+    return Text(f"{count:,}", BAD if count else DIM)
+
+
+def _queue_cells(queue: QueueStats, rates: Rates) -> list[RenderableType]:
+    packets, octets = rates.of(queue.queue)
+    fill = Text(bar(queue.ring_fill, FILL_WIDTH), BAD if queue.ring_fill > HIGH_FILL else GOOD)
+    fill.append(f" {queue.ring_fill:4.0%}", DIM)
+    return [
+        str(queue.queue),
+        "-" if queue.cpu is None else str(queue.cpu),
+        str(queue.pid),
+        f"{packets:,.0f}",
+        megabits(octets),
+        fill,
+        _drops(queue.ledger.lost),
+        _drops(queue.restarts),
+    ]
+
+
+def _total_cells(snapshot: RunSnapshot, rates: Rates) -> list[RenderableType]:
+    totals, (packets, octets) = snapshot.totals, rates.total()
+    drops, restarts = _drops(totals.ledger.lost), _drops(totals.restarts)
+    return ["all", "", "", f"{packets:,.0f}", megabits(octets), "", drops, restarts]
+
+
+def _queue_table(snapshot: RunSnapshot, rates: Rates) -> Table:
+    grid = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style=HEAD, show_footer=False)
+    for name in ("queue", "CPU", "pid", "pps", "Mb/s"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    grid.add_column("ring", no_wrap=True, width=FILL_WIDTH + 5)
+    for name in ("drops", "restarts"):
+        grid.add_column(name, justify="right", no_wrap=True)
+    for queue in snapshot.queues:
+        grid.add_row(*_queue_cells(queue, rates))
+    grid.add_row(*_total_cells(snapshot, rates), style=HEAD)
+    return grid
+
+
+def _balance(snapshot: RunSnapshot) -> Text:
+    packets = [queue.packets for queue in snapshot.queues]
+    if not any(packets):
+        return Text("RSS balance: no packets yet", DIM)
+    line = Text("RSS balance ", HEAD)
+    line.append(f"{snapshot.balance:.2f} max/mean ")
+    line.append(columns(packets), GOOD)
+    line.append(f"  {snapshot.rss.key_name or 'own'} key, {snapshot.rss.fields}", DIM)
+    return line
+
+
+def _headline(snapshot: RunSnapshot, width: int) -> Text:
+    totals = snapshot.totals
+    right = f"  {snapshot.elapsed_s:6.1f} s  {totals.packets:,} packets"
+    return Text(cut(f"zcframe  {source_line(snapshot.source)}", max(width - len(right), 8)) + right, HEAD)
+
+
+def _progress(done: int, whole: int) -> Text:
+    part = done / whole
+    line = Text("read  ")
+    line.append(bar(part, PROGRESS_WIDTH), GOOD)
+    line.append(f" {part:4.0%}  {done / 2**20:,.1f} of {whole / 2**20:,.1f} MiB", DIM)
+    return line
+
+
+def _plugin_block(snapshot: RunSnapshot, width: int, room: int) -> list[Text]:
+    """All plugins' lines in `room` lines: each gets its share, what one leaves over goes to the next."""
+    blocks: list[Text] = []
+    names = list(snapshot.plugins)
+    for i, name in enumerate(names):
+        share = (room - len(blocks)) // (len(names) - i)
+        lines = plugin_lines(name, snapshot.plugins[name], snapshot.lines.get(name), width, PLUGIN_ROWS)
+        blocks += [Text(line, Style.null() if at else HEAD) for at, line in enumerate(lines[: max(share, 0)])]
+    return blocks
+
+
+def view(snapshot: RunSnapshot, rates: Rates, width: int, height: int) -> Group:
+    """The whole view, at most `height - 1` lines: the terminal's last one is left to the cursor."""
+    parts: list[RenderableType] = [_headline(snapshot, width)]
+    if snapshot.progress and snapshot.progress[1]:
+        parts.append(_progress(*snapshot.progress))
+    parts.append(_queue_table(snapshot, rates))
+    parts.append(_balance(snapshot))
+    used = len(parts) - 1 + len(snapshot.queues) + 2
+    parts += _plugin_block(snapshot, width, height - 1 - used)
+    return Group(*parts)
+
+
+class LiveObserver(SummaryObserver):
+    """The live view on a terminal; it goes when the run is over, and the summary takes its place."""
+
+    def __init__(self, notices: Notices, console: Console | None = None) -> None:
+        self._console = console or Console(highlight=False)
+        super().__init__(notices, stdout=cast(TextIO, self._console.file))
+        self._rates = Rates()
+        self._live = Live(
+            console=self._console,
+            auto_refresh=False,
+            transient=True,
+            redirect_stderr=sys.stderr.isatty(),
+            vertical_overflow="crop",
+        )
+
+    def started(self, plan: RunPlan) -> None:
+        super().started(plan)
+        self._live.start()
+
+    def tick(self, snapshot: RunSnapshot) -> None:
+        super().tick(snapshot)
+        self._rates.update(snapshot)
+        size = self._console.size
+        self._live.update(view(snapshot, self._rates, size.width, size.height), refresh=True)
+
+    def finished(self, result: RunResult) -> None:
+        self.close()
+        super().finished(result)
+
+    def close(self) -> None:
+        """Give the terminal back as it was."""
+        self._live.stop()
