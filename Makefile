@@ -1,0 +1,48 @@
+# `make help` lists the targets. PYTHON=... picks the interpreter, ARGS=... is handed to the command behind run, test, bench.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+QUEUES ?= 8
+ARGS ?=
+
+# ruff takes the packages by their paths below src/: only there it sees their true module names.
+LINTED := src $(wildcard src/zcframe/*/) tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench clean
+.DELETE_ON_ERROR:
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/.has-run ## capture: 8 queues, the bundled trace through the software NIC, a live view
+	@$(BIN)/zcframe run --queues $(QUEUES) $(ARGS)
+
+test: $(VENV)/.has-test ## every test that this machine can run; names the groups that it cannot, and why
+	@$(BIN)/python -m pytest $(ARGS) || { code=$$?; [ $$code -ne 5 ] || echo "not one test was collected" >&2; exit $$code; }
+
+check: $(VENV)/.has-dev ## ruff, mypy strict, import-linter, the ABI against the header
+	$(BIN)/ruff check $(LINTED)
+	$(BIN)/ruff format --check $(LINTED)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python -m pytest -q tests/unit/test_abi.py
+
+bench: $(VENV)/.has-bench ## the figures, as a table with machine and versions
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## remove .venv and everything that was built
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf src/*.egg-info
+	find . -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
+	    { echo "zcframe needs Python 3.11 to 3.13; call make with PYTHON=python3.12, for instance" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+# One stamp an extra: a second call finds it and starts at once.
+$(VENV)/.has-%: setup.cfg pyproject.toml | $(BIN)/python
+	@echo "installing zcframe into $(VENV) ($*), once" >&2
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(if $(filter-out run,$*),[$*])'
+	@touch $@

@@ -1,0 +1,1 @@
+"""Measurements of zcframe against its peers: `python -m benchmarks`."""

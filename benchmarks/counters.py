@@ -1,0 +1,41 @@
+"""Flow counters on one file: C on libpcap, nfstream, dpkt, scapy."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from .bench import Bench, Figures, NotMeasured, best, python_counter, run_counter
+from .table import Row
+
+C_RUNS = 5
+# The slow ones count the beginning of the file: their rate does not depend on its length.
+DPKT_PACKETS, SCAPY_PACKETS = 150_000, 15_000
+
+
+def libpcap(bench: Bench, capture: Path) -> Figures:
+    """The C program, best of several runs on one core."""
+    program = bench.compile("flows_libpcap.c", libraries=("-lpcap",))
+    return best(C_RUNS, lambda: run_counter(str(program), str(capture)), lambda figures: figures.seconds)
+
+
+def counters(bench: Bench, capture: Path) -> dict[str, Callable[[], Figures]]:
+    """Every peer by name; calling one measures it, or raises NotMeasured."""
+    return {
+        "C libpcap": partial(libpcap, bench, capture),
+        "nfstream": partial(python_counter, "nfstream", str(capture)),
+        "dpkt": partial(python_counter, "dpkt", str(capture), str(DPKT_PACKETS)),
+        "scapy": partial(python_counter, "scapy", str(capture), str(SCAPY_PACKETS)),
+    }
+
+
+def peer_rows(bench: Bench) -> list[Row]:
+    """The peers among themselves."""
+    rows = []
+    for name, measure in counters(bench, bench.mix().path).items():
+        try:
+            rows.append(Row(f"flow counter: {name}", "Mpps", peer=measure().mpps))
+        except NotMeasured as reason:
+            rows.append(Row(f"flow counter: {name}", "Mpps", not_measured=str(reason)))
+    return rows

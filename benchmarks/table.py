@@ -1,0 +1,128 @@
+"""The table of results: a row a figure, with its bar and what became of it, under a line on machine and versions."""
+
+from __future__ import annotations
+
+import ctypes
+import ctypes.util
+import os
+import platform
+import shutil
+import subprocess
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+HEADINGS = ("figure", "zcframe", "peer", "ratio", "bar", "verdict")
+PACKAGES = ("numba", "llvmlite", "numpy", "dpkt", "scapy", "nfstream")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One figure. With a peer the bar is for the ratio (how many times as good as the peer), else for our own figure."""
+
+    name: str
+    unit: str
+    ours: float | None = None
+    peer: float | None = None
+    bar: float | None = None
+    smaller_is_better: bool = False
+    not_measured: str = ""
+
+    @property
+    def ratio(self) -> float | None:
+        if not self.ours or not self.peer:
+            return None
+        return self.peer / self.ours if self.smaller_is_better else self.ours / self.peer
+
+    @property
+    def verdict(self) -> str:
+        if self.not_measured:
+            return f"not measured: {self.not_measured}"
+        value = self.ours if self.peer is None else self.ratio
+        if self.bar is None or value is None:
+            return ""
+        # A ratio is always the larger the better.
+        short = value - self.bar if self.smaller_is_better and self.peer is None else self.bar - value
+        return "met" if short <= 0 else f"missed by {100 * short / self.bar:.1f} %"
+
+    def cells(self) -> tuple[str, ...]:
+        figures = (f"{figure(value)} {self.unit}" if value is not None else "" for value in (self.ours, self.peer))
+        ratio = f"{figure(self.ratio)}x" if self.ratio is not None else ""
+        return (self.name, *figures, ratio, self._bar(), self.verdict)
+
+    def _bar(self) -> str:
+        if self.bar is None:
+            return ""
+        if self.peer is not None:
+            return f">= {self.bar:,g}x"
+        return f"{'<=' if self.smaller_is_better else '>='} {self.bar:,g} {self.unit}"
+
+
+def figure(value: float) -> str:
+    """Three significant digits, without exponent."""
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}" if value >= 0.001 else f"{value:.6f}"
+
+
+def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
+    widths = [max(len(row[column]) for row in rows) for column in range(len(HEADINGS))]
+    return ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in rows]
+
+
+def render(rows: list[Row]) -> str:
+    """A Markdown table that also reads well in a terminal."""
+    head, *body = _aligned([HEADINGS, *(row.cells() for row in rows)])
+    rule = "".join("|" if c == "|" else "-" for c in head)
+    return "\n".join([head, rule, *body])
+
+
+def _cpu_model() -> str:
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.machine()
+
+
+def _gcc_version() -> str:
+    if shutil.which("gcc") is None:
+        return "none"
+    return subprocess.run(["gcc", "-dumpfullversion"], capture_output=True, text=True, check=False).stdout.strip()
+
+
+def _libpcap_version() -> str:
+    name = ctypes.util.find_library("pcap")
+    if name is None:
+        return "none"
+    text = ctypes.CDLL(name).pcap_lib_version
+    text.restype = ctypes.c_char_p
+    return str(text().decode()).removeprefix("libpcap version ").split()[0]
+
+
+def _package_version(name: str) -> str:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return "none"
+
+
+def machine() -> str:
+    """CPU, cores and kernel of this machine, and the versions of all that is measured, on two lines."""
+    cores = len(os.sched_getaffinity(0))
+    packages = ", ".join(f"{name} {_package_version(name)}" for name in PACKAGES)
+    return (
+        f"Machine: {_cpu_model()}, {cores} CPUs, Linux {platform.release()}, {datetime.now(UTC):%Y-%m-%d}.\n"
+        f"Versions: Python {platform.python_version()}, {packages}, gcc {_gcc_version()}, libpcap {_libpcap_version()}."
+    )
+
+
+def write_section(path: Path, text: str) -> None:
+    """Put `text` between the markers of a Markdown file, which are added at its end where they are missing."""
+    old = path.read_text() if path.exists() else "# Benchmarks\n"
+    if BEGIN not in old or END not in old:
+        old = f"{old.rstrip()}\n\n{BEGIN}\n{END}\n"
+    before, _, rest = old.partition(BEGIN)
+    _, _, after = rest.partition(END)
+    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")

@@ -1,0 +1,185 @@
+"""A whole run in one process: frames into rings, the compiled chain over them, state and reports out.
+
+It uses the framework's own rings, posts, state and workers, so that what a test sees is what a run does; only the
+software NIC, the forks and the supervisor are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import dpkt
+import numpy as np
+from zcframe.framework import abi
+from zcframe.framework.chain.bind import BoundPlugin, bind
+from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.spec import parse_spec
+from zcframe.framework.ring import Ring
+from zcframe.framework.rss import SYMMETRIC_KEY, default_reta
+from zcframe.framework.rss.toeplitz import hash_frame
+from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
+from zcframe.framework.worker.post import Post
+from zcframe.framework.worker.worker import Worker
+
+BUNDLED = Path(__file__).resolve().parents[1] / "framework" / "sources" / "trace" / "bundled.pcapng"
+FIRST_NS = 1_700_000_000 * 10**9
+STEP_NS = 1_000
+
+
+class Frame(NamedTuple):
+    """Bytes of an Ethernet frame, its time in ns, and its length on the wire where that is not len(data)."""
+
+    data: bytes
+    ts: int
+    wire: int = 0
+    vlan_tci: int | None = None
+
+
+def bound(plugin: str | type, queues: int = 1, **params: Any) -> BoundPlugin:
+    """`plugin` (a SPEC or a class marked with @plugin) with these parameters."""
+    if isinstance(plugin, str):
+        spec = parse_spec(plugin)
+        return bind(spec.declared, {**spec.params, **params}, queues)
+    return bind(plugin.__zcframe__, params, queues)  # type: ignore[attr-defined]
+
+
+def read_capture(path: Path) -> list[Frame]:
+    """All frames of an Ethernet capture, as dpkt reads them."""
+    with path.open("rb") as file:
+        reader = dpkt.pcap.UniversalReader(file)
+        assert reader.datalink() == dpkt.pcap.DLT_EN10MB
+        return [Frame(bytes(data), round(float(ts) * 1e9)) for ts, data in reader]
+
+
+class Rig:
+    """Plugins over `queues` rings of `slots`. `feed(frames)`, then `state(name)`, `report(name)`, `ledger()`."""
+
+    def __init__(
+        self,
+        *plugins: BoundPlugin | str | type,
+        queues: int = 1,
+        slots: int = 256,
+        key: bytes = SYMMETRIC_KEY,
+        fields: str = "5-tuple",
+    ) -> None:
+        self.plugins = [p if isinstance(p, BoundPlugin) else bound(p, queues) for p in plugins]
+        self.queues, self.key, self.fields, self.clock = queues, key, fields, FIRST_NS
+        self.reta = default_reta(queues)
+        self.memory = StateMemory([p.layout for p in self.plugins])
+        self.chain = build_chain(self.plugins)
+        self.rings = [Ring(queue, slots) for queue in range(queues)]
+        self.producers = [ring.producer() for ring in self.rings]
+        self.posts = [Post(ring, self.chain.codes) for ring in self.rings]
+        self.workers = [Worker(post, self.chain, self.memory) for post in self.posts]
+        self._descs = [self._array(end, abi.DESC, end.desc_address) for end in self.producers]
+
+    @staticmethod
+    def _array(end: Any, dtype: Any, address: int) -> np.ndarray[Any, Any]:
+        ring = end._mappings[0]
+        return ring.view(dtype, address - ring.address, end.slots)  # type: ignore[no-any-return]
+
+    def feed(self, frames: Iterable[Frame | bytes]) -> Rig:
+        """Put every frame into the ring of its queue, running the chain when a ring is full and at the end."""
+        for frame in frames:
+            self._put(frame if isinstance(frame, Frame) else Frame(frame, self._now()))
+        for queue in range(self.queues):
+            self.drain(queue)
+        return self
+
+    def _now(self) -> int:
+        self.clock += STEP_NS
+        return self.clock
+
+    def _put(self, frame: Frame) -> None:
+        rss_type, rss_hash = hash_frame(frame.data, self.key, self.fields)
+        queue = int(self.reta[rss_hash & (abi.RETA_SIZE - 1)]) if rss_type else 0
+        end = self.producers[queue]
+        written = int(end.header["write"][0])
+        if written - self.posts[queue].done & 0xFFFFFFFF == end.slots:
+            self.drain(queue)
+        slot = written & (end.slots - 1)
+        data = frame.data[: abi.BLOCK_SIZE]
+        blocks = end._mappings[2].view("u1", slot * abi.BLOCK_SIZE, abi.BLOCK_SIZE)
+        blocks[: len(data)] = np.frombuffer(data, np.uint8)
+        status = 0 if frame.vlan_tci is None else abi.STATUS_VLAN
+        wire = frame.wire or len(frame.data)
+        fields = (slot * abi.BLOCK_SIZE, wire, rss_hash, len(data), frame.vlan_tci or 0, 0, status, rss_type)
+        self._descs[queue][slot] = (frame.ts, *fields, abi.ACCESS_READABLE, 0)
+        end.header["write"][0] = (written + 1) & 0xFFFFFFFF
+
+    def drain(self, queue: int) -> None:
+        """Run the chain on what is in the ring."""
+        worker = self.workers[queue]
+        while worker.chain.run(worker.ctx, 1 << 16):
+            pass
+
+    def _index(self, name: str) -> int:
+        return [p.name for p in self.plugins].index(name)
+
+    def states(self, name: str) -> list[State]:
+        """The state of every shard that was written to."""
+        k = self._index(name)
+        layout = self.plugins[k].layout
+        copies = [self.memory.copy(k, shard) for shard in range(layout.shards)]
+        return [read_shard(layout, copy) for copy in copies if copy is not None]
+
+    def state(self, name: str) -> State:
+        plugin = self.plugins[self._index(name)]
+        merge = plugin.declared.merge or merge_states
+        merged: State = merge(self.states(name) or [empty_state(plugin.layout)])
+        return merged
+
+    def report(self, name: str) -> dict[str, Any]:
+        plugin = self.plugins[self._index(name)]
+        assert plugin.declared.report is not None
+        report: dict[str, Any] = plugin.declared.report(self.state(name), plugin.params_tuple())
+        return report
+
+    def lines(self, name: str) -> list[str]:
+        function = self.plugins[self._index(name)].declared.lines
+        assert function is not None
+        lines: list[str] = function(self.report(name))
+        return lines
+
+    def ledger(self) -> dict[str, Any]:
+        """Packets and bytes, and packets by verdict: "accepted", dropped and faulted by name; all queues together."""
+        total = np.sum([post.ledger() for post in self.posts], axis=0)
+        packets, octets, accepted, *rest = (int(n) for n in total)
+        names = [p.name for p in self.plugins]
+        dropped, faulted = rest[: len(names)], rest[len(names) :]
+        return {
+            "packets": packets,
+            "bytes": octets,
+            "accepted": accepted,
+            "dropped": dict(zip(names, dropped, strict=True)),
+            "faulted": dict(zip(names, faulted, strict=True)),
+        }
+
+    def close(self) -> None:
+        self._descs.clear()
+        for worker in self.workers:
+            del worker.orders, worker.parked
+            worker.progress.close()
+            worker.orders_mapping.close()
+            worker.ring.close()
+        for end in self.producers:
+            end.close()
+        for post in self.posts:
+            post.close()
+        for ring in self.rings:
+            ring.close()
+        self.memory.close()
+
+    def __enter__(self) -> Rig:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def run(plugins: Sequence[BoundPlugin | str | type], frames: Iterable[Frame | bytes], **options: Any) -> Rig:
+    """A rig that these frames went through; the caller closes it."""
+    return Rig(*plugins, **options).feed(frames)
