@@ -122,17 +122,15 @@ def _allowed(root: Path, mask: set[int], online: set[int], isolated: set[int]) -
     """
     cpuset = _cpuset(root)
     granted = online if cpuset is None else cpuset & online
-    if mask & online == granted - isolated:
-        return granted
-    return mask & online
+    return granted if mask == granted - isolated else mask
 
 
-def _cpu(root: Path, number: int, online: set[int], node: int, isolated: bool, allowed: bool) -> Cpu:
+def _cpu(root: Path, number: int, node: int, isolated: bool, allowed: bool) -> Cpu:
     folder = root / f"sys/devices/system/cpu/cpu{number}/topology"
     siblings = _cpus(folder / "core_cpus_list") or _cpus(folder / "thread_siblings_list") or {number}
     package = max(_number(folder / "physical_package_id", 0), 0)
     core = _number(folder / "core_id", number)
-    return Cpu(number, core, package, node, tuple(sorted(siblings & online | {number})), isolated, allowed)
+    return Cpu(number, core, package, node, tuple(sorted(siblings)), isolated, allowed)
 
 
 def read_topology(root: Path = ROOT, mask: Iterable[int] | None = None) -> Topology:
@@ -147,7 +145,7 @@ def read_topology(root: Path = ROOT, mask: Iterable[int] | None = None) -> Topol
     present = _cpus(system / "present") or online
     isolated, nodes = _cpus(system / "isolated") & online, _nodes(root)
     allowed = _allowed(root, own, online, isolated)
-    cpus = tuple(_cpu(root, n, online, nodes.get(n, 0), n in isolated, n in allowed) for n in sorted(online))
+    cpus = tuple(_cpu(root, n, nodes.get(n, 0), n in isolated, n in allowed) for n in sorted(online))
     return Topology(cpus, tuple(sorted(present - online)))
 
 

@@ -91,6 +91,7 @@ def test_a_list_keeps_its_order() -> None:
 def test_a_list_away_from_the_nic() -> None:
     warning = "no worker runs on NUMA node 1, where the NIC is: every packet crosses between nodes"
     assert make_plan(machine(), 2, "0-1", nic_node=1).warnings == (warning,)
+    assert make_plan(machine(), 2, "0-7", nic_node=1).warnings == (warning,)
     assert make_plan(machine(allowed=(0, 1)), 2, nic_node=1).warnings == (warning,)
 
 
