@@ -21,7 +21,9 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measure zcframe and its peers.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(BENCHES)} (default: all)")
+    parser.add_argument(
+        "names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(BENCHES)} (default: all)"
+    )
     parser.add_argument("--size", type=float, default=300, metavar="MB", help="size of the capture mix (default: 300)")
     parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown file whose benchmark section to replace")
     arguments = parser.parse_args()

@@ -21,7 +21,7 @@ class Totals(ctypes.Structure):
     """struct totals of chain.c."""
 
     NAMES = ("packets", "flows", "flow_packets", "flow_bytes", "sized", "talker_bytes", "syns", "lost")
-    _fields_ = [(name, ctypes.c_uint64) for name in NAMES]  # noqa: RUF012 - ctypes reads it so
+    _fields_ = [(name, ctypes.c_uint64) for name in NAMES]
 
 
 class CChain:

@@ -1,11 +1,12 @@
 """A capture of many megabytes from many small real ones, interleaved as on a busy link; the same one every time.
 
-Only whole Ethernet frames that a NIC could have received: records cut by a snap length, and segments that offloading had
-merged, are left out. Times are made up, one microsecond apart, so that readers with time-outs see one short capture.
+Only whole Ethernet frames that a NIC could have received: records cut by a snap length, and segments that offloading
+had merged, are left out. Times are made up, one microsecond apart: no reader's time-out ends a flow.
 """
 
 from __future__ import annotations
 
+import logging
 import os
 import struct
 from collections.abc import Iterator
@@ -47,6 +48,10 @@ def sources() -> list[Path]:
     return sorted(folder.glob("*.pcap*")) or [bundled_trace()]
 
 
+# Decryption keys in a capture are nothing to us; scapy would warn that it cannot use them.
+logging.getLogger("scapy.runtime").setLevel(logging.ERROR)
+
+
 def _whole_frames(path: Path) -> Iterator[bytes]:
     with RawPcapReader(str(path)) as records:
         for frame, meta in records:
@@ -75,7 +80,7 @@ def _address_words(frame: bytes) -> list[int]:
     if ethertype == 0x0800 and len(frame) >= ip + 20:
         return [ip + 12, ip + 16]
     if ethertype == 0x86DD and len(frame) >= ip + 40:
-        return [ip + 8 + 12, ip + 24 + 12]
+        return [ip + 8 + 2, ip + 24 + 2]
     return []
 
 
@@ -106,7 +111,7 @@ class _Base:
 
 
 def _renumber(data: np.ndarray[Any, np.dtype[np.uint8]], words: np.ndarray[Any, Any], number: int) -> None:
-    """Move addresses by `number`: added to one word, taken from the next, so that every checksum stays right (RFC 1624)."""
+    """Move addresses by `number`: added to one word, taken from the next, so that checksums stay right (RFC 1624)."""
     high = data[words].astype(np.int64) << 8 | data[words + 1]
     low = data[words + 2].astype(np.int64) << 8 | data[words + 3]
     moved = (high + number) % 0xFFFF, (low - number) % 0xFFFF

@@ -20,7 +20,7 @@ PACKAGES = ("numba", "llvmlite", "numpy", "dpkt", "scapy", "nfstream")
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. With a peer the bar is for the ratio (how many times as good as the peer), else for our own figure."""
+    """One figure. With a peer the bar is for the ratio (how many times as good as the peer), else for ours."""
 
     name: str
     unit: str

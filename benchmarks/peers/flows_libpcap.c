@@ -8,13 +8,21 @@
  * Prints one JSON line: packets, bytes, flows, seconds from the first read to
  * the last.  With `list` a line per flow follows:
  * proto address port address port packets bytes.
+ *
+ * Compile with -DREAD_BUFFER=<bytes> to read through a buffer of that size.
+ * Without it libpcap opens the file itself, as in its manual, and stdio reads
+ * 4 KiB at a time: about half the rate on small frames.
  */
 #include <pcap/pcap.h>
 #include <time.h>
 
 #include "flow_table.h"
 
-enum { FIRST_SLOTS = 1 << 16, READ_BUFFER = 1 << 20 };
+#ifndef READ_BUFFER
+#define READ_BUFFER 0
+#endif
+
+enum { FIRST_SLOTS = 1 << 16 };
 
 struct counter {
 	struct flow_table flows;
@@ -70,19 +78,31 @@ static void print_flows(const struct flow_table *table)
 	}
 }
 
+#if READ_BUFFER
+static pcap_t *open_offline(const char *path, char *error)
+{
+	static char buffer[READ_BUFFER];
+	FILE *file = fopen(path, "rb");
+
+	if (!file) {
+		snprintf(error, PCAP_ERRBUF_SIZE, "%m");
+		return NULL;
+	}
+	setvbuf(file, buffer, _IOFBF, sizeof(buffer));
+	return pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
+}
+#else
+static pcap_t *open_offline(const char *path, char *error)
+{
+	return pcap_open_offline_with_tstamp_precision(path, PCAP_TSTAMP_PRECISION_NANO, error);
+}
+#endif
+
 static pcap_t *open_capture(const char *path)
 {
 	char error[PCAP_ERRBUF_SIZE];
-	FILE *file = fopen(path, "rb");
-	pcap_t *pcap;
+	pcap_t *pcap = open_offline(path, error);
 
-	if (!file) {
-		perror(path);
-		exit(1);
-	}
-	/* stdio's own 4 KiB would cost a system call every few frames */
-	setvbuf(file, NULL, _IOFBF, READ_BUFFER);
-	pcap = pcap_fopen_offline_with_tstamp_precision(file, PCAP_TSTAMP_PRECISION_NANO, error);
 	if (!pcap || pcap_datalink(pcap) != DLT_EN10MB) {
 		fprintf(stderr, "%s: %s\n", path, pcap ? "not an Ethernet capture" : error);
 		exit(1);

@@ -71,11 +71,12 @@ def count(path: Path, limit: int) -> FlowCount:
     try:
         with PcapReader(str(path)) as packets:
             for packet in packets:
+                length = packet.wirelen or len(packet.original)
                 result.packets += 1
-                result.bytes += packet.wirelen
+                result.bytes += length
                 key = key_of(packet)
                 if key is not None:
-                    result.add(key, packet.wirelen)
+                    result.add(key, length)
                 if result.packets == limit:
                     break
     finally:
