@@ -12,6 +12,11 @@ from typing import Any
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.compiler import compiled
+from zcframe.framework.jit.memory import load_u16, load_u32, store_u8, store_u32
+from zcframe.framework.rss import SYMMETRIC_KEY
+from zcframe.framework.rss.fields import field_mask
+from zcframe.framework.rss.toeplitz import rss_hash, toeplitz_tables
 
 from .mix import PCAP_HEADER
 
@@ -41,7 +46,7 @@ def _records(path: Path) -> Iterator[tuple[int, int, memoryview]]:
 
 
 def load_blocks(path: Path, count: int) -> Blocks:
-    """The first `count` frames of a mix; the hash fields of their descriptors are 0."""
+    """The first `count` frames of a mix, hashed as the NIC does with the symmetric key."""
     # A mapping of its own is page-aligned, as a User Buffer is.
     memory = np.frombuffer(mmap.mmap(-1, count * abi.BLOCK_SIZE), np.uint8)
     descriptors = np.zeros(count, abi.DESC)
@@ -52,4 +57,22 @@ def load_blocks(path: Path, count: int) -> Blocks:
         desc["timestamp"], desc["offset"], desc["wire_len"], desc["len"] = time_ns, offset, wire, len(frame)
         desc["flag_access"] = abi.ACCESS_READABLE
         done += 1
-    return Blocks(descriptors[:done], memory[: done * abi.BLOCK_SIZE])
+    blocks = Blocks(descriptors[:done], memory[: done * abi.BLOCK_SIZE])
+    hash_all(blocks)
+    return blocks
+
+
+@compiled
+def _hash_all(descriptors, memory, count, tables, fields):  # type: ignore[no-untyped-def]
+    for i in range(count):
+        desc = descriptors + i * abi.DESC_SIZE
+        hashed = rss_hash(memory + load_u32(desc + abi.DESC_OFFSET), load_u16(desc + abi.DESC_LEN), tables, fields)
+        store_u32(desc + abi.DESC_RSS_HASH, hashed)
+        store_u8(desc + abi.DESC_RSS_TYPE, hashed >> 32)
+
+
+def hash_all(blocks: Blocks) -> None:
+    """Fill in the hash fields of the descriptors."""
+    tables = toeplitz_tables(SYMMETRIC_KEY)
+    addresses = blocks.descriptors.ctypes.data, blocks.memory.ctypes.data
+    _hash_all(*addresses, len(blocks), tables.ctypes.data, field_mask("5-tuple"))

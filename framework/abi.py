@@ -46,6 +46,7 @@ STATUS_VLAN: Final = 2
 STATUS_HW_TIME: Final = 4
 STATUS_CSUM_BAD: Final = 8
 STATUS_NO_TIME: Final = 16
+STATUS_UNSENT: Final = 32
 
 RSS_NONE: Final = 0
 RSS_TCP_IPV4: Final = 1
@@ -69,6 +70,7 @@ OPT_RING: Final = 1
 OPT_BUFFER: Final = 2
 OPT_WAKE: Final = 3
 OPT_STATS: Final = 4
+CMSG_DESC: Final = 1
 
 DESC: Final = np.dtype(
     [

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from .errors import UsageError
 
@@ -163,7 +163,7 @@ class RunConfig:
     pps: float | None = _option(
         None, "pps", _rate, "RATE", "replay at RATE packets a second, such as 250k; frames that find no room are lost"
     )
-    speed: str | None = _option(
+    speed: Literal["original", "max"] | None = _option(
         None,
         "speed",
         _choice("original", "max"),

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import ipaddress
 from typing import Any
 
 import communityid
@@ -9,18 +12,34 @@ import numpy as np
 
 from zcframe import PASS, Param, State, Table, ip_text, plugin, u8, u16, u64
 
-PORTLESS = 0
 ICMP = (1, 58)
-WITH_PORTS = (1, 6, 17, 58, 132)
+
+
+def _key(pkt):  # type: ignore[no-untyped-def]
+    """(a_hi, a_lo, b_hi, b_lo, ports, forward): the end with the smaller address, then port, is a.
+
+    Which end sent is a coin toss for the branch predictor, so that the ends are compared and exchanged without a
+    branch.
+    """
+    src_hi, src_lo, dst_hi, dst_lo = pkt.src_hi, pkt.src_lo, pkt.dst_hi, pkt.dst_lo
+    whole = pkt.is_fragment - 1
+    sport, dport = pkt.sport & whole, pkt.dport & whole
+    low = (src_lo < dst_lo) | ((src_lo == dst_lo) & (sport <= dport))
+    forward = int((src_hi < dst_hi) | ((src_hi == dst_hi) & low))
+    swap = forward - 1
+    hi, lo, port = (src_hi ^ dst_hi) & swap, (src_lo ^ dst_lo) & swap, (sport ^ dport) & swap
+    ports = (sport ^ port) << 32 | (dport ^ port) << 16 | pkt.proto
+    return src_hi ^ hi, src_lo ^ lo, dst_hi ^ hi, dst_lo ^ lo, ports, forward
 
 
 @plugin
 class Flows:
     """Bidirectional flows: packets, bytes, times, TCP flags, Community ID.
 
-    Key: both addresses, both ports, protocol; VLAN ids are not part of it. The fragment rule: every fragment of a packet,
-    the first one too, counts for the flow of its addresses and protocol with ports 0, since only the first one has ports
-    and the NIC hashes them all by address. Protocols without ports have ports 0. What is not IP belongs to no flow.
+    Key: both addresses, both ports, protocol; VLAN ids are not part of it. The fragment rule: every fragment of a
+    packet, the first one too, counts for the flow of its addresses and protocol with ports 0, since only the first one
+    has ports and the NIC hashes them all by address. Protocols without ports have ports 0. What is not IP belongs to no
+    flow.
     """
 
     capacity = Param(1 << 20, "flows that the table has room for, over all buckets", minimum=2048, maximum=1 << 26)
@@ -47,26 +66,16 @@ class Flows:
 
     @staticmethod
     def prefetch(pkt, state, params):  # type: ignore[no-untyped-def]
-        if pkt.ip_version == 0:
-            return
-        sport, dport = (0, 0) if pkt.is_fragment else (pkt.sport, pkt.dport)
-        src_hi, src_lo, dst_hi, dst_lo = pkt.src_hi, pkt.src_lo, pkt.dst_hi, pkt.dst_lo
-        if (src_hi, src_lo, sport) <= (dst_hi, dst_lo, dport):
-            state.flows.prefetch(src_hi, src_lo, dst_hi, dst_lo, sport << 32 | dport << 16 | pkt.proto)
-        else:
-            state.flows.prefetch(dst_hi, dst_lo, src_hi, src_lo, dport << 32 | sport << 16 | pkt.proto)
+        if pkt.ip_version:
+            a_hi, a_lo, b_hi, b_lo, ports, _ = _key(pkt)
+            state.flows.prefetch(a_hi, a_lo, b_hi, b_lo, ports)
 
     @staticmethod
     def filter(pkt, state, params):  # type: ignore[no-untyped-def]
         if pkt.ip_version == 0:
             return PASS
-        sport, dport = (0, 0) if pkt.is_fragment else (pkt.sport, pkt.dport)
-        src_hi, src_lo, dst_hi, dst_lo = pkt.src_hi, pkt.src_lo, pkt.dst_hi, pkt.dst_lo
-        forward = (src_hi, src_lo, sport) <= (dst_hi, dst_lo, dport)
-        if forward:
-            row = state.flows.upsert(src_hi, src_lo, dst_hi, dst_lo, sport << 32 | dport << 16 | pkt.proto)
-        else:
-            row = state.flows.upsert(dst_hi, dst_lo, src_hi, src_lo, dport << 32 | sport << 16 | pkt.proto)
+        a_hi, a_lo, b_hi, b_lo, ports, forward = _key(pkt)
+        row = state.flows.upsert(a_hi, a_lo, b_hi, b_lo, ports)
         if row:
             if row.new:
                 row.first_ns = pkt.ts
@@ -78,7 +87,7 @@ class Flows:
             row.first_ns = min(row.first_ns, pkt.ts)
             row.last_ns = max(row.last_ns, pkt.ts)
             row.tcp_flags |= pkt.tcp_flags
-            row.seen |= 1 if forward else 2
+            row.seen |= 2 - forward
         return PASS
 
     @staticmethod
@@ -109,7 +118,10 @@ def _end(address: str, port: int) -> str:
 
 def _described(row: Any) -> dict[str, Any]:
     """One flow as the report shows it, seen from who sent the first packet."""
-    ends = [(ip_text(row["a_hi"], row["a_lo"]), int(row["ports"]) >> 32), (ip_text(row["b_hi"], row["b_lo"]), int(row["ports"]) >> 16 & 0xFFFF)]
+    ends = [
+        (ip_text(row["a_hi"], row["a_lo"]), int(row["ports"]) >> 32),
+        (ip_text(row["b_hi"], row["b_lo"]), int(row["ports"]) >> 16 & 0xFFFF),
+    ]
     (src, sport), (dst, dport) = ends if row["forward"] else ends[::-1]
     proto = int(row["ports"]) & 0xFF
     return {
@@ -123,7 +135,7 @@ def _described(row: Any) -> dict[str, Any]:
         "first_ns": int(row["first_ns"]),
         "last_ns": int(row["last_ns"]),
         "tcp_flags": int(row["tcp_flags"]),
-        "one_sided": int(row["seen"]) != 3 and src != dst,
+        "one_sided": int(row["seen"]) != 3 and (src, sport) != (dst, dport),
         "community_id": _community_id(src, dst, sport, dport, proto, int(row["icmp"])),
     }
 
@@ -132,7 +144,10 @@ def _community_id(src: str, dst: str, sport: int, dport: int, proto: int, icmp: 
     """Community ID 1.0 of the flow; of ICMP by the type and code of its first packet."""
     if proto in ICMP:
         sport, dport = icmp >> 8, icmp & 0xFF
-    # The library wants ports for these protocols; the flow of a packet's fragments has none, hence 0.
-    with_ports = proto in WITH_PORTS or sport or dport
-    ports = (sport, dport) if with_ports else (None, None)
-    return str(communityid.CommunityID().calc(communityid.FlowTuple(proto, src, dst, *ports)))
+    if proto in ICMP or sport or dport:
+        return str(communityid.CommunityID().calc(communityid.FlowTuple(proto, src, dst, sport, dport)))
+    # The library refuses UDP and the like without ports. Fragments have none: their ID is that of protocol and
+    # addresses.
+    ends = sorted(ipaddress.ip_address(end).packed for end in (src, dst))
+    digest = hashlib.sha1(bytes(2) + b"".join(ends) + bytes([proto, 0]), usedforsecurity=False).digest()
+    return "1:" + base64.b64encode(digest).decode()

@@ -27,6 +27,7 @@ from zcframe.framework.worker.worker import Worker
 BUNDLED = Path(__file__).resolve().parents[1] / "framework" / "sources" / "trace" / "bundled.pcapng"
 FIRST_NS = 1_700_000_000 * 10**9
 STEP_NS = 1_000
+LAST_NS = (1 << 63) - 1
 
 
 class Frame(NamedTuple):
@@ -51,7 +52,8 @@ def read_capture(path: Path) -> list[Frame]:
     with path.open("rb") as file:
         reader = dpkt.pcap.UniversalReader(file)
         assert reader.datalink() == dpkt.pcap.DLT_EN10MB
-        return [Frame(bytes(data), round(float(ts) * 1e9)) for ts, data in reader]
+        # Some captures claim to be from after 2262: nanoseconds end there.
+        return [Frame(bytes(data), min(max(0, round(float(ts) * 1e9)), LAST_NS)) for ts, data in reader]
 
 
 class Rig:

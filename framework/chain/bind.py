@@ -27,7 +27,7 @@ class BoundPlugin:
 
     def params_tuple(self) -> Any:
         """The parameters as a namedtuple, a compile-time constant for numba and what `report` gets."""
-        return namedtuple("params", list(self.params))(**self.params)  # noqa: PYI024 - fields known at run time only
+        return namedtuple("params", list(self.params))(**self.params)
 
 
 def bind(declared: PluginClass, params: Mapping[str, Any], queues: int, name: str = "") -> BoundPlugin:

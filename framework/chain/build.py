@@ -11,19 +11,20 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 from typing import Any
 
 import numpy as np
 from numba.core import types
 
 from zcframe.framework.jit.cache import cache_directory, private_directory
-from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import allow_fields, state_maker
 
 from .bind import BoundPlugin
 from .explain import explained
+from .inline import Inliner
 from .source import chain_source
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
@@ -47,31 +48,54 @@ class Chain:
         return 2 * len(self.plugins) + 1
 
 
-def _own_modules(module: ModuleType, seen: set[str]) -> Iterator[ModuleType]:
-    """The module and what it imports, as far as that is neither Python's own nor installed by others."""
+def _is_foreign(module: ModuleType, package: str) -> bool:
+    """Python's own, or installed and of another package than the plugin."""
     foreign = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
-    file = getattr(module, "__file__", None)
-    if module.__name__ in seen or not file or file.startswith(foreign) or ".framework." in module.__name__:
+    file = str(module.__file__)
+    return module.__name__.partition(".")[0] != package and file.startswith(foreign)
+
+
+def _own_modules(module: ModuleType, package: str, seen: set[str]) -> Iterator[ModuleType]:
+    """The module and what it imports, as far as that is the plugin's `package` or not installed at all."""
+    if module.__name__ in seen or not getattr(module, "__file__", None) or ".framework." in module.__name__:
         return
     seen.add(module.__name__)
+    if _is_foreign(module, package):
+        return
     yield module
     for value in list(vars(module).values()):
         name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         if isinstance(name, str) and name in sys.modules:
-            yield from _own_modules(sys.modules[name], seen)
+            yield from _own_modules(sys.modules[name], package, seen)
 
 
-def _digest(text: str, plugins: Sequence[BoundPlugin]) -> str:
+def _source(function: Any) -> str:
+    """The function's text, or its byte code where it has none."""
+    try:
+        return inspect.getsource(function)
+    except OSError:
+        code = function.__code__
+        return repr((code.co_code, code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)]))
+
+
+def _captured(function: Any) -> list[Any]:
+    """The values that a function took along from where it was defined."""
+    values = [cell.cell_contents for cell in function.__closure__ or ()]
+    return [value for value in values if not callable(value)]
+
+
+def _digest(text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> str:
     """Hash of the chain's text, every plugin's parameters and layout, and the sources that plugins come from."""
     digest = hashlib.sha256(text.encode())
-    seen: set[str] = set()
-    for plugin in plugins:
-        digest.update(repr((plugin.name, dict(plugin.params), plugin.layout)).encode())
-        module = sys.modules.get(plugin.declared.cls.__module__)
+    for plugin, inliner in zip(plugins, inliners, strict=True):
+        for function in inliner.functions:
+            digest.update(_source(function).encode() + repr(_captured(function)).encode())
+        cls = plugin.declared.cls
+        digest.update(repr((plugin.name, cls.__qualname__, dict(plugin.params), plugin.layout)).encode())
+        module = sys.modules.get(cls.__module__)
         if module is None or not getattr(module, "__file__", None):
-            digest.update(inspect.getsource(plugin.declared.filter).encode())
             continue
-        for own in _own_modules(module, seen):
+        for own in _own_modules(module, module.__name__.partition(".")[0], set()):
             digest.update(Path(str(own.__file__)).read_bytes())
     return digest.hexdigest()[:24]
 
@@ -99,23 +123,27 @@ def build_chain(plugins: Sequence[BoundPlugin]) -> Chain:
 
     Raises PluginCompileError, which names the plugin and its line, and CacheError.
     """
+    inliners = [Inliner(plugin.name) for plugin in plugins]
+    filters = [inliner.compiled(plugin.declared.filter) for inliner, plugin in zip(inliners, plugins, strict=True)]
+    prefetches = [
+        inliner.compiled(plugin.declared.prefetch) if plugin.declared.prefetch else None
+        for inliner, plugin in zip(inliners, plugins, strict=True)
+    ]
+
+    def bound_prefetch(k: int) -> tuple[Any, Any]:
+        return prefetches[k], state_maker(plugins[k].layout, writable=False)
 
     def bound(k: int) -> tuple[Any, Any, Any]:
         allow_fields(plugins[k].layout)
-        return inlined(plugins[k].declared.filter), state_maker(plugins[k].layout), plugins[k].params_tuple()
-
-    def bound_prefetch(k: int) -> Any:
-        prefetch = plugins[k].declared.prefetch
-        assert prefetch is not None
-        return inlined(prefetch)
+        return filters[k], state_maker(plugins[k].layout), plugins[k].params_tuple()
 
     text = chain_source(list(plugins))
-    path = _write(text, "chain_" + _digest(text, plugins))
+    path = _write(text, "chain_" + _digest(text, plugins, inliners))
     module = ModuleType(path.stem)
     module.__dict__.update(bound=bound, bound_prefetch=bound_prefetch)
     # numba's cache looks the module of a cached function up by name.
     sys.modules[path.stem] = module
-    exec(compile(text, path, "exec"), module.__dict__)  # noqa: S102 - our own text, from a directory that is ours alone
-    with explained(plugins):
-        module.chain.compile(SIGNATURE)
+    exec(compile(text, path, "exec"), module.__dict__)
+    with explained(plugins, inliners):
+        precompile(module.chain, *SIGNATURE)
     return Chain(module.chain, tuple(plugins), path)

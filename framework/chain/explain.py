@@ -4,71 +4,141 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
-from numba.core.errors import NumbaError
+import numba
+from numba.core.errors import NumbaWarning, UnsupportedError
 
-from zcframe.framework.errors import PluginCompileError
+from zcframe.framework.errors import PluginCompileError, ZcframeError
+from zcframe.framework.packet.packet import packet_type
+from zcframe.framework.state.compiled import StateType
 
 from .bind import BoundPlugin
+from .inline import Inliner
+from .parts import is_verdict
+from .reasons import Scope, kind, reason
+from .syntax import lines_of_name, unsupported
+
+Function = Callable[..., Any]
+Place = tuple[str, int]
 
 LOCATION = re.compile(r'(?:File "(?P<file>[^"]+)", line (?P<line>\d+))|(?:(?P<short>[\w.-]+\.py) \((?P<at>\d+)\))')
 
 # Lines of numba's text that say where it was, not what was wrong.
-NOISE = (
-    "Failed in nopython",
-    "During:",
-    "During ",
-    "There are ",
-    "- Of which",
-    "Overload ",
-    "With argument",
-    "<source",
-    ">>>",
+NOISE = re.compile(
+    r"Failed in|During:? |There are |- Of which|Overload |With argument|<source|>>>|def |Rejected as|- Resolution"
 )
 
 
-def _functions(plugin: BoundPlugin) -> list[tuple[str, int, int]]:
-    """(file, first line, last line) of each compiled function of the plugin."""
-    places = []
-    for function in (plugin.declared.filter, plugin.declared.prefetch):
-        if function is not None:
-            lines, start = inspect.getsourcelines(function)
-            places.append((inspect.getsourcefile(function) or "", start, start + len(lines) - 1))
-    return places
+def _extent(function: Function) -> tuple[str, int, int]:
+    """(file, first line, last line)."""
+    code = inspect.unwrap(function).__code__
+    last = max((line for _, _, line in code.co_lines() if line), default=code.co_firstlineno)
+    return code.co_filename, code.co_firstlineno, last
 
 
-def _locate(text: str, plugins: Sequence[BoundPlugin]) -> tuple[str, str, int]:
-    """(plugin, file, line) of the last place in numba's text that lies in a plugin's function."""
-    found = ("", "", 0)
+def _places(text: str, functions: Sequence[Function]) -> list[Place]:
+    """Every place in numba's text that lies in one of the functions, the innermost first."""
+    extents = [_extent(function) for function in functions]
+    found = []
     for match in LOCATION.finditer(text):
-        file, line = match["file"] or match["short"], int(match["line"] or match["at"])
-        for plugin in plugins:
-            for path, start, end in _functions(plugin):
-                if path.endswith(file.rsplit("/", 1)[-1]) and start <= line <= end:
-                    found = (plugin.name, path, line)
+        file, line = (match["file"] or match["short"]).rpartition("/")[2], int(match["line"] or match["at"])
+        for path, start, end in extents:
+            if path.rpartition("/")[2] == file and start <= line <= end:
+                found.append((path, line))
     return found
 
 
-def _reason(text: str) -> str:
-    """The sentences of numba's text that say what was wrong."""
+def _place(text: str, functions: Sequence[Function]) -> Place:
+    """Where it went wrong: as numba says it, else where the name that numba complains of is used."""
+    places = _places(text, functions)
+    named = re.search(r"name '(\w+)'|\.(\w+) = ", text)
+    if named and (not places or "NameError" in text):
+        for function in functions:
+            lines = lines_of_name(function, named[1] or named[2])
+            if lines:
+                return _extent(function)[0], lines[0]
+    return places[0] if places else _extent(functions[-1])[:2]
+
+
+def _construct(error: Exception, functions: Sequence[Function], at: Place) -> tuple[Place, str] | None:
+    """A construct that compiled code lacks: on the line of the error, or anywhere where that is the kind of error."""
+    anywhere = isinstance(error, UnsupportedError) or not isinstance(error, numba.core.errors.NumbaError)
+    for function in functions:
+        for found in unsupported(function):
+            place = (_extent(function)[0], found.line)
+            if place == at or anywhere:
+                return place, found.reason
+    return None
+
+
+def _sentences(text: str) -> str:
+    """The lines of numba's text that say what was wrong, where nothing better is known."""
     lines = [line.strip() for line in text.splitlines()]
-    useful = [
-        line
-        for line in lines
-        if line and not line.startswith(NOISE) and not LOCATION.search(line) and not re.match(r"^[\^~\s]*$", line)
-    ]
-    return " ".join(useful[:4])[:400] or "numba could not compile it"
+    useful = [line for line in lines if line and not NOISE.match(line) and not LOCATION.search(line)]
+    return " ".join(line for line in useful if re.search(r"\w{3}", line))[:300] or "numba could not compile it"
+
+
+def _scope(plugin: BoundPlugin, function: Function) -> Scope:
+    return Scope(plugin.layout, tuple(plugin.params), tuple(inspect.unwrap(function).__globals__))
+
+
+def _refusal(plugin: BoundPlugin, inliner: Inliner, function: Function, writable: bool) -> Exception | str:
+    """numba's error for this function alone, what is wrong with what it returns, or ""."""
+    dispatcher = inliner.compiled(function)
+    state = StateType(plugin.layout, "state", writable)
+    try:
+        dispatcher.compile((packet_type, state, numba.typeof(plugin.params_tuple())))
+    except Exception as error:
+        return error
+    returned = dispatcher.nopython_signatures[0].return_type
+    if not writable or is_verdict(returned):
+        return ""
+    what = kind(str(returned))
+    if what.startswith("None"):
+        return "filter ends without a return on some path: return PASS or DROP"
+    return f"filter {'yields' if 'generator(' in str(returned) else f'returns {what}'}: return PASS or DROP"
+
+
+def _explain(plugin: BoundPlugin, inliner: Inliner, function: Function, found: Exception | str) -> str:
+    """The message for what `_refusal` found."""
+    functions = inliner.functions
+    at, why = _extent(function)[:2], str(found)
+    if isinstance(found, Exception):
+        text = str(found)
+        at = _place(text, functions)
+        construct = _construct(found, functions, at)
+        known = reason(text, _scope(plugin, function))
+        if construct and (not known or not isinstance(found, numba.core.errors.TypingError)):
+            at, why = construct
+        else:
+            why = known or _sentences(text)
+    return f"plugin {plugin.name} does not compile: {at[0]}:{at[1]}: {why} (more with -v)"
+
+
+def _message(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], error: Exception) -> str:
+    """Find the function that numba does not take by compiling each alone: the chain's text hides it."""
+    for plugin, inliner in zip(plugins, inliners, strict=True):
+        for function, writable in ((plugin.declared.filter, True), (plugin.declared.prefetch, False)):
+            found = _refusal(plugin, inliner, function, writable) if function is not None else ""
+            if found:
+                assert function is not None
+                return _explain(plugin, inliner, function, found)
+    return f"the chain does not compile: {_sentences(str(error))} (more with -v)"
 
 
 @contextmanager
-def explained(plugins: Sequence[BoundPlugin]) -> Iterator[None]:
-    """Turn numba's errors into PluginCompileError; numba's own text becomes its `details`."""
-    try:
-        yield
-    except (NumbaError, NotImplementedError, TypeError) as error:
-        text = str(error)
-        name, file, line = _locate(text, plugins)
-        where = f"plugin {name} does not compile: {file}:{line}" if name else "a plugin does not compile"
-        raise PluginCompileError(f"{where}: {_reason(text)} (more with -v)", details=text) from error
+def explained(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> Iterator[None]:
+    """Turn numba's errors into PluginCompileError, its own text their `details`. Its warnings are left out."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NumbaWarning)
+        try:
+            yield
+        except ZcframeError:
+            raise
+        except Exception as error:
+            details = f"{type(error).__name__}: {error}"
+            raise PluginCompileError(_message(plugins, inliners, error), details=details) from error

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from numba.core import types
+from numba.core.errors import TypingError
+from numba.extending import overload
+
 from zcframe.framework.abi import (
     BLOCK_SIZE,
     DESC_LEN,
@@ -48,6 +52,22 @@ from .progress import (
 )
 
 AHEAD = 8
+
+
+def verdict(value):  # type: ignore[no-untyped-def]
+    """What a filter returned, checked by the compiler."""
+    return value
+
+
+def is_verdict(returned: types.Type) -> bool:
+    return isinstance(returned, types.Integer | types.Boolean)
+
+
+@overload(verdict, jit_options={"forceinline": True})
+def _verdict(value):  # type: ignore[no-untyped-def]
+    if not is_verdict(value):
+        raise TypingError(f"filter returns {value}: PASS or DROP is needed")
+    return lambda value: value
 
 
 @inlined

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar, overload
 
-from zcframe.framework.state.declare import Array, Declaration, Param, Table
+from zcframe.framework.state.declare import RESERVED_MEMBERS, Array, Declaration, Param, Table
 
 PASS: Final = 0
 DROP: Final = 1
@@ -40,12 +40,14 @@ def _function(cls: type, name: str) -> Function | None:
     return found if inspect.isfunction(found) else None
 
 
-def _arguments(cls: type, name: str, function: Function | None, expected: tuple[str, ...]) -> None:
-    """Refuse a function that takes something else than `expected`, before numba complains in its own words."""
+def _arguments(
+    cls: type, name: str, function: Function | None, expected: tuple[str, ...], *, optional: int = 0
+) -> None:
+    """Refuse a function that takes something else than `expected`, of which the last `optional` may be left out."""
     if function is None:
         return
     given = tuple(inspect.signature(function).parameters)
-    if len(given) != len(expected):
+    if not len(expected) - optional <= len(given) <= len(expected):
         raise TypeError(f"{cls.__name__}.{name}({', '.join(given)}) must take ({', '.join(expected)})")
 
 
@@ -62,9 +64,11 @@ def _read(cls: type, name: str | None, per: str) -> PluginClass:
         "report": ("merged", "params"),
         "lines": ("report",),
     }.items():
-        if label != "report" or functions[label] is None or len(inspect.signature(functions[label]).parameters) != 1:
-            _arguments(cls, label, functions[label], expected)
+        _arguments(cls, label, functions[label], expected, optional=int(label == "report"))
     members = cls.__dict__.items()
+    for label in RESERVED_MEMBERS:
+        if isinstance(cls.__dict__.get(label), Array | Table):
+            raise TypeError(f"plugin {cls.__name__}: a member of its state cannot be called {label}")
     return PluginClass(
         name=name or cls.__name__.lower(),
         doc=inspect.cleandoc(cls.__doc__ or ""),
@@ -95,9 +99,9 @@ def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket") 
         report(merged[, params]) -> dict             optional; what --json shows; default: the merged state
         lines(report) -> list of str                 optional; the plugin's own lines in the live view
 
-    name: in the ledger and the report, default the class's name in lower case. per: "bucket" keeps one state for each of
-    the 129 buckets, so that it can move between workers; "worker" keeps one for each queue. Raises TypeError for a class
-    that is no plugin.
+    name: in the ledger and the report, default the class's name in lower case. per: "bucket" keeps one state for each
+    of the 129 buckets, so that it can move between workers; "worker" keeps one for each queue. Raises TypeError for a
+    class that is no plugin.
     """
 
     def mark(target: C) -> C:

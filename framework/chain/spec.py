@@ -6,6 +6,7 @@ import difflib
 import hashlib
 import importlib
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -65,7 +66,7 @@ def _load_file(path: Path) -> ModuleType:
 
 
 def _only_plugin(module: ModuleType, where: str) -> PluginClass:
-    found = [
+    found: list[PluginClass] = [
         value.__zcframe__
         for value in vars(module).values()
         if isinstance(getattr(value, "__zcframe__", None), PluginClass) and value.__module__ == module.__name__
@@ -128,7 +129,11 @@ def _value(param: Param, text: str) -> Any:
         number = kind(text)
     except ValueError:
         raise ValueError(f"{'a whole number' if kind is int else 'a number'} is needed") from None
-    if param.minimum is not None and number < param.minimum or param.maximum is not None and number > param.maximum:
+    if (
+        not (-math.inf if param.minimum is None else param.minimum)
+        <= number
+        <= (math.inf if param.maximum is None else param.maximum)
+    ):
         low, high = param.minimum, param.maximum
         raise ValueError(
             f"at least {low:g} is needed" if high is None else f"a value from {low or 0:g} to {high:g} is needed"

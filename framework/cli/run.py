@@ -21,6 +21,9 @@ LOSS = 3
 class ClosingObserver(Observer, Protocol):
     """An observer that may hold the terminal."""
 
+    def preparing(self) -> None:
+        """Called before the supervisor: it compiles, which takes some seconds where nothing is in the cache."""
+
     def close(self) -> None:
         """Give back what is held; may be called again."""
 
@@ -102,6 +105,7 @@ def _supervise(config: RunConfig) -> RunResult:
 
     observer = _observer(config)
     try:
+        observer.preparing()
         return supervise(config, observer)
     finally:
         observer.close()

@@ -8,6 +8,7 @@ machine code of an edited callee.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import os
@@ -42,10 +43,8 @@ def private_directory(path: Path) -> Path:
     """Make `path` with mode 0700 (parents as usual) and check that it is the caller's alone. Raises CacheError."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        with contextlib.suppress(FileExistsError):
             path.mkdir(mode=0o700)
-        except FileExistsError:
-            pass
         _check_private(path)
     except OSError as error:
         raise CacheError(

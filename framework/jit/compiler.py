@@ -23,3 +23,8 @@ def compiled(function: F) -> F:
 def inlined(function: F) -> F:
     """Compile a part of an entry point: always inlined by LLVM, so that values stay in registers."""
     return numba.njit(forceinline=True, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+def precompile(function: Callable[..., Any], *arguments: Any) -> None:
+    """Compile an entry point for these numba types, or take it from the cache, without calling it."""
+    function.compile(arguments)  # type: ignore[attr-defined]

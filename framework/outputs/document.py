@@ -103,6 +103,9 @@ class DocumentObserver:
         self._interval = interval
         self._stdout = stdout or sys.stdout
 
+    def preparing(self) -> None:
+        """Nobody is waiting in front of a file or a pipe."""
+
     def started(self, plan: RunPlan) -> None:
         self._notices.plan(plan)
 

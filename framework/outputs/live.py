@@ -9,7 +9,9 @@ import sys
 from typing import TextIO, cast
 
 from rich.console import Console, Group, RenderableType
+from rich.control import Control
 from rich.live import Live
+from rich.segment import ControlType
 from rich.style import Style
 from rich.table import Table
 from rich.text import Text
@@ -24,6 +26,7 @@ FILL_WIDTH = 10
 PROGRESS_WIDTH = 40
 PLUGIN_ROWS = 8
 HIGH_FILL = 0.75
+PREPARING = "zcframe: starting; the first start compiles the plugins, for some seconds"
 
 HEAD = Style(bold=True)
 DIM = Style(dim=True)
@@ -147,6 +150,7 @@ class LiveObserver(SummaryObserver):
         self._console = console or Console(highlight=False)
         super().__init__(notices, stdout=cast(TextIO, self._console.file))
         self._rates = Rates()
+        self._waiting = False
         self._live = Live(
             console=self._console,
             auto_refresh=False,
@@ -155,7 +159,18 @@ class LiveObserver(SummaryObserver):
             vertical_overflow="crop",
         )
 
+    def preparing(self) -> None:
+        self._console.print(PREPARING, end="", style=DIM)
+        self._waiting = True
+
+    def _wipe(self) -> None:
+        """Take the line of `preparing` off the screen."""
+        if self._waiting:
+            self._console.control(Control((ControlType.ERASE_IN_LINE, 2), ControlType.CARRIAGE_RETURN))
+            self._waiting = False
+
     def started(self, plan: RunPlan) -> None:
+        self._wipe()
         super().started(plan)
         self._live.start()
 
@@ -171,4 +186,5 @@ class LiveObserver(SummaryObserver):
 
     def close(self) -> None:
         """Give the terminal back as it was."""
+        self._wipe()
         self._live.stop()

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import PurePath
 from typing import Any, TextIO
 
 from ..stats import Ledger, QueueStats, RunPlan, RunResult, RunSnapshot, SourceInfo
 from .notices import Notices
 from .report import plugin_lines
-from .text import clean, megabits, number, table, wrapped
+from .text import clean, megabits, table, wrapped
 
 WIDTH = 100
-ROWS = 12
+ROWS = 24
 
 # Columns of the ledger: always shown, or only where some queue has a number in it.
 ALWAYS: dict[str, Callable[[QueueStats], int]] = {
@@ -34,9 +35,10 @@ SOMETIMES: dict[str, Callable[[QueueStats], int]] = {
 
 
 def source_line(source: SourceInfo) -> str:
-    """Kind, names, backend and link types in one line."""
+    """Kind, names, backend and link types in one line; of the bundled trace the path says nothing to anybody."""
     links = f", {', '.join(source.link_types)}" if source.link_types else ""
-    return clean(f"{source.kind} {' '.join(source.names)} ({source.backend}{links})")
+    names = (PurePath(name).name if source.kind == "trace" else name for name in source.names)
+    return clean(f"{source.kind} {' '.join(names)} ({source.backend}{links})")
 
 
 def _cpu(cpu: int | None) -> int | str:
@@ -84,16 +86,16 @@ def _rate_line(result: RunSnapshot) -> str:
 
 
 def summary_lines(result: RunSnapshot, width: int = WIDTH) -> list[str]:
-    """The whole summary: amounts, the ledger of each queue, balance, and what each plugin found."""
+    """The whole summary: amounts, the ledger of each queue, balance, and each plugin's report."""
     lines = [source_line(result.source), _rate_line(result), "", *_queue_table(result)]
     lines += [*_ledger_lines(result.totals.ledger), balance_line(result)]
     for name, report in result.plugins.items():
-        lines += ["", *plugin_lines(name, report, result.lines.get(name), width, ROWS)]
+        lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines
 
 
-def _params(params: Any) -> str:
-    return "".join(f" {name}={number(value)}" for name, value in params.items())
+def _params(params: Mapping[str, Any]) -> str:
+    return "".join(f" {name}={clean(str(value))}" for name, value in params.items())
 
 
 def plan_lines(plan: RunPlan) -> list[str]:
@@ -129,6 +131,9 @@ class SummaryObserver:
         self._notices = notices
         self._interval = interval
         self._stdout = stdout or sys.stdout
+
+    def preparing(self) -> None:
+        """Nobody is waiting in front of a file or a pipe."""
 
     def started(self, plan: RunPlan) -> None:
         self._notices.plan(plan)

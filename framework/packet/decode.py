@@ -135,6 +135,7 @@ def decode(frame, length):  # type: ignore[no-untyped-def]
     else:
         l4, payload, end = 0, l3, length
     # A header cut short makes no IP packet: its addresses cannot be read.
-    if (facts >> 8) & 255 == 4 and length - l3 < 20 or (facts >> 8) & 255 == 6 and length - l3 < 40:
+    version = (facts >> 8) & 255
+    if (version == 4 and length - l3 < 20) or (version == 6 and length - l3 < 40):
         facts &= ~(255 << 8)
     return l3 | l4 << 16 | payload << 32 | end << 48, facts

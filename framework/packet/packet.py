@@ -1,7 +1,7 @@
 """The packet as a plugin sees it: an immutable value, four words in registers, each attribute loaded when it is read.
 
-All attributes are int64. Lengths and offsets are in bytes, times in nanoseconds, numbers in host order. An attribute that
-the packet does not have (ports of an ARP, flags of a UDP) reads 0.
+All attributes are int64. Lengths and offsets are in bytes, times in nanoseconds, numbers in host order. An attribute
+that the packet does not have (ports of an ARP, flags of a UDP) reads 0.
 """
 
 from __future__ import annotations

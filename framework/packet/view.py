@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+import operator
 from typing import Any
 
 from numba.core import cgutils, types
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload, overload_method, register_model
 
 from zcframe.framework.jit.memory import load_be16, load_be32, load_u8
-
-import operator
 
 FORCE = {"forceinline": True}
 
@@ -67,7 +66,7 @@ def _getitem(view, index):  # type: ignore[no-untyped-def]
 @overload_method(ViewType, "u16", jit_options=FORCE)
 def _u16(view, index):  # type: ignore[no-untyped-def]
     def word(view, index):  # type: ignore[no-untyped-def]
-        if index < 0 or index + 2 > view._length:
+        if index < 0 or index > view._length - 2:
             return view[index] << 8
         return load_be16(view._address + index)
 
@@ -77,7 +76,7 @@ def _u16(view, index):  # type: ignore[no-untyped-def]
 @overload_method(ViewType, "u32", jit_options=FORCE)
 def _u32(view, index):  # type: ignore[no-untyped-def]
     def word(view, index):  # type: ignore[no-untyped-def]
-        if index < 0 or index + 4 > view._length:
+        if index < 0 or index > view._length - 4:
             return view[index] << 24 | view[index + 1] << 16 | view[index + 2] << 8 | view[index + 3]
         return load_be32(view._address + index)
 

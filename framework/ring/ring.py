@@ -59,8 +59,8 @@ class RingEnd:
 class Ring:
     """Memory of one ring, owned by the supervisor: file descriptors that a fork inherits.
 
-    queue: 0..MAX_QUEUES-1; slots: a power of two, MIN_SLOTS..MAX_SLOTS. `wake_fd` is an eventfd that the producer writes
-    when the consumer has set USER_WANT_WAKE. Raises RingError where memory does not suffice.
+    queue: 0..MAX_QUEUES-1; slots: a power of two, MIN_SLOTS..MAX_SLOTS. `wake_fd` is an eventfd that the producer
+    writes when the consumer has set USER_WANT_WAKE. Raises RingError where memory does not suffice.
     """
 
     def __init__(self, queue: int, slots: int, ifname: str = "soft0") -> None:

@@ -15,8 +15,8 @@ EventKind = Literal["finished", "warning", "failed"]
 class SourceEvent:
     """What a source has to say to the operator.
 
-    "finished": nothing more will come, all is well. "failed": nothing more will come, the command ends with exit code 1;
-    what was delivered before counts. "warning": the source goes on.
+    "finished": nothing more will come, all is well. "failed": nothing more will come, the command ends with exit code
+    1; what was delivered before counts. "warning": the source goes on.
     """
 
     kind: EventKind
@@ -27,8 +27,8 @@ class Source(Protocol):
     """One NIC, hardware or model: it fills one ring a queue.
 
     The order of calls: `start()`, then workers are forked, then `go()`; `stop()` at any time, `close()` at the end.
-    `events_fd` becomes readable when `poll_events()` has something to tell. After "finished" or "failed" it stays readable
-    for ever, and is no longer to be watched.
+    `events_fd` becomes readable when `poll_events()` has something to tell. After "finished" or "failed" it stays
+    readable for ever, and is no longer to be watched.
     """
 
     @property

@@ -1,14 +1,16 @@
-"""Declared state as numba sees it: values of two words, an address and the journal; all else is a compile-time constant.
+"""Declared state as numba sees it: values of two words, address and journal; all else is a compile-time constant.
 
 Types are made per layout and compared by it, so that offsets and sizes are baked into the machine code.
 """
 
 from __future__ import annotations
 
+import hashlib
 import operator
 from typing import Any
 
 from numba.core import cgutils, types
+from numba.core.errors import TypingError
 from numba.core.imputils import lower_setattr
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
@@ -21,6 +23,8 @@ from numba.extending import (
     register_model,
 )
 
+from zcframe.framework.jit.compiler import inlined
+
 from .journal import LOAD, STORE, WRITE
 from .layout import ArrayLayout, StateLayout, TableLayout
 
@@ -28,11 +32,14 @@ FORCE = {"forceinline": True}
 
 
 class _Located(types.Type):
-    """A place in shared state: (address, journal), described by `layout`."""
+    """A place in shared state: (address, journal), described by `layout`; not `writable` in a prefetch."""
 
-    def __init__(self, layout: Any) -> None:
-        self.layout = layout
-        super().__init__(name=f"zcframe.{type(self).__name__}({layout!r})")
+    def __init__(self, layout: Any, label: str, writable: bool = True) -> None:
+        self.layout, self.writable = layout, writable
+        # numba takes two types of one name for the same type: the name must tell every field and offset apart.
+        digest = hashlib.sha256(repr(layout).encode()).hexdigest()[:12]
+        kind = type(self).__name__ if writable else f"Fixed{type(self).__name__}"
+        super().__init__(name=f"zcframe.{kind}({label}#{digest})")
 
 
 class StateType(_Located):
@@ -49,6 +56,13 @@ class TableType(_Located):
 
 class RowType(_Located):
     """A row of a table: address 0 for none; in place of the journal, 1 for a row just made."""
+
+
+@inlined
+def _there(address):  # type: ignore[no-untyped-def]
+    """Refuse the row that is none. Costs nothing behind `if row:`, where LLVM knows the answer."""
+    if address == 0:
+        raise LookupError("a row that is not there: ask `if row:` first")
 
 
 @register_model(StateType)
@@ -78,13 +92,13 @@ def maker(located: _Located) -> Any:
     return make
 
 
-def state_maker(layout: StateLayout) -> Any:
+def state_maker(layout: StateLayout, *, writable: bool = True) -> Any:
     """Compiled function (shard address, journal address) -> state value of this layout."""
-    return maker(StateType(layout))
+    return maker(StateType(layout, "state", writable))
 
 
-def _member_type(member: ArrayLayout | TableLayout) -> _Located:
-    return ArrayType(member) if isinstance(member, ArrayLayout) else TableType(member)
+def _member_type(state: StateType, member: ArrayLayout | TableLayout) -> _Located:
+    return (ArrayType if isinstance(member, ArrayLayout) else TableType)(member, member.name, state.writable)
 
 
 @infer_getattr
@@ -94,7 +108,7 @@ class _StateAttributes(AttributeTemplate):  # type: ignore[misc]
     def generic_resolve(self, state: StateType, name: str) -> _Located | None:
         for member in state.layout.members:
             if member.name == name:
-                return _member_type(member)
+                return _member_type(state, member)
         return None
 
 
@@ -102,7 +116,7 @@ class _StateAttributes(AttributeTemplate):  # type: ignore[misc]
 def _state_member(context, builder, state, value, name):  # type: ignore[no-untyped-def]
     member = next(m for m in state.layout.members if m.name == name)
     whole = cgutils.create_struct_proxy(state)(context, builder, value=value)
-    part = cgutils.create_struct_proxy(_member_type(member))(context, builder)
+    part = cgutils.create_struct_proxy(_member_type(state, member))(context, builder)
     part.address = builder.add(whole.address, context.get_constant(types.int64, member.offset))
     part.journal = whole.journal
     return part._getvalue()
@@ -131,6 +145,10 @@ def _array_get(array, index):  # type: ignore[no-untyped-def]
 @overload(operator.setitem, jit_options=FORCE)
 def _array_set(array, index, value):  # type: ignore[no-untyped-def]
     if isinstance(array, ArrayType) and isinstance(index, types.Integer):
+        if not array.writable:
+            raise TypingError(
+                f"prefetch cannot write to {array.layout.name}: it is no part of the packet's transaction"
+            )
         write, size, length = WRITE[array.layout.scalar.size], array.layout.scalar.size, array.layout.length
 
         def put(array, index, value):  # type: ignore[no-untyped-def]
@@ -163,13 +181,16 @@ def _row_get(context, builder, row, value, name):  # type: ignore[no-untyped-def
         return builder.trunc(builder.and_(place.journal, one), cgutils.bool_t)
     offset, size = _field(row, name)
     load = LOAD[size]
-    sig = types.int64(types.int64)
-    address = builder.add(place.address, context.get_constant(types.int64, offset))
-    return context.compile_internal(builder, lambda address: load(address), sig, [address])
+
+    def get(address):  # type: ignore[no-untyped-def]
+        _there(address)
+        return load(address + offset)
+
+    return context.compile_internal(builder, get, types.int64(types.int64), [place.address])
 
 
 def _lower_row_set(name: str) -> None:
-    """Make `row.name = value` a store for whatever table has a field of that name; the row is in the journal already."""
+    """Make `row.name = value` a store for whatever table has a field of that name; the journal has the row already."""
 
     @lower_setattr(RowType, name)
     def assign(context, builder, sig, args):  # type: ignore[no-untyped-def]
@@ -178,12 +199,12 @@ def _lower_row_set(name: str) -> None:
         store = STORE[size]
 
         def put(address, value):  # type: ignore[no-untyped-def]
-            store(address, value)
+            _there(address)
+            store(address + offset, value)
 
         place = cgutils.create_struct_proxy(row)(context, builder, value=args[0])
-        address = builder.add(place.address, context.get_constant(types.int64, offset))
         value = context.cast(builder, args[1], sig.args[1], types.int64)
-        return context.compile_internal(builder, put, types.void(types.int64, types.int64), [address, value])
+        return context.compile_internal(builder, put, types.void(types.int64, types.int64), [place.address, value])
 
 
 _settable: set[str] = set()

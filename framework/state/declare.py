@@ -7,6 +7,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 SUM: Final = "sum"
+MAX_KEYS: Final = 12
+RESERVED_FIELDS: Final = ("new", "tag")
+# What a merged State holds beside the members.
+RESERVED_MEMBERS: Final = ("layout", "lost", "expired")
+
 MIN: Final = "min"
 MAX: Final = "max"
 BITS: Final = "bits"
@@ -65,6 +70,10 @@ class Param:
     maximum: float | None = None
     choices: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        if not isinstance(self.default, bool | int | float | str):
+            raise TypeError(f"the default of a Param is {self.default!r}: a bool, int, float or str is needed")
+
 
 @dataclass(frozen=True)
 class Array:
@@ -76,6 +85,10 @@ class Array:
 
     scalar: Scalar
     length: int | Param
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.length, Param) and self.length < 1:
+            raise TypeError(f"an Array of {self.length} {self.scalar.dtype}: it needs a length of 1 or more")
 
 
 @dataclass(frozen=True)
@@ -97,6 +110,17 @@ class Table:
     capacity: int | Param = 1 << 16
     idle: float | Param = 0
     last: str = ""
+
+    def __post_init__(self) -> None:
+        names = [*self.key, *self.value]
+        if not 1 <= len(self.key) <= MAX_KEYS or not self.value:
+            raise TypeError(f"a Table has 1 to {MAX_KEYS} fields in its key and at least one value, not {names}")
+        bad = [name for name in names if not name.isidentifier() or name.startswith("_") or name in RESERVED_FIELDS]
+        bad += [name for name in self.key if name in self.value]
+        if bad:
+            raise TypeError(f"a Table cannot have a field {bad[0]!r}: names are words of their own, without leading _")
+        if (self.idle or self.last) and (self.last not in self.value or self.value[self.last].size != 8):
+            raise TypeError(f"a Table with idle names in `last` a u64 value, the row's time in ns, not {self.last!r}")
 
 
 Declaration = Array | Table

@@ -7,8 +7,8 @@ killed in the middle of it, is rolled back, so that nothing is counted twice and
     now      u64: time of arrival of that packet, for tables with an idle time
     entry    old bytes, padded to 8 | u64 address | u64 size
 
-The journal and the state are memory that outlives the worker. After a kill its successor sees the dead worker's stores in
-program order; a release store keeps LLVM from moving the new value above its journal entry.
+The journal and the state are memory that outlives the worker. After a kill its successor sees the dead worker's stores
+in program order; a release store keeps LLVM from moving the new value above its journal entry.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ from zcframe.framework.jit.memory import (
     release_u16,
     release_u32,
     release_u64,
+    store_u8,
+    store_u16,
+    store_u32,
     store_u64,
 )
 
@@ -41,18 +44,29 @@ class JournalFullError(RuntimeError):
 
 
 @inlined
-def remember(journal, address, size):  # type: ignore[no-untyped-def]
-    """Put `size` bytes at `address` onto the journal, before they are changed."""
-    head = load_u64(journal)
-    used = head & 0xFFFF
+def reserve(journal, address, size):  # type: ignore[no-untyped-def]
+    """Room for the old bytes of [address, address + size): write them there, `enter` them, then change the state."""
+    used = load_u64(journal) & 0xFFFF
     room = (size + 7) & ~7
     if used + room + TRAILER > CAPACITY:
         raise JournalFullError("a plugin changed more than 32 KiB of state for one packet")
     entry = journal + HEAD_SIZE + used
-    copy_bytes(entry, address, size)
     store_u64(entry + room, address)
     store_u64(entry + room + 8, size)
-    store_u64(journal, head + room + TRAILER)
+    return entry
+
+
+@inlined
+def enter(journal, size):  # type: ignore[no-untyped-def]
+    """Make the entry of `size` old bytes that was reserved part of the journal."""
+    release_u64(journal, load_u64(journal) + ((size + 7) & ~7) + TRAILER)
+
+
+@inlined
+def remember(journal, address, size):  # type: ignore[no-untyped-def]
+    """Put `size` bytes at `address` onto the journal, before they are changed."""
+    copy_bytes(reserve(journal, address, size), address, size)
+    enter(journal, size)
 
 
 @inlined
@@ -83,4 +97,5 @@ def _make_write(release: Any, size: int) -> Any:
 
 LOAD = {1: load_u8, 2: load_u16, 4: load_u32, 8: load_u64}
 STORE = {1: release_u8, 2: release_u16, 4: release_u32, 8: release_u64}
+PLAIN = {1: store_u8, 2: store_u16, 4: store_u32, 8: store_u64}
 WRITE = {size: _make_write(store, size) for size, store in STORE.items()}

@@ -10,7 +10,7 @@ A shard is padded to whole pages, so that shards never share one and holes stay 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -58,7 +58,7 @@ class TableLayout:
     slots: int
     slot_size: int
     keys: tuple[str, ...]
-    fields: tuple[tuple[str, int, Scalar], ...] = field(repr=False)
+    fields: tuple[tuple[str, int, Scalar], ...]
     idle_ns: int = 0
     last: str = ""
 

@@ -1,7 +1,7 @@
 """The shared memory that holds the state of every plugin of a run, all shards, in one sealed memfd.
 
-The supervisor makes and maps it before it forks, so that it lies at the same address in every worker and survives each of
-them. Pages come into being when a worker first writes them; reading here goes by file, which leaves holes alone.
+The supervisor makes and maps it before it forks, so that it lies at the same address in every worker and survives each
+of them. Pages come into being when a worker first writes them; reading here goes by file, which leaves holes alone.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class StateMemory:
         for begin, end in data_extents(self._fd, start, start + layout.shard_size):
             if copy is None:
                 copy = np.zeros(layout.shard_size, np.uint8)
-            os.preadv(self._fd, [memoryview(copy)[begin - start : end - start]], begin)
+            os.preadv(self._fd, [copy[begin - start : end - start].data], begin)
         return copy
 
     def close(self) -> None:

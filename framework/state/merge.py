@@ -6,7 +6,7 @@ Shards, workers, hosts and capture files all merge the same way: `merge([merge([
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -29,6 +29,11 @@ class State:
         self.lost = lost
         self.expired = expired
         self.__dict__.update(members)
+
+    if TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Rows: ...
+        def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{m.name}: {len(getattr(self, m.name))}" for m in self.layout.members)
@@ -85,7 +90,7 @@ def _hash_collides(rows: Rows, mixed: np.ndarray[Any, np.dtype[np.uint64]], keys
 def merge_rows(rows: Rows, keys: Sequence[str], scalars: dict[str, Scalar]) -> Rows:
     """One row for each key: the other fields reduced as declared (`u64.first`: from the row that stands first)."""
     ordered, first = _groups(rows, keys)
-    merged = ordered[first].copy()
+    merged: Rows = ordered[first].copy()
     if len(merged) < len(ordered):
         starts = np.flatnonzero(first)
         for name, scalar in scalars.items():

@@ -1,8 +1,8 @@
 """The hash table's verbs, written out for each table's own key: find, upsert, prefetch.
 
-Open addressing, linear probing within a window of WINDOW slots. No slot is ever freed: a row whose key has been idle may be
-taken over by another key, so that a search can end at the first free slot. A row is journaled as a whole when it is handed
-out, so that its fields are then written plainly.
+Open addressing, linear probing within a window of WINDOW slots. No slot is ever freed: a row whose key has been idle
+may be taken over by another key, so that a search can end at the first free slot. A row is journaled as a whole when it
+is handed out, so that its fields are then written plainly.
 """
 
 from __future__ import annotations
@@ -12,20 +12,18 @@ from typing import Any
 
 from numba.core import types
 from numba.core.errors import TypingError
+from numba.core.types.misc import Omitted
 from numba.extending import overload_method
 
 from zcframe.framework.jit.compiler import inlined
 from zcframe.framework.jit.memory import load_u32, load_u64, mul_high, prefetch_write, shift_right
 
 from .compiled import FORCE, RowType, TableType, maker
-from .journal import LOAD, NOW, STORE, WRITE, remember
+from .declare import MAX_KEYS
+from .journal import LOAD, NOW, PLAIN, STORE, WRITE, enter, remember, reserve
 from .layout import TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, TABLE_SEED, WINDOW, TableLayout
 
-# Odd 64-bit constants with 32 bits set, for the folded multiplication of key words (the wyhash family's mixing step).
-SECRET = (0x2D358DCCAA6C78A5, 0x0BB84B93962EACC9, 0x4B33A62ED433D4A3, 0x4D5A2DA51DE1AA47)
-
 # numba lowers no *args of a method, so that a key's words are arguments with a default.
-MAX_KEYS = 12
 SIGNATURE = "table, " + ", ".join(f"k{i}=None" for i in range(MAX_KEYS))
 
 
@@ -41,14 +39,29 @@ def _oldest(base, first, now, slots, slot_size, last_offset):  # type: ignore[no
     return oldest, age
 
 
+def _secret(index: int) -> int:
+    """The index-th constant of the hash, below 2^63: splitmix64's sequence, for bits without a pattern."""
+    mask = (1 << 64) - 1
+    z = (index + 1) * 0x9E3779B97F4A7C15 & mask
+    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
+    z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
+    return (z ^ z >> 31) >> 1
+
+
 def _hash_lines(count: int) -> list[str]:
-    """Source that leaves the hash of k0..kn and the seed in `h`."""
+    """Source that leaves the hash of k0..kn and the seed in `h`.
+
+    Pairs of words are multiplied and folded, each with constants of its own, then combined: the multiplications of a
+    long key do not wait for each other. The table's seed stands in every factor, so that nobody outside can aim at a
+    slot.
+    """
     words = [f"k{i}" for i in range(count)] + ["0"] * (count % 2)
-    lines = [f"h = load_u64(base + {TABLE_SEED})"]
-    for i in range(0, len(words), 2):
-        a, b = SECRET[i % 4], SECRET[(i + 1) % 4]
-        lines.append(f"h = mul_high({words[i]} ^ {a}, {words[i + 1]} ^ {b} ^ h)")
-    return [*lines, f"h = mul_high(h ^ {SECRET[2]}, {SECRET[3]})"]
+    pairs = zip(words[::2], words[1::2], strict=True)
+    folds = [
+        f"mul_high({a} ^ seed ^ {_secret(2 * i)}, {b} ^ seed ^ {_secret(2 * i + 1)})" for i, (a, b) in enumerate(pairs)
+    ]
+    last = _secret(MAX_KEYS), _secret(MAX_KEYS + 1)
+    return [f"seed = load_u64(base + {TABLE_SEED})", f"h = mul_high({' ^ '.join(folds)} ^ {last[0]}, {last[1]})"]
 
 
 def _search_lines(layout: TableLayout) -> list[str]:
@@ -69,6 +82,20 @@ def _values(layout: TableLayout) -> int:
     return min(offset for _, offset, _ in layout.fields[len(layout.keys) :])
 
 
+def _remember_lines(layout: TableLayout) -> list[str]:
+    """Source that journals the value fields of the row at `at`, each in its own width.
+
+    One wide copy would have to wait until the narrow stores of the flow's last packet have left the store buffer.
+    """
+    start = _values(layout)
+    copies, end = [], start
+    for _, offset, scalar in layout.fields[len(layout.keys) :]:
+        copies += [f"store1(entry + {gap - start}, 0)" for gap in range(end, offset)]
+        copies.append(f"store{scalar.size}(entry + {offset - start}, load{scalar.size}(at + {offset}))")
+        end = offset + scalar.size
+    return [f"entry = reserve(journal, at + {start}, {end - start})", *copies, f"enter(journal, {end - start})"]
+
+
 def _probe_lines(layout: TableLayout) -> list[str]:
     """Source of the loop over the window: returns the row of the key, leaves the loop at a free slot."""
     equal = " and ".join(f"load{s.size}(at + {offset}) == k{i}" for i, (_, offset, s) in enumerate(_keys(layout)))
@@ -79,7 +106,7 @@ def _probe_lines(layout: TableLayout) -> list[str]:
         "    found = load_u32(at)",
         "    if found == tag:",
         f"        if {equal}:",
-        f"            remember(journal, at + {_values(layout)}, {layout.slot_size - _values(layout)})",
+        *[" " * 12 + line for line in _remember_lines(layout)],
         "            return make_row(at, 0)",
         "    if found == 0:",
         "        free = at",
@@ -137,13 +164,16 @@ def _written_out(name: str, layout: TableLayout, lines: list[str]) -> Callable[.
         "prefetch_write": prefetch_write,
         "oldest": _oldest,
         "remember": remember,
-        "make_row": maker(RowType(layout)),
+        "reserve": reserve,
+        "enter": enter,
+        "make_row": maker(RowType(layout, layout.name)),
         **{f"load{size}": load for size, load in LOAD.items()},
         **{f"write{size}": write for size, write in WRITE.items()},
         **{f"release{size}": store for size, store in STORE.items()},
+        **{f"store{size}": store for size, store in PLAIN.items()},
     }
     text = f"def {name}({SIGNATURE}):\n" + "".join(f"    {line}\n" for line in lines)
-    exec(text, scope)  # noqa: S102 - the text consists of offsets and names made above
+    exec(text, scope)
     function: Callable[..., Any] = scope[name]
     return function
 
@@ -152,9 +182,11 @@ def _verb(name: str, ending: Callable[[TableLayout], list[str]]) -> None:
     """Register table.name(...) for calls with as many words as the table's key has fields."""
 
     def typed(table: Any, words: tuple[Any, ...]) -> Any:
-        given = sum(word is not None and not isinstance(word, types.Omitted) for word in words)
+        given = sum(word is not None and not isinstance(word, Omitted) for word in words)
         if not isinstance(table, TableType):
             return None
+        if name != "prefetch" and not table.writable:
+            raise TypingError(f"prefetch cannot call {table.layout.name}.{name}(): only {table.layout.name}.prefetch()")
         if given != len(table.layout.keys):
             keys = ", ".join(table.layout.keys)
             raise TypingError(f"{table.layout.name}.{name}() takes the key ({keys}), {given} values were given")
@@ -162,7 +194,7 @@ def _verb(name: str, ending: Callable[[TableLayout], list[str]]) -> None:
 
     words = ", ".join(f"k{i}" for i in range(MAX_KEYS))
     scope: dict[str, Any] = {"typed": typed, "__name__": __name__}
-    exec(f"def {name}({SIGNATURE}):\n    return typed(table, ({words}))\n", scope)  # noqa: S102 - see _written_out
+    exec(f"def {name}({SIGNATURE}):\n    return typed(table, ({words}))\n", scope)
     overload_method(TableType, name, jit_options=FORCE)(scope[name])
 
 

@@ -47,8 +47,8 @@ def _by_name(names: Sequence[str], counts: Sequence[int]) -> dict[str, int]:
 def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: bool) -> QueueStats:
     """One queue's row. `source_died`: frames that the NIC had counted and not yet published are lost, a nic_drop.
 
-    Read in the direction of the packets' travel reversed: what was delivered had arrived before, so that no moment shows
-    more delivered than arrived.
+    Read in the direction of the packets' travel reversed: what was delivered had arrived before, so that no moment
+    shows more delivered than arrived.
     """
     names = [plugin.name for plugin in chain.plugins]
     delivered, wire, *codes = (int(n) for n in member.post.ledger())

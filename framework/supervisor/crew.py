@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import multiprocessing
 import os
 import signal
@@ -19,8 +18,6 @@ from zcframe.framework.ring import Ring
 from zcframe.framework.state.memory import StateMemory
 from zcframe.framework.worker.post import Post
 from zcframe.framework.worker.worker import work
-
-log = logging.getLogger(__name__)
 
 # A worker is stuck when it has burnt so much CPU time inside one plugin on one packet.
 STUCK_CPU_S = 2.0
@@ -130,9 +127,10 @@ class Crew:
         self._count_futile(member, done, cause, foreign=exit_code == -signal.SIGKILL and not stage)
         poison = stage > 0 and (member.stuck or member.death_at == (done, stage))
         member.death_at = (done, stage)
-        outcome = f"the packet is skipped and counted as faulted by {plugin}" if poison else "its successor goes on there"
+        outcome = (
+            f"the packet is skipped and counted as faulted by {plugin}" if poison else "its successor goes on there"
+        )
         member.warnings.append(f"{text}; {outcome}")
-        log.warning("%s; %s", text, outcome)
         return len(self.chain.plugins) + stage if poison else 0
 
     def _count_futile(self, member: Member, done: int, cause: str, *, foreign: bool) -> None:
@@ -140,8 +138,8 @@ class Crew:
         member.futile = member.futile + 1 if quick and done - member.death_at[0] < GETTING_ON else 1
         if member.futile >= (FOREIGN_KILLS if foreign else CRASHES):
             raise CrashLoopError(
-                f"the worker of queue {member.post.queue} died {member.futile} times at packet {done} and does not get on:"
-                f" {cause}; mend or leave out what is named"
+                f"the worker of queue {member.post.queue} died {member.futile} times at packet {done} and does not"
+                f" get on: {cause}; mend or leave out what is named"
             )
 
     def kill_stuck(self) -> None:
@@ -211,5 +209,3 @@ def _cpu_seconds(pid: int) -> float:
     except psutil.NoSuchProcess:
         return 0.0
     return float(times.user)
-
-

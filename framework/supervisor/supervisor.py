@@ -1,7 +1,7 @@
 """The run: start the source and the workers, watch over both, end in order, settle the books.
 
-One process, one thread, one loop over file descriptors: workers' and source's ends, stop signals, the log funnel. It forks
-only from this loop, warm: a new worker starts with the compiled chain in its memory.
+One process, one thread, one loop over file descriptors: workers' and source's ends, stop signals, the log funnel. It
+forks only from this loop, warm: a new worker starts with the compiled chain in its memory.
 """
 
 from __future__ import annotations
@@ -72,9 +72,7 @@ class Supervisor:
             self.chain = build_chain(prepared.plugins)
             warm_up()
             self.state = self._closing(StateMemory([plugin.layout for plugin in prepared.plugins]))
-            self.crew = self._closing(
-                Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._pin)
-            )
+            self.crew = self._closing(Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._pin))
             self.books = [self._closing(RingBooks(ring)) for ring in self.source.rings]
         except BaseException:
             self.close()
@@ -136,7 +134,7 @@ class Supervisor:
             self.crew.halt()
             self.crew.end(0.0)
             return
-        if signals.count or duration is not None and now - self.course.started >= duration:
+        if signals.count or (duration is not None and now - self.course.started >= duration):
             self._stop(now)
         if self.course.drain_until is not None and now >= self.course.drain_until:
             self.crew.end(OBEY_S)
@@ -225,12 +223,13 @@ def run(config: RunConfig, observer: Observer) -> RunResult:
     prepared = prepare(config)
     logs = funnel.install(verbose=config.verbose)
     try:
-        with StopSignals() as signals:
-            supervisor = Supervisor(prepared, observer, logs)
-            try:
+        # Until packets flow, a signal simply ends the command: compiling may take seconds.
+        supervisor = Supervisor(prepared, observer, logs)
+        try:
+            with StopSignals() as signals:
                 result = supervisor.run(signals)
-            finally:
-                supervisor.close()
+        finally:
+            supervisor.close()
         observer.finished(result)
         return result
     finally:

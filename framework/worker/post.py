@@ -1,7 +1,7 @@
 """A worker's post: all that outlives the worker and awaits its successor.
 
-Made by the supervisor, one per queue: the progress memory that the worker writes (chain/progress.py), and a page of orders
-that only the supervisor writes.
+Made by the supervisor, one per queue: the progress memory that the worker writes (chain/progress.py), and a page of
+orders that only the supervisor writes.
 """
 
 from __future__ import annotations

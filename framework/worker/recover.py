@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zcframe.framework.abi import DESC_SIZE, DESC_WIRE_LEN, USER_FLAGS, USER_READ, USER_WANT_WAKE
+from zcframe.framework.abi import DESC_SIZE, DESC_WIRE_LEN, HEADER_WRITE, USER_FLAGS, USER_READ, USER_WANT_WAKE
 from zcframe.framework.chain.parts import commit
 from zcframe.framework.chain.progress import (
     CTX_DESC,
@@ -22,7 +22,6 @@ from zcframe.framework.chain.progress import (
     STAGE,
     VERDICTS,
 )
-from zcframe.framework.abi import HEADER_WRITE
 from zcframe.framework.jit.compiler import compiled
 from zcframe.framework.jit.memory import (
     acquire_u32,

@@ -14,7 +14,6 @@ import numpy as np
 from numba.core import types
 
 from zcframe.framework import abi
-from zcframe.framework.log import name_process
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.progress import (
     ORDER_PAUSE,
@@ -25,6 +24,8 @@ from zcframe.framework.chain.progress import (
     STOP_NOW,
     progress_size,
 )
+from zcframe.framework.jit.compiler import precompile
+from zcframe.framework.log import name_process
 from zcframe.framework.ring import Mapping, RingEnd
 from zcframe.framework.state.memory import StateMemory
 
@@ -77,14 +78,23 @@ class Worker:
         poller = select.poll()
         poller.register(self.ring.wake_fd, select.POLLIN)
         while True:
-            taken = self.chain.run(self.ctx, BUDGET)
             stop = int(self.orders[ORDER_STOP // 4])
-            if stop == STOP_NOW or stop == STOP_DRAIN and taken == 0 and not self._pausing():
+            taken = self.chain.run(self.ctx, BUDGET)
+            if stop == STOP_NOW or (stop == STOP_DRAIN and self._drained()):
                 return
             if self._pausing():
                 self._pause()
             elif taken < BUDGET and stop == STOP_NONE:
                 self._wait(poller, busy=taken >= BUSY)
+
+    def _drained(self) -> bool:
+        """Whether the ring is empty, which it stays: the order to drain comes after the source's last packet.
+
+        That the chain found nothing does not say so: a pause may have kept it from looking.
+        """
+        drained = bool(arm(self.ctx))
+        disarm(self.ctx)
+        return drained
 
     def _pausing(self) -> bool:
         return bool(self.orders[ORDER_PAUSE // 4] & 1)
@@ -110,7 +120,8 @@ class Worker:
 def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, pin: Callable[[], None]) -> None:
     """Body of a worker process, after the fork."""
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Only the supervisor ends a worker, by its orders: a SIGTERM for the whole group must not lose what is in the ring.
+        # Only the supervisor ends a worker, by its orders: a SIGTERM for the whole group must not lose what is in the
+        # ring.
         signal.signal(number, signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
     name_process(f"zc-rx-{post.queue}")
@@ -125,6 +136,6 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, p
 
 def warm_up() -> None:
     """Compile, in the supervisor, what every worker calls besides the chain."""
-    recover.compile((CONTEXT, types.int64, types.int64))
-    arm.compile((CONTEXT,))
-    disarm.compile((CONTEXT,))
+    precompile(recover, CONTEXT, types.int64, types.int64)
+    precompile(arm, CONTEXT)
+    precompile(disarm, CONTEXT)

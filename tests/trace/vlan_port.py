@@ -74,11 +74,11 @@ def deliver(tap: int, frame: bytes) -> None:
 def pump(tap: int, trunk: socket.socket, tags: bytes) -> None:
     end_of_tags = 12 + len(tags)
     while True:
-        ready, _, _ = select.select([tap, trunk], [], [])
+        ready, _, _ = select.select([tap, trunk.fileno()], [], [])
         if tap in ready:
             frame = os.read(tap, MAX_FRAME)
             trunk.send(frame[:12] + tags + frame[12:])
-        if trunk in ready:
+        if trunk.fileno() in ready:
             frame = receive(trunk)
             if frame[12:end_of_tags] == tags:
                 deliver(tap, frame[:12] + frame[end_of_tags:])

@@ -108,7 +108,9 @@ def test_web_over_plain_tcp_and_both_ip_versions() -> None:
 
 
 def test_dns_types_and_codes_over_udp_and_tcp() -> None:
-    kinds, codes, over_tcp = set(), set(), 0
+    kinds: set[int] = set()
+    codes: set[int] = set()
+    over_tcp = 0
     for _, udp in segments(dpkt.udp.UDP):
         if udp.sport == 53:
             answer = dpkt.dns.DNS(udp.data)

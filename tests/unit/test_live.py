@@ -89,6 +89,15 @@ def test_sixteen_queues_leave_plugins_what_is_left_and_nothing_scrolls(view: Vie
     assert view.line_of("RSS balance")
 
 
+def test_until_the_first_packet_a_line_says_what_takes_so_long() -> None:
+    view = View()
+    fresh = LiveObserver(Notices(), view.observer._console)
+    fresh.preparing()
+    assert view.line_of("zcframe: starting; the first start compiles")
+    fresh.close()
+    assert set(view.terminal.lines) == {""}
+
+
 def test_a_tick_draws_over_the_one_before_and_rates_are_between_the_two(view: View) -> None:
     view.observer.tick(snapshot(elapsed_s=1.0))
     view.observer.tick(snapshot(elapsed_s=1.5, queues=[queue_stats(0, 1500)]))

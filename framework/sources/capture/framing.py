@@ -3,9 +3,9 @@
     raw IP, loopback   destination 00:00:00:00:00:00, source 00:00:00:00:00:00
     SLL, SLL2          destination 00:00:00:00:00:00, source as recorded where it has 6 bytes, else zero
 
-The ethertype is that of the IP version (raw), of the address family (loopback) or of the cooked header. Where that one
-stands for 802.3 (LLC), the length of what follows stands in its place, as on the wire. A record that is too short for its
-own header, or of a protocol that has no ethertype, gets ETHERTYPE_UNKNOWN: it is counted, and not hashed.
+The ethertype is that of the IP version (raw), of the address family (loopback) or of the cooked header. Where that
+one stands for 802.3 (LLC), the length of what follows stands in its place, as on the wire. A record that is too short
+for its own header, or of a protocol that has no ethertype, gets ETHERTYPE_UNKNOWN: it is counted, and not hashed.
 
 The 14 bytes go over the cooked header or the record's own header, which have been parsed by then. A simple packet block
 has only 12 bytes there: the other 2 hit the trailer of the block before, or the front of the window.

@@ -22,8 +22,6 @@ WIDTH: Final = 8
 MICROSECONDS: Final = 6
 MAX_PORT: Final = 0xFFFF
 LATEST: Final = int(np.iinfo(np.int64).max)
-# Far beyond any date, and still not so far that a sum of two would leave an int64.
-MAX_EPOCH: Final = 1 << 62
 
 # if_tsresol: a power of ten, or with this bit a power of two. Finer ones than these leave no whole second in 64 bits.
 BINARY: Final = 0x80
@@ -70,7 +68,7 @@ class Interfaces:
         number = self.count
         if number == len(self.table):
             self.table = np.concatenate([self.table, np.zeros_like(self.table)])
-        epoch = max(-MAX_EPOCH, min(MAX_EPOCH, offset_seconds * 10**9))
+        epoch = max(-LATEST, min(LATEST, offset_seconds * 10**9))
         columns = {FRAMING: framing_of(link_type), SNAPLEN: snaplen, EPOCH: epoch}
         columns[PORT] = min(self._before + number, MAX_PORT)
         for column, value in (columns | _ticks(resolution, epoch)).items():

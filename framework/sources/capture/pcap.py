@@ -32,7 +32,8 @@ FILE_HEADER: Final = 24
 RECORD_HEADER: Final = 16
 LINK_TYPE_BITS: Final = 0xFFFF
 
-# The order of a record's two lengths: captured first, original first (before 2.3), or (2.3) the smaller one is captured.
+# The order of a record's two lengths: captured first, original first (before 2.3), or (2.3) the smaller one is
+# captured.
 CAPTURED_FIRST: Final = 0
 ORIGINAL_FIRST: Final = 1
 SMALLER_IS_CAPTURED: Final = 2
@@ -75,7 +76,7 @@ def _length_order(major: int, minor: int) -> int:
 
 
 class Pcap:
-    """A pcap file whose header is the first thing in `window`. Raises CaptureFileError, LinkTypeError."""
+    """A pcap file that begins where `window` does. Raises CaptureFileError, LinkTypeError."""
 
     def __init__(self, window: Window) -> None:
         self._window = window

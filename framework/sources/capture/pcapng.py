@@ -46,7 +46,6 @@ INTERFACE: Final = 1
 OBSOLETE_PACKET: Final = 2
 SIMPLE_PACKET: Final = 3
 ENHANCED_PACKET: Final = 6
-PACKETS: Final = (OBSOLETE_PACKET, SIMPLE_PACKET, ENHANCED_PACKET)
 
 BYTE_ORDER_MAGIC: Final = 0x1A2B3C4D
 
@@ -56,19 +55,25 @@ SMALLEST_INTERFACE: Final = 20
 TRAILER: Final = 4
 SIMPLE_HEADER: Final = 12
 ENHANCED_HEADER: Final = 28
+SMALLEST_PACKET: Final = {
+    OBSOLETE_PACKET: ENHANCED_HEADER + TRAILER,
+    SIMPLE_PACKET: SIMPLE_HEADER + TRAILER,
+    ENHANCED_PACKET: ENHANCED_HEADER + TRAILER,
+}
 # As in libpcap and Wireshark.
 MAX_BLOCK: Final = 16 << 20
 
 OPTION_END: Final = 0
 OPTION_TSRESOL: Final = 9
 OPTION_TSOFFSET: Final = 14
+OPTION_SIZES: Final = {OPTION_TSRESOL: 1, OPTION_TSOFFSET: 8}
 
 NO_TIME: Final = abi.STATUS_NO_TIME
 
 
 @inlined
 def packet_fields(block, kind, swapped, interfaces):  # type: ignore[no-untyped-def]
-    """(interface, captured length, wire length) of a packet block; 16 or, where not simple, 32 bytes of it are there."""
+    """(interface, captured length, wire length) of a packet block whose fixed fields are there."""
     if kind == SIMPLE_PACKET:
         wire_length = load_32(block + 8, swapped)
         snaplen = interfaces[0, SNAPLEN]
@@ -79,7 +84,7 @@ def packet_fields(block, kind, swapped, interfaces):  # type: ignore[no-untyped-
 
 @inlined
 def packet_fault(number, length, room, interfaces, count):  # type: ignore[no-untyped-def]
-    """(reason, value) why a frame cannot be taken, reason 0 where it can. room: bytes of the block behind its header."""
+    """(reason, value) why a frame cannot be taken, reason 0 where it can. room: bytes of its block for it."""
     if number >= count:
         return NO_INTERFACE, number
     if interfaces[number, FRAMING] == UNSUPPORTED:
@@ -147,7 +152,7 @@ def scan_pcapng(base, start, end, swapped, interfaces, count, records):  # type:
 
 
 class Pcapng:
-    """A pcapng file whose first section header is the first thing in `window`. Raises CaptureFileError, LinkTypeError."""
+    """A pcapng file that begins where `window` does. Raises CaptureFileError, LinkTypeError."""
 
     def __init__(self, window: Window) -> None:
         self._window = window
@@ -178,17 +183,26 @@ class Pcapng:
             if kind in (SECTION, INTERFACE):
                 if self.control():
                     return
-            elif kind in PACKETS or length < SMALLEST_BLOCK or length > self._window.unparsed:
-                return self._check_first(kind)
+            elif not self._is_sound(kind, length):
+                return
+            elif kind in SMALLEST_PACKET:
+                return self._check_framing(kind)
             else:
                 self._window.start += length
 
-    def _check_first(self, kind: int) -> None:
+    def _is_sound(self, kind: int, length: int) -> bool:
+        """Whether a block is there whole and its two lengths agree; the scanner says what is wrong with any other."""
+        if length < SMALLEST_PACKET.get(kind, SMALLEST_BLOCK) or length & 3 or length > self._window.unparsed:
+            return False
+        return self._bytes(length)[-TRAILER:] == self._bytes(8)[4:]
+
+    def _check_framing(self, kind: int) -> None:
+        """Raises LinkTypeError where the packet block at hand cannot be made an Ethernet frame."""
         number = 0
-        if kind in (ENHANCED_PACKET, OBSOLETE_PACKET):
+        if kind != SIMPLE_PACKET:
             form = f"{self._order}{'I' if kind == ENHANCED_PACKET else 'H'}"
             (number,) = struct.unpack_from(form, self._bytes(SMALLEST_BLOCK), 8)
-        if kind in PACKETS and number < self.interfaces.count:
+        if number < self.interfaces.count:
             link_type = self.interfaces.link_types[number]
             if framing_of(link_type) == UNSUPPORTED:
                 raise refusal(link_type, self._window.label)
@@ -202,7 +216,7 @@ class Pcapng:
         is_section = head[:4] == SECTION.to_bytes(4)
         if is_section:
             self._set_byte_order(head[8:])
-        (length,) = struct.unpack_from(f"{self._order}I", head, 4)
+        length = int.from_bytes(head[4:8], "little" if self._order == "<" else "big")
         if length < (SMALLEST_SECTION if is_section else SMALLEST_INTERFACE) or length & 3 or length > MAX_BLOCK:
             raise Damage(f"a block claims {length} bytes")
         if length > self._window.unparsed:
@@ -236,23 +250,24 @@ class Pcapng:
 
     def _read_interface(self, block: bytes) -> None:
         link_type, _, snaplen = struct.unpack_from(f"{self._order}HHI", block, 8)
-        resolution, offset = MICROSECONDS, 0
-        for code, value in self._options(block[16:-TRAILER]):
-            if code == OPTION_TSRESOL and len(value) == 1:
-                resolution = value[0]
-            elif code == OPTION_TSOFFSET and len(value) == 8:
-                (offset,) = struct.unpack(f"{self._order}q", value)
+        options = dict(self._options(block[16:-TRAILER]))
+        if any(len(options.get(code, bytes(size))) != size for code, size in OPTION_SIZES.items()):
+            raise Damage("an interface's if_tsresol or if_tsoffset has a wrong size")
+        resolution = options.get(OPTION_TSRESOL, bytes([MICROSECONDS]))[0]
+        (offset,) = struct.unpack(f"{self._order}q", options.get(OPTION_TSOFFSET, bytes(8)))
         if not resolution_fits(resolution):
             base = 2 if resolution & BINARY else 10
             raise Damage(f"an interface has timestamps in units of {base}^-{resolution & ~BINARY} s")
         self.interfaces.add(link_type, snaplen, resolution, offset)
 
     def _options(self, data: bytes) -> Iterator[tuple[int, bytes]]:
-        """(code, value) of each option; a list that is cut ends where it is cut."""
+        """(code, value) of each option. Raises Damage for one that does not end within the block."""
         at = 0
-        while at + 4 <= len(data):
+        while at < len(data):
             code, length = struct.unpack_from(f"{self._order}HH", data, at)
-            if code == OPTION_END or at + 4 + length > len(data):
+            if code == OPTION_END:
                 return
+            if at + 4 + length > len(data):
+                raise Damage(f"an interface's option {code} claims {length} bytes, more than its block holds")
             yield code, data[at + 4 : at + 4 + length]
             at += 4 + (length + 3 & ~3)

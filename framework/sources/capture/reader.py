@@ -46,9 +46,9 @@ DAMAGES = {
 class CaptureReader:
     """A pcap or pcapng file, or standard input ("-"), as Ethernet frames.
 
-    `read()` fills rows of `records` (int64, shape (ROWS, COLUMNS)); their offsets are into `window.data`, which the next
-    call overwrites. What stands before the first frame is read at once. Raises CaptureFileError for what cannot be
-    opened or is no capture, LinkTypeError for frames that have no Ethernet meaning.
+    `read()` fills rows of `records` (int64, shape (ROWS, COLUMNS)); their offsets are into `window.data`, which the
+    next call overwrites. What stands before the first frame is read at once. Raises CaptureFileError for what cannot
+    be opened or is no capture, LinkTypeError for frames that have no Ethernet meaning.
     """
 
     def __init__(self, path: str) -> None:
@@ -65,8 +65,11 @@ class CaptureReader:
         self.delivered = 0
         try:
             self._format = recognise(self.window)
-        except Damage as damage:
-            raise self._damaged(str(damage)) from None
+        except BaseException as error:
+            self.close()
+            if isinstance(error, Damage):
+                raise self._damaged(str(error)) from None
+            raise
 
     @property
     def link_types(self) -> tuple[str, ...]:
@@ -111,7 +114,7 @@ class CaptureReader:
 
     def _refused(self, link_type: int) -> LinkTypeError:
         error = refusal(link_type, self.window.label)
-        return LinkTypeError(f"{error}; {self._before()}")
+        return LinkTypeError(f"{error}; {self._before()}") if self.delivered else error
 
     def _before(self) -> str:
         return f"the {self.delivered} whole records before it were delivered"
@@ -121,7 +124,8 @@ class CaptureReader:
         if there == 0:
             return 0
         raise CaptureFileError(
-            f"{self.window.label} is cut short: the last record needs {needed} bytes, {there} are there; {self._before()}"
+            f"{self.window.label} is cut short: the last record needs {needed} bytes, {there} are there;"
+            f" {self._before()}"
         )
 
     def close(self) -> None:
@@ -131,8 +135,8 @@ class CaptureReader:
 def batches(path: str) -> Iterator[tuple[Octets, RecordTable]]:
     """(data, records) until the file ends: frame i is data[offset:offset + length], valid until the next step.
 
-    data: uint8; records: int64, shape (n, COLUMNS), columns OFFSET, LENGTH, WIRE_LENGTH, TIMESTAMP, STATUS, PORT. Raises as
-    CaptureReader does.
+    data: uint8; records: int64, shape (n, COLUMNS), columns OFFSET, LENGTH, WIRE_LENGTH, TIMESTAMP, STATUS, PORT.
+    Raises as CaptureReader does.
     """
     with contextlib.closing(CaptureReader(path)) as reader:
         while rows := reader.read():

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 from typing import Final
 
-import numpy as np
-
 from ...jit.compiler import inlined
 from ...jit.memory import shift_right
-from .interfaces import BITS, DIVISOR, EPOCH, LIMIT, MULTIPLIER
+from .interfaces import BITS, DIVISOR, EPOCH, LATEST, LIMIT, MULTIPLIER
 
 NANOSECONDS: Final = 1_000_000_000
-LATEST: Final = int(np.iinfo(np.int64).max)
 # A fraction of a second in 33 bits times 10^9 still fits an int64; a step of 2^-33 s is finer than a nanosecond.
 FRACTION_BITS: Final = 33
 
 
 @inlined
 def since_epoch(nanoseconds, epoch):  # type: ignore[no-untyped-def]
-    """Sum, held within 1970 to 2262."""
+    """Sum of a time and an interface's offset, held within 1970 to 2262, as `nanoseconds` is."""
     if epoch > LATEST - nanoseconds:
         return LATEST
     return max(0, nanoseconds + epoch)
@@ -54,4 +51,4 @@ def to_nanoseconds(ticks, interfaces, number):  # type: ignore[no-untyped-def]
         return since_epoch(binary_nanoseconds(ticks, interfaces[number, BITS]), epoch)
     if interfaces[number, DIVISOR] > 1:
         return since_epoch(divide_unsigned(ticks, interfaces[number, DIVISOR]), epoch)
-    return LATEST
+    return since_epoch(LATEST, epoch)

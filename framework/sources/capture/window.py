@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import mmap
 import os
 import stat
@@ -19,7 +18,8 @@ STDIN: Final = "-"
 # beginning has been copied on. Reading beats mapping the file by far: a page fault costs more than copying a page.
 CHUNK: Final = 1 << 20
 
-# In front of the first record there is room for an Ethernet header, behind the last one for a copy in whole cache lines.
+# In front of the first record there is room for an Ethernet header, behind the last one for a copy in whole cache
+# lines.
 FRONT: Final = 64
 SLACK: Final = 64
 
@@ -27,8 +27,8 @@ SLACK: Final = 64
 class Window:
     """Bytes [start, end) of `data` (uint8, at int64 address `address`) are read and not parsed yet.
 
-    `size` is that of a regular file, 0 for anything else. `before_read(fd)` is called ahead of each read that may block.
-    Raises CaptureFileError where the file cannot be read.
+    `size` is that of a regular file, 0 for anything else. `before_read(fd)` is called ahead of each read that may
+    block. Raises CaptureFileError where the file cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -39,8 +39,6 @@ class Window:
 
     def _allocate(self, room: int) -> None:
         memory = mmap.mmap(-1, FRONT + room + SLACK)
-        with contextlib.suppress(OSError):
-            memory.madvise(mmap.MADV_HUGEPAGE)
         self._view = memoryview(memory)
         self.data: np.ndarray[Any, np.dtype[np.uint8]] = np.frombuffer(memory, np.uint8)
         self.address = int(self.data.ctypes.data)
@@ -55,13 +53,15 @@ class Window:
             self._fd = os.dup(0) if path == STDIN else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self._examine(os.fstat(self._fd))
         except OSError as error:
+            self.close()
             raise CaptureFileError(f"cannot open {self.label}: {error.strerror}") from error
 
     def _examine(self, info: os.stat_result) -> None:
-        if stat.S_ISDIR(info.st_mode):
-            raise CaptureFileError(f"{self.label} is a directory: name the capture files in it")
-        if os.isatty(self._fd):
-            raise CaptureFileError(f"{self.label} is a terminal: pipe a capture into it")
+        terminal = os.isatty(self._fd)
+        if terminal or stat.S_ISDIR(info.st_mode):
+            self.close()
+            what = "a terminal: pipe a capture into it" if terminal else "a directory: name the capture files in it"
+            raise CaptureFileError(f"{self.label} is {what}")
         self.regular = stat.S_ISREG(info.st_mode)
         self.size = info.st_size if self.regular else 0
         if self.regular:
@@ -85,18 +85,19 @@ class Window:
         if self.before_read and not self.regular:
             self.before_read(self._fd)
         try:
-            count = os.readv(self._fd, [self._view[self.end : len(self._view) - SLACK]])
+            count = os.readv(self._fd, [self._view[self.end : min(self.end + CHUNK, len(self._view) - SLACK)]])
         except OSError as error:
             raise CaptureFileError(f"cannot read {self.label} at byte {self.offset}: {error.strerror}") from error
         self.end += count
         return count > 0
 
     def _move_to_front(self, needed: int) -> None:
-        self._consumed = self.offset
-        rest = self._view[self.start : self.end]
-        if FRONT + needed + SLACK > len(self._view):
+        self._consumed, rest = self.offset, self._view[self.start : self.end]
+        grows = FRONT + needed + SLACK > len(self._view)
+        if grows:
             self._allocate(needed + CHUNK)
-        self._view[FRONT : FRONT + len(rest)] = rest
+        if grows or self.start != FRONT:
+            self._view[FRONT : FRONT + len(rest)] = rest
         self.start, self.end = FRONT, FRONT + len(rest)
 
     def close(self) -> None:

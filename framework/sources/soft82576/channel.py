@@ -22,6 +22,8 @@ LARGEST: Final = 65536
 
 # The last part of every wait is a plain sleep, exact to microseconds; what is before it is a poll, which an order ends.
 SHORT: Final = 0.002
+# Who has to wait for longer asks again then.
+LONGEST: Final = 3600.0
 
 
 class Stopped(Exception):
@@ -54,7 +56,8 @@ class ChildEnd:
             raise Stopped
 
     def wait(self, seconds: float) -> None:
-        """Sleep. Raises Stopped if that is the order, within SHORT."""
+        """Sleep for `seconds` or LONGEST. Raises Stopped if that is the order, within SHORT."""
+        seconds = min(seconds, LONGEST)
         deadline = time.monotonic() + seconds
         if seconds > SHORT:
             self._poll(None, seconds - SHORT)

@@ -1,8 +1,8 @@
 """From records of a capture to frames in rings: hash, choose the queue, copy, describe, publish, wake.
 
-The work goes in bursts of BURST frames. A burst is placed first (hash, queue, slot), which lets the blocks' cache lines
-come while the rest is being placed; then it is copied; then each queue publishes once. A frame counts as arrived when it is
-published or dropped: one that waits for room is still on the wire.
+The work goes in bursts of BURST frames. A burst is placed first (hash, queue, slot), which lets the blocks' cache
+lines come while the rest is being placed; then it is copied; then each queue publishes once. A frame counts as
+arrived when it is published or dropped: one that waits for room is still on the wire.
 """
 
 from __future__ import annotations
@@ -197,10 +197,10 @@ def wake_sleepers(queues):  # type: ignore[no-untyped-def]
 def deliver(base, records, first, last, shift, tables, fields, reta, queues, places, lossless):  # type: ignore[no-untyped-def]
     """Bring rows [first, last) of a record table into the rings; returns the row behind the last one that arrived.
 
-    base: int64 address of the buffer, with SLACK readable bytes behind its last frame; shift: nanoseconds to add to each
-    timestamp; tables, fields: as for `rss_hash`; reta: int64, shape (129,), the last one for frames without a hash; queues:
-    `queue_table`; places: scratch, int64, shape (BURST, PLACE_WIDTH). Where lossless, it ends early at a full ring; all that
-    arrived is published then, and sleeping consumers are awake.
+    base: int64 address of the buffer, with SLACK readable bytes behind its last frame; shift: nanoseconds to add to
+    each timestamp; tables, fields: as for `rss_hash`; reta: int64, shape (129,), the last one for frames without a
+    hash; queues: `queue_table`; places: scratch, int64, shape (BURST, PLACE_WIDTH). Where lossless, it ends early at
+    a full ring; all that arrived is published then, and sleeping consumers are awake.
     """
     row = first
     while row < last:

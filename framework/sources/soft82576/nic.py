@@ -98,6 +98,8 @@ class Nic:
 
     def _replay(self, reader: CaptureReader) -> None:
         send = self._send_all if self._pace is None else self._send_paced
+        if self._pace:
+            self._pace.begin_file()
         while self._left and (rows := reader.read()):
             rows = min(rows, self._left)
             if self._is_first_round and self._plan.loop != 1:

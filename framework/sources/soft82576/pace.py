@@ -1,8 +1,8 @@
 """When frames are due: at a fixed rate, or at the pace of the recording.
 
 Time is in nanoseconds since the replay's start. Frames go out in quanta, so that a sleeping consumer is woken once a
-quantum; a quantum is so short that what is due in it takes no more than a quarter of one ring. Being late (the process did
-not get its CPU) is made up for at no more than CATCH_UP times the pace.
+quantum; a quantum is so short that what is due in it takes no more than a quarter of one ring. Being late (the
+process did not get its CPU) is made up for at no more than CATCH_UP times the pace.
 """
 
 from __future__ import annotations
@@ -28,11 +28,14 @@ SET_BACK: Final = SECOND
 # The schedule of a recording, int64: the timestamp that stands for the start, the time of the latest frame let go.
 ORIGIN: Final = 0
 LATEST: Final = 1
-UNKNOWN: Final = -1
+UNKNOWN: Final = int(np.iinfo(np.int64).min)
 
 
 class Pace(Protocol):
     """Lets rows of a record table go when their time has come."""
+
+    def begin_file(self) -> None:
+        """What comes next is of another file, or of another round."""
 
     def release(self, records: RecordTable, first: int, last: int, shift: int, now: int) -> int:
         """Rows from `first` to before the returned one may go. shift: nanoseconds to add to each timestamp."""
@@ -55,6 +58,9 @@ class RatePace:
         self._burst = max(1, int(self._rate * self._quantum * CATCH_UP))
         self._sent = 0
 
+    def begin_file(self) -> None:
+        """One schedule for all of them."""
+
     def release(self, records: RecordTable, first: int, last: int, shift: int, now: int) -> int:
         due = int(now * self._rate) + 1 - self._sent
         count = min(due, self._burst, last - first)
@@ -73,7 +79,7 @@ def release_recorded(records, first, last, shift, schedule, now):  # type: ignor
             continue
         stamp = records[row, TIMESTAMP] + shift
         if schedule[ORIGIN] == UNKNOWN:
-            schedule[ORIGIN] = stamp
+            schedule[ORIGIN] = stamp - schedule[LATEST]
         at = stamp - schedule[ORIGIN]
         if at < schedule[LATEST] - SET_BACK:
             schedule[ORIGIN] = stamp - schedule[LATEST]
@@ -85,13 +91,18 @@ def release_recorded(records, first, last, shift, schedule, now):  # type: ignor
 
 
 class RecordedPace:
-    """The recording's own. A frame older than one before it goes at once; a clock that was set back goes on from there."""
+    """The recording's own. A frame older than one before it goes at once; where the clock was set back, and from one
+    file to the next, there is no pause.
+    """
 
     def __init__(self, slots: int) -> None:
         self._quantum = quantum_for(LINE_RATE, slots)
         self._burst = CATCH_UP * slots // 4
         self._schedule = np.array([UNKNOWN, 0], np.int64)
         self._next = 0
+
+    def begin_file(self) -> None:
+        self._schedule[ORIGIN] = UNKNOWN
 
     def release(self, records: RecordTable, first: int, last: int, shift: int, now: int) -> int:
         limit = min(last, first + self._burst)

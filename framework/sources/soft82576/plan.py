@@ -14,9 +14,9 @@ from ...rss.reta import check_queues, check_reta
 class ReplayPlan:
     """Orders for the software NIC.
 
-    files: pcap or pcapng, "-" for standard input. loop: rounds, 0 for no end; timestamps go on rising from one to the next.
-    pace: frames a second, "original" for that of the recording (both drop what finds no room), or "max", which waits for
-    room. count: end after so many frames have arrived. Raises UsageError for what cannot be.
+    files: pcap or pcapng, "-" for standard input. loop: rounds, 0 for no end; timestamps go on rising from one to the
+    next. pace: frames a second, "original" for that of the recording (both drop what finds no room), or "max", which
+    waits for room. count: end after so many frames have arrived. Raises UsageError for what cannot be.
     """
 
     files: tuple[str, ...]

@@ -46,7 +46,7 @@ def _become_child(name: str, parent: int) -> None:
 
 
 def fork_child(name: str, body: Callable[[], None]) -> int:
-    """Run `body` in a child process (its name as ps shows it): its pid. The exit code is 0 where `body` returns, else 1."""
+    """Run `body` in a child process called `name`: its pid. It exits with 0 where `body` returns, else with 1."""
     parent = os.getpid()
     # No handler of the parent may run in the child before it has been reset.
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())

@@ -113,6 +113,8 @@ class Soft82576:
             answer = self._channel.recv(LARGEST)
         except OSError as error:
             raise SourceDiedError(f"the software NIC (pid {self.pid}) does not start: {error}") from error
+        finally:
+            self._channel.settimeout(None)
         if answer != MAPPED:
             texts = [SourceEvent(**json.loads(answer)).text] if answer else [event.text for event in self.poll_events()]
             raise SourceDiedError("; ".join(texts))

@@ -1,0 +1,60 @@
+"""Our compiled chain on frames in memory: the same blocks that the loop in C takes."""
+
+from __future__ import annotations
+
+import mmap
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from zcframe.framework import abi
+from zcframe.framework.chain.bind import bind
+from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.progress import DONE, LEDGER, LEDGER_COPY, progress_size
+from zcframe.framework.chain.spec import parse_spec
+from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.state.merge import State, merge_states, read_shard
+
+from .blocks import Blocks
+
+
+def _zeroed(size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    return np.frombuffer(mmap.mmap(-1, size), np.uint8)
+
+
+class ZcChain:
+    """A chain of plugin SPECs over `blocks`, as many as a power of two; journal, verdicts and ledger as in a worker."""
+
+    def __init__(self, specs: Sequence[str], blocks: Blocks) -> None:
+        parsed = [parse_spec(spec) for spec in specs]
+        self.plugins = [bind(spec.declared, spec.params, 1) for spec in parsed]
+        self.chain = build_chain(self.plugins)
+        self.state = StateMemory([plugin.layout for plugin in self.plugins])
+        self.blocks, self.count = blocks, len(blocks)
+        self._header = np.zeros(1, abi.RING_HEADER)
+        self._header["write"] = self.count
+        self._user, self._orders = np.zeros(1, abi.USER_PAGE), np.zeros(8, np.uint32)
+        self._progress = _zeroed(progress_size(self.count))
+        ring = [self._header, blocks.descriptors, blocks.memory, self._user]
+        addresses = [array.ctypes.data for array in ring] + [self.count - 1]
+        addresses += [self._progress.ctypes.data, self._orders.ctypes.data, self.state.low, self.state.high]
+        states = [self.state.address(k) for k in range(len(self.plugins))]
+        self._ctx = np.array(addresses + states, np.int64)
+
+    def run(self) -> float:
+        """Take every frame once; returns seconds."""
+        self._progress[DONE : DONE + 8] = 0
+        self._progress[LEDGER : LEDGER + 2 * LEDGER_COPY] = 0
+        start = time.perf_counter()
+        taken = self.chain.run(self._ctx, self.count)
+        seconds = time.perf_counter() - start
+        assert taken == self.count
+        return seconds
+
+    def merged(self, plugin: int) -> State:
+        """The state of one plugin, for a look at what was counted."""
+        layout = self.plugins[plugin].layout
+        shards = (self.state.copy(plugin, shard) for shard in range(layout.shards))
+        return merge_states([read_shard(layout, shard) for shard in shards if shard is not None])

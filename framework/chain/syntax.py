@@ -1,0 +1,76 @@
+"""Constructs of Python that compiled code cannot have, found in the source of a function."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+TEXT = "text belongs in report and lines; filter works on numbers"
+
+STATEMENTS: dict[type[ast.AST], str] = {
+    ast.With: "`with` does not exist in compiled code: files and locks belong in report",
+    ast.Import: "an import stands at the top of the file, not in a compiled function",
+    ast.ImportFrom: "an import stands at the top of the file, not in a compiled function",
+    ast.Global: "`global` does not exist in compiled code: what changes belongs in state, as Array or Table",
+    ast.Yield: "`yield` does not exist here: a function returns once a packet",
+    ast.YieldFrom: "`yield` does not exist here: a function returns once a packet",
+    ast.Await: "`await` does not exist in compiled code",
+    ast.AsyncFor: "`async` does not exist in compiled code",
+    ast.AsyncWith: "`async` does not exist in compiled code",
+    ast.ClassDef: "a class cannot be made in compiled code",
+    ast.Delete: "`del` of an item does not exist in compiled code",
+    ast.GeneratorExp: "a generator expression does not exist in compiled code: write the loop",
+    ast.SetComp: "a set comprehension does not exist in compiled code: write the loop",
+    ast.DictComp: "a dict comprehension does not exist in compiled code: keep counts in a Table",
+    ast.Starred: "an argument or value with * does not exist in compiled code",
+    ast.JoinedStr: f"an f-string of this kind does not exist in compiled code: {TEXT}",
+    ast.Dict: "a dict of this kind does not exist in compiled code: keep counts in a Table, constants in a tuple",
+    ast.Set: "a set of this kind does not exist in compiled code: write `x in (1, 2, 3)`",
+    ast.TryStar: "`except*` does not exist in compiled code",
+}
+
+EXCEPT = "compiled code has `except Exception:` only: no other class, no `as name`"
+
+
+class Construct(NamedTuple):
+    line: int
+    reason: str
+
+
+def _is_odd(handler: ast.ExceptHandler) -> bool:
+    plain = handler.type is None or (isinstance(handler.type, ast.Name) and handler.type.id == "Exception")
+    return not plain or handler.name is not None
+
+
+def unsupported(function: Callable[..., Any]) -> list[Construct]:
+    """What may be wrong with `function`, in the order of its lines."""
+    try:
+        lines, start = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, SyntaxError):
+        return []
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ExceptHandler) and _is_odd(node):
+            found.append(Construct(start + node.lineno - 1, EXCEPT))
+        elif type(node) in STATEMENTS:
+            found.append(Construct(start + getattr(node, "lineno", 1) - 1, STATEMENTS[type(node)]))
+    return sorted(found)
+
+
+def lines_of_name(function: Callable[..., Any], name: str) -> list[int]:
+    """The lines on which `function` uses `name`, alone or behind a dot."""
+    try:
+        lines, start = inspect.getsourcelines(function)
+        tree = ast.parse(textwrap.dedent("".join(lines)))
+    except (OSError, SyntaxError):
+        return []
+    found = []
+    for node in ast.walk(tree):
+        word = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
+        if word == name:
+            found.append(start + node.lineno - 1)  # type: ignore[attr-defined]
+    return sorted(found)
