@@ -10,12 +10,16 @@ from pathlib import Path
 
 from .bench import Bench
 from .chain import chain_rows
-from .counters import peer_rows
+from .command import command_rows, nic_rows, start_rows
 from .table import Row, machine, render, write_section
+from .table_load import flow_table_rows
 
 BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "chain": chain_rows,
-    "counters": peer_rows,
+    "tables": flow_table_rows,
+    "nic": nic_rows,
+    "command": command_rows,
+    "start": start_rows,
 }
 
 

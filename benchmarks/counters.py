@@ -6,8 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from .bench import Bench, Figures, NotMeasured, best, python_counter, run_counter
-from .table import Row
+from .bench import Bench, Figures, best, python_counter, run_counter
 
 C_RUNS = 5
 LARGE_READ_BUFFER = 128 << 10
@@ -30,14 +29,3 @@ def counters(bench: Bench, capture: Path) -> dict[str, Callable[[], Figures]]:
         "dpkt": partial(python_counter, "dpkt", str(capture), str(DPKT_PACKETS)),
         "scapy": partial(python_counter, "scapy", str(capture), str(SCAPY_PACKETS)),
     }
-
-
-def peer_rows(bench: Bench) -> list[Row]:
-    """The peers among themselves."""
-    rows = []
-    for name, measure in counters(bench, bench.mix().path).items():
-        try:
-            rows.append(Row(f"flow counter: {name}", "Mpps", peer=measure().mpps))
-        except NotMeasured as reason:
-            rows.append(Row(f"flow counter: {name}", "Mpps", not_measured=str(reason)))
-    return rows

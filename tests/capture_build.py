@@ -102,7 +102,9 @@ def flow_records(count: int, *, size: int = 0, start: int = 1_700_000_000 * 10**
     """`count` Ethernet frames of as many UDP flows, each with its number in the payload, `step` ns apart."""
     return [
         Record(
-            ethernet(udp4(0x0A000000 + i, 0x0B000000 + 7 * i, 1024 + i % 50000, 53, struct.pack(">Q", i) + bytes(size))),
+            ethernet(
+                udp4(0x0A000000 + i, 0x0B000000 + 7 * i, 1024 + i % 50000, 53, struct.pack(">Q", i) + bytes(size))
+            ),
             start + i * step,
         )
         for i in range(count)

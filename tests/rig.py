@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import dpkt
 import numpy as np
+
 from zcframe.framework import abi
 from zcframe.framework.chain.bind import BoundPlugin, bind
 from zcframe.framework.chain.build import build_chain

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import namedtuple
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +25,10 @@ class BoundPlugin:
     def has_idle_table(self) -> bool:
         return any(isinstance(member, TableLayout) and member.idle_ns for member in self.layout.members)
 
-    def params_tuple(self) -> Any:
-        """The parameters as a namedtuple, a compile-time constant for numba and what `report` gets."""
-        return namedtuple("params", list(self.params))(**self.params)
+    def params_tuple(self, used: Container[str] | None = None) -> Any:
+        """The parameters as a namedtuple: what `report` gets and, of those `used`, a constant for numba."""
+        params = {name: value for name, value in self.params.items() if used is None or name in used}
+        return namedtuple("params", list(params))(**params)
 
 
 def bind(declared: PluginClass, params: Mapping[str, Any], queues: int, name: str = "") -> BoundPlugin:

@@ -91,7 +91,8 @@ def _digest(text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inline
         for function in inliner.functions:
             digest.update(_source(function).encode() + repr(_captured(function)).encode())
         cls = plugin.declared.cls
-        digest.update(repr((plugin.name, cls.__qualname__, dict(plugin.params), plugin.layout)).encode())
+        constants = plugin.params_tuple(inliner.names)._asdict()
+        digest.update(repr((plugin.name, cls.__qualname__, constants, plugin.layout)).encode())
         module = sys.modules.get(cls.__module__)
         if module is None or not getattr(module, "__file__", None):
             continue
@@ -135,7 +136,7 @@ def build_chain(plugins: Sequence[BoundPlugin]) -> Chain:
 
     def bound(k: int) -> tuple[Any, Any, Any]:
         allow_fields(plugins[k].layout)
-        return filters[k], state_maker(plugins[k].layout), plugins[k].params_tuple()
+        return filters[k], state_maker(plugins[k].layout), plugins[k].params_tuple(inliners[k].names)
 
     text = chain_source(list(plugins))
     path = _write(text, "chain_" + _digest(text, plugins, inliners))

@@ -52,16 +52,16 @@ def _places(text: str, functions: Sequence[Function]) -> list[Place]:
     return found
 
 
-def _place(text: str, functions: Sequence[Function]) -> Place:
+def _place(text: str, function: Function, functions: Sequence[Function]) -> Place:
     """Where it went wrong: as numba says it, else where the name that numba complains of is used."""
     places = _places(text, functions)
-    named = re.search(r"name '(\w+)'|\.(\w+) = ", text)
+    named = re.search(r"(?:name|attribute) '(\w+)'|\.(\w+) = ", text)
     if named and (not places or "NameError" in text):
         for function in functions:
             lines = lines_of_name(function, named[1] or named[2])
             if lines:
                 return _extent(function)[0], lines[0]
-    return places[0] if places else _extent(functions[-1])[:2]
+    return places[0] if places else _extent(function)[:2]
 
 
 def _construct(error: Exception, functions: Sequence[Function], at: Place) -> tuple[Place, str] | None:
@@ -91,7 +91,7 @@ def _refusal(plugin: BoundPlugin, inliner: Inliner, function: Function, writable
     dispatcher = inliner.compiled(function)
     state = StateType(plugin.layout, "state", writable)
     try:
-        dispatcher.compile((packet_type, state, numba.typeof(plugin.params_tuple())))
+        dispatcher.compile((packet_type, state, numba.typeof(plugin.params_tuple(inliner.names))))
     except Exception as error:
         return error
     returned = dispatcher.nopython_signatures[0].return_type
@@ -109,7 +109,7 @@ def _explain(plugin: BoundPlugin, inliner: Inliner, function: Function, found: E
     at, why = _extent(function)[:2], str(found)
     if isinstance(found, Exception):
         text = str(found)
-        at = _place(text, functions)
+        at = _place(text, function, functions)
         construct = _construct(found, functions, at)
         known = reason(text, _scope(plugin, function))
         if construct and (not known or not isinstance(found, numba.core.errors.TypingError)):

@@ -69,6 +69,12 @@ class Inliner:
         self._compiled: dict[Function, Any] = {}
         self._open: list[Function] = []
 
+    @property
+    def names(self) -> set[str]:
+        """Every name that the functions use, behind a dot too."""
+        codes = (code for function in self.functions for code in _codes(function.__code__))
+        return {name for code in codes for name in code.co_names}
+
     def compiled(self, function: Any) -> Any:
         """`function` for numba, with its helpers. Raises PluginCompileError for one that calls itself."""
         if function in self._open:

@@ -45,6 +45,7 @@ from .progress import (
     LEDGER_COPY,
     LEDGER_UPTO,
     ORDER_ATTENTION,
+    PREFETCHING,
     SCRATCH,
     SCRATCH_COUNTS,
     STAGE,

@@ -22,6 +22,8 @@ MAX_CODES = 2 * MAX_PLUGINS + 1
 
 DONE = 0
 STAGE = 64
+# In place of the stage's journal mark: the plugin is in its prefetch, on no packet in particular.
+PREFETCHING = 0xFFFF
 PARKED = 128
 GENERATION = 192
 

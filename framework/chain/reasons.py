@@ -181,7 +181,7 @@ def _operation(found: Match, scope: Scope) -> str:
         compared = name in ("eq", "ne", "lt", "le", "gt", "ge") and "a str" in words
         advice = "; addresses are whole numbers, src_hi and src_lo" if compared else ""
         return f"{words[0]} {OPERATORS[name]} {words[1]} has no meaning in compiled code{advice}"
-    return f"{name}() does not take {' and '.join(words) or 'nothing'}"
+    return "" if name == "exception_match" else f"{name}() does not take {' and '.join(words) or 'nothing'}"
 
 
 def _indexed(types: list[str], words: list[str], scope: Scope) -> str:

@@ -79,6 +79,7 @@ PREFETCH = """\
 
 # What goes wrong here is nothing to the packet: its filter will tell.
 PREFETCH_CALL = """\
+                release_u32(progress + STAGE, {number} << 16 | PREFETCHING)
                 try:
                     prefetch_{k}(pkt, view_{k}({address}, journal), PARAMS_{k})
                 except Exception:
@@ -110,7 +111,7 @@ def _stage(k: int, plugin: BoundPlugin, plugins: int) -> str:
 
 def _prefetches(plugins: list[BoundPlugin]) -> str:
     calls = [
-        PREFETCH_CALL.format(k=k, address=_address(k, plugin))
+        PREFETCH_CALL.format(k=k, number=k + 1, address=_address(k, plugin))
         for k, plugin in enumerate(plugins)
         if plugin.declared.prefetch is not None
     ]

@@ -50,6 +50,8 @@ def _explain(error: Exception) -> str:
 
 def _load_file(path: Path) -> ModuleType:
     """Import a plugin file under a name of its own, so that two files of one name do not meet."""
+    if not path.is_file():
+        raise PluginSpecError(f"--plugin {path}: there is no such file")
     name = "zcframe_plugin_" + hashlib.sha256(os.fsencode(path.resolve())).hexdigest()[:12]
     spec = importlib.util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
@@ -58,8 +60,6 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except FileNotFoundError as error:
-        raise PluginSpecError(f"--plugin {path}: there is no such file") from error
     except Exception as error:
         raise PluginSpecError(f"--plugin {path}: cannot be loaded: {_explain(error)}") from error
     return module
@@ -87,6 +87,13 @@ def _member(module: ModuleType, name: str, where: str) -> PluginClass:
     return declared
 
 
+def _import(module: str, where: str) -> ModuleType:
+    try:
+        return importlib.import_module(module)
+    except Exception as error:
+        raise PluginSpecError(f"--plugin {where}: module {module} cannot be imported: {_explain(error)}") from error
+
+
 def _find(where: str) -> tuple[PluginClass, str]:
     """(plugin, origin) for the part of a SPEC before the question mark."""
     path, _, member = where.rpartition(":") if ":" in where else (where, "", "")
@@ -94,17 +101,12 @@ def _find(where: str) -> tuple[PluginClass, str]:
         module = _load_file(Path(path))
         return (_member(module, member, where) if member else _only_plugin(module, where)), str(Path(path).resolve())
     if member:
-        try:
-            module = importlib.import_module(path)
-        except Exception as error:
-            raise PluginSpecError(f"--plugin {where}: module {path} cannot be imported: {_explain(error)}") from error
-        return _member(module, member, where), path
+        return _member(_import(path, where), member, where), path
     entries = installed_entries()
     if where not in entries:
         raise PluginSpecError(f"--plugin {where}: no plugin of that name is installed{nearest(where, list(entries))}")
     entry = entries[where]
-    module = importlib.import_module(entry.module)
-    return _member(module, entry.attr, where), entry.module
+    return _member(_import(entry.module, where), entry.attr, where), entry.module
 
 
 def _bool(text: str) -> bool:
@@ -129,16 +131,17 @@ def _value(param: Param, text: str) -> Any:
         number = kind(text)
     except ValueError:
         raise ValueError(f"{'a whole number' if kind is int else 'a number'} is needed") from None
-    if (
-        not (-math.inf if param.minimum is None else param.minimum)
-        <= number
-        <= (math.inf if param.maximum is None else param.maximum)
-    ):
-        low, high = param.minimum, param.maximum
-        raise ValueError(
-            f"at least {low:g} is needed" if high is None else f"a value from {low or 0:g} to {high:g} is needed"
-        )
+    low = -math.inf if param.minimum is None else param.minimum
+    high = math.inf if param.maximum is None else param.maximum
+    if not low <= number <= high:
+        raise ValueError(f"{_bounds(low, high)} is needed")
     return number
+
+
+def _bounds(low: float, high: float) -> str:
+    if math.isinf(high):
+        return "a number" if math.isinf(low) else f"at least {low:g}"
+    return f"at most {high:g}" if math.isinf(low) else f"a value from {low:g} to {high:g}"
 
 
 def parse_spec(text: str) -> PluginSpec:

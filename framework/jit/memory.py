@@ -150,3 +150,17 @@ def shift_right(typingctx, value, bits):  # type: ignore[no-untyped-def]
         return builder.lshr(args[0], args[1])
 
     return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def below(typingctx, index, length):  # type: ignore[no-untyped-def]
+    """0 <= index < length in one unsigned comparison.
+
+    numba tells LLVM that signed arithmetic never overflows, so that `index < 0` is optimised away behind a product of
+    positive numbers, also where it did overflow. This is not.
+    """
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.icmp_unsigned("<", *args)
+
+    return types.boolean(types.int64, types.int64), codegen

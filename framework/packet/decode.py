@@ -42,7 +42,7 @@ def _payload(frame, l4, end, proto):  # type: ignore[no-untyped-def]
     room = end - l4
     if proto == IPPROTO_TCP:
         if room >= 20:
-            header = (load_u8(frame + l4 + 12) >> 4) * 4
+            header = load_u8(frame + l4 + 12) >> 2 & 0x3C
             return l4 + min(max(header, 20), room), HAS_PORTS | HAS_TCP
         return end, HAS_PORTS if room >= 4 else 0
     if proto == IPPROTO_UDP or proto == IPPROTO_UDPLITE:
@@ -56,9 +56,7 @@ def _payload(frame, l4, end, proto):  # type: ignore[no-untyped-def]
 
 @inlined
 def _ipv4(frame, length, l3):  # type: ignore[no-untyped-def]
-    """(l4, payload, end, protocol and flags), l4 = 0 for a later fragment or a header that is cut."""
-    if length - l3 < 20:
-        return 0, length, length, 0
+    """(l4, payload, end, protocol and flags), l4 = 0 for a later fragment or options that are cut."""
     header = (load_u8(frame + l3) & 15) * 4
     total = load_be16(frame + l3 + 2)
     # A total length of 0 is what segmentation offload leaves behind: trust the captured length then.
@@ -79,8 +77,6 @@ def _ipv4(frame, length, l3):  # type: ignore[no-untyped-def]
 @inlined
 def _ipv6(frame, length, l3):  # type: ignore[no-untyped-def]
     """As `_ipv4`; hop-by-hop, routing, destination and fragment headers are walked, at most MAX_EXTENSION_HEADERS."""
-    if length - l3 < 40:
-        return 0, length, length, 0
     claimed = load_be16(frame + l3 + 4)
     end = min(l3 + 40 + claimed, length) if claimed else length
     proto = load_u8(frame + l3 + 6)
@@ -126,16 +122,13 @@ def decode(frame, length):  # type: ignore[no-untyped-def]
         l3 += 4
         tags += 1
     facts = ethertype << 32 | tags << 24
-    if ethertype == ETHERTYPE_IPV4 and length > l3 and load_u8(frame + l3) >> 4 == 4:
+    # A header cut short makes no IP packet: its addresses cannot be read.
+    if ethertype == ETHERTYPE_IPV4 and length - l3 >= 20 and load_u8(frame + l3) >> 4 == 4:
         l4, payload, end, more = _ipv4(frame, length, l3)
         facts |= more | 4 << 8
-    elif ethertype == ETHERTYPE_IPV6 and length > l3 and load_u8(frame + l3) >> 4 == 6:
+    elif ethertype == ETHERTYPE_IPV6 and length - l3 >= 40 and load_u8(frame + l3) >> 4 == 6:
         l4, payload, end, more = _ipv6(frame, length, l3)
         facts |= more | 6 << 8
     else:
         l4, payload, end = 0, l3, length
-    # A header cut short makes no IP packet: its addresses cannot be read.
-    version = (facts >> 8) & 255
-    if (version == 4 and length - l3 < 20) or (version == 6 and length - l3 < 40):
-        facts &= ~(255 << 8)
     return l3 | l4 << 16 | payload << 32 | end << 48, facts

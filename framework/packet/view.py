@@ -8,7 +8,7 @@ from typing import Any
 from numba.core import cgutils, types
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload, overload_method, register_model
 
-from zcframe.framework.jit.memory import load_be16, load_be32, load_u8
+from zcframe.framework.jit.memory import below, load_be16, load_be32, load_u8
 
 FORCE = {"forceinline": True}
 
@@ -56,9 +56,7 @@ def _getitem(view, index):  # type: ignore[no-untyped-def]
     if isinstance(view, ViewType) and isinstance(index, types.Integer):
 
         def byte(view, index):  # type: ignore[no-untyped-def]
-            if index < 0 or index >= view._length:
-                return 0
-            return load_u8(view._address + index)
+            return load_u8(view._address + index) if below(index, view._length) else 0
 
         return byte
 
@@ -66,9 +64,9 @@ def _getitem(view, index):  # type: ignore[no-untyped-def]
 @overload_method(ViewType, "u16", jit_options=FORCE)
 def _u16(view, index):  # type: ignore[no-untyped-def]
     def word(view, index):  # type: ignore[no-untyped-def]
-        if index < 0 or index > view._length - 2:
-            return view[index] << 8
-        return load_be16(view._address + index)
+        if below(index, view._length - 1) and view._length > 1:
+            return load_be16(view._address + index)
+        return view[index] << 8
 
     return word
 
@@ -76,8 +74,10 @@ def _u16(view, index):  # type: ignore[no-untyped-def]
 @overload_method(ViewType, "u32", jit_options=FORCE)
 def _u32(view, index):  # type: ignore[no-untyped-def]
     def word(view, index):  # type: ignore[no-untyped-def]
-        if index < 0 or index > view._length - 4:
-            return view[index] << 24 | view[index + 1] << 16 | view[index + 2] << 8 | view[index + 3]
-        return load_be32(view._address + index)
+        if below(index, view._length - 3) and view._length > 3:
+            return load_be32(view._address + index)
+        if not below(index, view._length):
+            return 0
+        return view[index] << 24 | view[index + 1] << 16 | view[index + 2] << 8 | view[index + 3]
 
     return word

@@ -23,19 +23,25 @@ def make_memory(name: str, size: int, *, reserve: bool = True) -> int:
 
     Returns the descriptor, close-on-exec, sealed against resizing. Raises RingError where memory does not suffice.
     """
-    fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    fd = -1
     try:
+        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
         os.ftruncate(fd, size)
         if reserve:
             os.posix_fallocate(fd, 0, size)
         fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW)
     except OSError as error:
-        os.close(fd)
-        raise RingError(
-            f"no memory for {name}: {size >> 20} MiB wanted, {errno.errorcode.get(error.errno or 0, '?')};"
-            " use fewer --queues or a smaller --ring-slots"
-        ) from error
+        if fd >= 0:
+            os.close(fd)
+        raise _no_memory(name, size, error) from error
     return fd
+
+
+def _no_memory(name: str, size: int, error: OSError) -> RingError:
+    return RingError(
+        f"no memory for {name}: {size / 2**20:.1f} MiB wanted, {errno.errorcode.get(error.errno or 0, '?')};"
+        " use fewer --queues or a smaller --ring-slots"
+    )
 
 
 def seal_writes(fd: int) -> None:
@@ -44,12 +50,20 @@ def seal_writes(fd: int) -> None:
 
 
 class Mapping:
-    """One MAP_SHARED mapping: `address` for compiled code, `view(dtype, offset, count)` for Python."""
+    """One MAP_SHARED mapping: `address` for compiled code, `view(dtype, offset, count)` for Python.
+
+    Raises RingError where there is no room for it.
+    """
 
     def __init__(self, fd: int, size: int, *, writable: bool, populate: bool = False) -> None:
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if populate else 0)
-        self._memory = mmap.mmap(fd, size, flags=flags, prot=protection)
+        try:
+            self._memory = mmap.mmap(fd, size, flags=flags, prot=protection)
+        except OSError as error:
+            if error.errno != errno.ENOMEM:
+                raise
+            raise _no_memory("a mapping", size, error) from error
         self.size = size
         self.writable = writable
         self._bytes: np.ndarray[Any, np.dtype[np.uint8]] | None = np.frombuffer(self._memory, dtype=np.uint8)

@@ -24,6 +24,7 @@ from numba.extending import (
 )
 
 from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.jit.memory import below
 
 from .journal import LOAD, STORE, WRITE
 from .layout import ArrayLayout, StateLayout, TableLayout
@@ -135,7 +136,7 @@ def _array_get(array, index):  # type: ignore[no-untyped-def]
         load, size, length = LOAD[array.layout.scalar.size], array.layout.scalar.size, array.layout.length
 
         def get(array, index):  # type: ignore[no-untyped-def]
-            if index < 0 or index >= length:
+            if not below(index, length):
                 raise IndexError("index out of range of a state array")
             return load(array._address + index * size)
 
@@ -152,7 +153,7 @@ def _array_set(array, index, value):  # type: ignore[no-untyped-def]
         write, size, length = WRITE[array.layout.scalar.size], array.layout.scalar.size, array.layout.length
 
         def put(array, index, value):  # type: ignore[no-untyped-def]
-            if index < 0 or index >= length:
+            if not below(index, length):
                 raise IndexError("index out of range of a state array")
             write(array._journal, array._address + index * size, types.int64(value))
 

@@ -81,7 +81,7 @@ def roll_back(journal, mark, low, high):  # type: ignore[no-untyped-def]
         if size < 0 or room > used - TRAILER:
             break
         used -= room + TRAILER
-        if address >= low and address + size <= high:
+        if low <= address <= high - size:
             copy_bytes(address, journal + HEAD_SIZE + used, size)
     store_u64(journal, (head & ~0xFFFF) | mark)
 

@@ -10,7 +10,7 @@ A shard is padded to whole pages, so that shards never share one and holes stay 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -94,7 +94,8 @@ class StateLayout:
 
     members: tuple[ArrayLayout | TableLayout, ...]
     shard_size: int
-    shards: int
+    # Not in the repr, by which compiled code is found: it deals with one shard, so other --queues need no new code.
+    shards: int = field(repr=False)
     per_worker: bool
 
     @property

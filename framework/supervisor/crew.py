@@ -121,12 +121,15 @@ class Crew:
         """Verdict code for the packet that killed the worker, 0 where the packet is to be tried (again)."""
         done, stage = member.post.done, member.post.stage
         plugin = self.plugin_name(stage)
-        where = f" in plugin {plugin}" if plugin else ""
+        where = f" in {'the prefetch of ' if member.post.prefetching else ''}plugin {plugin}" if plugin else ""
         cause = f"stuck{where} for {STUCK_CPU_S:g} s of CPU time" if member.stuck else cause_of(exit_code) + where
         text = f"worker of queue {member.post.queue} (pid {member.pid}) was {cause} at packet {done}"
-        self._count_futile(member, done, cause, foreign=exit_code == -signal.SIGKILL and not stage)
-        poison = stage > 0 and (member.stuck or member.death_at == (done, stage))
-        member.death_at = (done, stage)
+        foreign = exit_code == -signal.SIGKILL and not member.stuck
+        self._count_futile(member, done, cause, foreign=foreign)
+        # Whoever is killed from outside did no wrong; it may have got on between the order to kill it and its death.
+        guilty = member.seen == (done, stage) if member.stuck else member.death_at == (done, stage)
+        poison = stage > 0 and not foreign and not member.post.prefetching and guilty
+        member.death_at = (done, 0 if foreign else stage)
         outcome = (
             f"the packet is skipped and counted as faulted by {plugin}" if poison else "its successor goes on there"
         )
@@ -175,6 +178,8 @@ class Crew:
         deadline = time.monotonic() + patience
         for member in self.members:
             if member.process is None:
+                if not member.finished:
+                    self._settle(member)
                 continue
             member.process.join(max(0.0, deadline - time.monotonic()))
             if member.process.is_alive():

@@ -22,6 +22,7 @@ from zcframe.framework.chain.progress import (
     ORDER_PAUSE,
     ORDER_STOP,
     PARKED,
+    PREFETCHING,
     STAGE,
     STOP_NOW,
     progress_size,
@@ -59,6 +60,11 @@ class Post:
     def stage(self) -> int:
         """Plugin that the worker is in, from 1; 0 for none."""
         return int(self._stage[0]) >> 16
+
+    @property
+    def prefetching(self) -> bool:
+        """Whether that plugin is in its prefetch, so that no packet can be blamed."""
+        return int(self._stage[0]) & 0xFFFF == PREFETCHING
 
     def ledger(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """uint64[2 + codes]: packets, wire bytes, packets by verdict code; of one moment."""

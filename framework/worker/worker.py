@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import gc
 import logging
 import os
 import select
@@ -124,6 +125,8 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, p
         # ring.
         signal.signal(number, signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
+    # A collection would write to every object that is still shared with the supervisor, and so copy its page.
+    gc.disable()
     name_process(f"zc-rx-{post.queue}")
     die_with(parent)
     pin()

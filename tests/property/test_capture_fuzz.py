@@ -33,6 +33,7 @@ from capture_build import (
 from conftest import captures_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+
 from zcframe.framework.errors import CaptureFileError, LinkTypeError
 from zcframe.framework.sources.capture import frames, window
 from zcframe.framework.sources.trace import bundled_trace

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from zcframe.framework import abi
 from zcframe.framework.ring import Ring, RingEnd
 from zcframe.framework.rss import MICROSOFT_KEY, field_mask

@@ -26,6 +26,7 @@ from capture_build import (
     simple,
     udp4,
 )
+
 from zcframe.framework.errors import LinkTypeError
 from zcframe.framework.sources.capture import CaptureReader, frames
 from zcframe.framework.sources.capture.linktype import FRAMINGS, NAMES
@@ -33,7 +34,14 @@ from zcframe.framework.sources.capture.linktype import FRAMINGS, NAMES
 ZERO = bytes(6)
 MAC = bytes.fromhex("02aabbccddee")
 IPV4 = udp4(0x0A000001, 0x0A000002, 1000, 53, b"four")
-IPV6 = struct.pack(">IHBB", 6 << 28, 12, 17, 64) + bytes(15) + b"\1" + bytes(15) + b"\2" + struct.pack(">HHHH4s", 1, 2, 12, 0, b"six!")
+IPV6 = (
+    struct.pack(">IHBB", 6 << 28, 12, 17, 64)
+    + bytes(15)
+    + b"\1"
+    + bytes(15)
+    + b"\2"
+    + struct.pack(">HHHH4s", 1, 2, 12, 0, b"six!")
+)
 UNKNOWN = 0xFFFF
 
 
@@ -116,7 +124,17 @@ def test_a_simple_block_behind_others(tmp_path: Path) -> None:
     assert [frame[14:] for frame, _, _ in frames(str(path))] == [IPV4, last, IPV4, last, IPV6]
 
 
-FIELDS = ("ip.src", "ip.dst", "ipv6.src", "ipv6.dst", "ip.proto", "tcp.seq_raw", "udp.length", "tcp.dstport", "udp.srcport")
+FIELDS = (
+    "ip.src",
+    "ip.dst",
+    "ipv6.src",
+    "ipv6.dst",
+    "ip.proto",
+    "tcp.seq_raw",
+    "udp.length",
+    "tcp.dstport",
+    "udp.srcport",
+)
 
 
 def dissected(path: Path) -> list[str]:
@@ -163,8 +181,8 @@ def test_names_are_those_of_libpcap() -> None:
     # Where a DLT_ and a LINKTYPE_ of one number differ in name, tcpdump.org's list of LINKTYPE_ values is right.
     renamed = {
         "EN10MB": "ETHERNET", "IEEE802": "IEEE802_5", "ARCNET": "ARCNET_BSD", "PPP_SERIAL": "PPP_HDLC",
-        "PRISM_HEADER": "IEEE802_11_PRISM", "AIRONET_HEADER": "IEEE802_11_AIRONET", "IEEE802_11_RADIO": "IEEE802_11_RADIOTAP",
-        "IEEE802_11_RADIO_AVS": "IEEE802_11_AVS", "IEEE802_15_4": "IEEE802_15_4_WITHFCS",
+        "PRISM_HEADER": "IEEE802_11_PRISM", "AIRONET_HEADER": "IEEE802_11_AIRONET",
+        "IEEE802_11_RADIO": "IEEE802_11_RADIOTAP", "IEEE802_11_RADIO_AVS": "IEEE802_11_AVS", "IEEE802_15_4": "IEEE802_15_4_WITHFCS",
     }  # fmt: skip
     known = {number: name_of(number) for number in [*range(12), *range(104, 300)]}
     theirs = {number: name.decode() for number, name in known.items() if name and number != 11}
@@ -172,7 +190,17 @@ def test_names_are_those_of_libpcap() -> None:
     assert {number: NAMES[number] for number in theirs} == {n: renamed.get(name, name) for n, name in theirs.items()}
 
 
-@pytest.mark.parametrize(("link", "name"), [(105, "IEEE802_11"), (127, "IEEE802_11_RADIOTAP"), (104, "C_HDLC"), (220, "USB_LINUX_MMAPPED"), (147, "USER0"), (65535, "unknown")])
+@pytest.mark.parametrize(
+    ("link", "name"),
+    [
+        (105, "IEEE802_11"),
+        (127, "IEEE802_11_RADIOTAP"),
+        (104, "C_HDLC"),
+        (220, "USB_LINUX_MMAPPED"),
+        (147, "USER0"),
+        (65535, "unknown"),
+    ],
+)
 @pytest.mark.parametrize("build", [pcap, pcapng])
 def test_others_are_refused_by_name(tmp_path: Path, link: int, name: str, build: object) -> None:
     path = tmp_path / "a"
@@ -199,7 +227,9 @@ def test_an_interface_is_refused_at_its_first_frame(tmp_path: Path) -> None:
     path.write_bytes(section() + interface(1) + interface(220) + name_block + enhanced(b"x" * 60, 0, number=1))
     with pytest.raises(LinkTypeError, match="USB_LINUX_MMAPPED"):
         CaptureReader(str(path))
-    path.write_bytes(section() + interface(1) + interface(220) + enhanced(b"x" * 60, 0) + obsolete(b"y" * 60, 0, number=1))
+    path.write_bytes(
+        section() + interface(1) + interface(220) + enhanced(b"x" * 60, 0) + obsolete(b"y" * 60, 0, number=1)
+    )
     reader = CaptureReader(str(path))
     assert reader.read() == 1
     with pytest.raises(LinkTypeError, match="USB_LINUX_MMAPPED.*the 1 whole records before it were delivered"):

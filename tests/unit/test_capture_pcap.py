@@ -11,6 +11,7 @@ import dpkt
 import pytest
 from capture_build import BIG, LITTLE, Record, flow_records, pcap, pcap_header, pcap_record
 from scapy.utils import RawPcapReader
+
 from zcframe.framework.sources.capture import CaptureReader, frames
 from zcframe.framework.sources.capture.records import ROWS
 from zcframe.framework.sources.capture.window import CHUNK
@@ -32,7 +33,10 @@ def by_scapy(path: str) -> list[tuple[bytes, int, int]]:
 
 @pytest.mark.parametrize(("order", "nano"), list(itertools.product(ORDERS, [False, True])))
 def test_both_byte_orders_and_resolutions(tmp_path: Path, order: str, nano: bool) -> None:
-    records = [Record(bytes([i]) * length, 1_600_000_000_987_654_321 + i, length + i) for i, length in enumerate((60, 0, 1, 1514))]
+    records = [
+        Record(bytes([i]) * length, 1_600_000_000_987_654_321 + i, length + i)
+        for i, length in enumerate((60, 0, 1, 1514))
+    ]
     path = write(tmp_path / "a.pcap", pcap(records, order, nano=nano))
     read = list(frames(path))
     assert read == by_scapy(path)

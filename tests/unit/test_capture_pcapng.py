@@ -23,6 +23,7 @@ from capture_build import (
     simple,
 )
 from scapy.utils import RawPcapNgReader
+
 from zcframe.framework import abi
 from zcframe.framework.sources.capture import CaptureReader, batches, frames
 from zcframe.framework.sources.capture.records import PORT, STATUS
@@ -71,10 +72,14 @@ def test_obsolete_blocks(tmp_path: Path, order: str) -> None:
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize(("snaplen", "wire", "kept"), [(0, 0, 64), (16, 64, 16), (64, 64, 64), (1500, 64, 64), (18, 90, 18)])
+@pytest.mark.parametrize(
+    ("snaplen", "wire", "kept"), [(0, 0, 64), (16, 64, 16), (64, 64, 64), (1500, 64, 64), (18, 90, 18)]
+)
 def test_simple_blocks(tmp_path: Path, order: str, snaplen: int, wire: int, kept: int) -> None:
     """Their captured length is told by the snap length of the first interface alone; they have no time."""
-    data = section(order) + interface(1, snaplen, order) + simple(DATA[:kept], order, wire=wire) + simple(DATA[:4], order)
+    data = (
+        section(order) + interface(1, snaplen, order) + simple(DATA[:kept], order, wire=wire) + simple(DATA[:4], order)
+    )
     path = write(tmp_path / "a.pcapng", data)
     for _, records in batches(path):
         assert records[:, STATUS].tolist() == [abi.STATUS_NO_TIME] * 2
@@ -183,7 +188,10 @@ def test_link_types_known_at_once(tmp_path: Path) -> None:
 @pytest.mark.needs("tshark")
 def test_what_mergecap_and_editcap_write(tmp_path: Path) -> None:
     """Two captures merged (several interfaces), and rewritten in every format that editcap has for this."""
-    paths = [write(tmp_path / f"{name}.pcap", pcap(flow_records(50, step=step), nano=True)) for name, step in (("a", 1000), ("b", 3000))]
+    paths = [
+        write(tmp_path / f"{name}.pcap", pcap(flow_records(50, step=step), nano=True))
+        for name, step in (("a", 1000), ("b", 3000))
+    ]
     merged = str(tmp_path / "merged.pcapng")
     subprocess.run(["mergecap", "-I", "none", "-w", merged, *paths], check=True, capture_output=True, timeout=60)
     expected = list(frames(merged))
@@ -192,4 +200,6 @@ def test_what_mergecap_and_editcap_write(tmp_path: Path) -> None:
     for form in ("pcap", "nsecpcap", "pcapng"):
         path = str(tmp_path / form)
         subprocess.run(["editcap", "-F", form, merged, path], check=True, capture_output=True, timeout=60)
-        assert list(frames(path)) == [(data, wire, ns // 1000 * 1000 if form == "pcap" else ns) for data, wire, ns in expected]
+        assert list(frames(path)) == [
+            (data, wire, ns // 1000 * 1000 if form == "pcap" else ns) for data, wire, ns in expected
+        ]

@@ -10,6 +10,7 @@ from pathlib import Path
 import dpkt
 import pytest
 from scapy.utils import RawPcapNgReader, RawPcapReader
+
 from zcframe.framework.errors import LinkTypeError
 from zcframe.framework.sources.capture import CaptureReader, frames
 from zcframe.framework.sources.trace import bundled_trace
@@ -89,5 +90,7 @@ def test_tshark_counts_as_many(captures: Path) -> None:
             continue
         ours = sum(iter(reader.read, 0))
         reader.close()
-        listing = subprocess.run(["capinfos", "-TrcM", str(path)], capture_output=True, text=True, check=True, timeout=60)
+        listing = subprocess.run(
+            ["capinfos", "-TrcM", str(path)], capture_output=True, text=True, check=True, timeout=60
+        )
         assert int(listing.stdout.split("\t")[1]) == ours, path.name

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+
 from zcframe.framework import abi
 from zcframe.framework.sources.capture.records import COLUMNS, STATUS, TIMESTAMP, RecordTable
 from zcframe.framework.sources.soft82576.pace import (
@@ -56,7 +57,7 @@ def test_a_quantum_is_a_millisecond_or_a_quarter_of_a_ring() -> None:
 
 
 def test_lateness_is_made_up_for_in_steps() -> None:
-    """A second without the CPU at 100,000 a second: 400 frames at once, not 100,000, until the schedule is met again."""
+    """A second without the CPU at 100,000 a second: 400 frames at once, not 100,000, until the schedule is met."""
     pace = RatePace(100_000, 4096)
     records = table(*[0] * 200_000)
     assert pace.release(records, 0, len(records), 0, SECOND) == CATCH_UP * 100
@@ -73,7 +74,11 @@ def test_a_recording_keeps_its_gaps() -> None:
 
 
 def test_frames_in_disorder_go_at_once() -> None:
-    assert play(RecordedPace(4096), table(100 * MS, 150 * MS, 120 * MS, 110 * MS, 160 * MS)) == [0, *[50 * MS] * 3, 60 * MS]
+    assert play(RecordedPace(4096), table(100 * MS, 150 * MS, 120 * MS, 110 * MS, 160 * MS)) == [
+        0,
+        *[50 * MS] * 3,
+        60 * MS,
+    ]
 
 
 def test_a_clock_that_was_set_back_counts_on() -> None:
@@ -81,7 +86,9 @@ def test_a_clock_that_was_set_back_counts_on() -> None:
     base = 50 * 365 * 86400 * SECOND
     stamps = [base, base + 5 * MS, 7, 7 + 5 * MS, 7 + 20 * MS]
     assert play(RecordedPace(4096), table(*stamps)) == [0, 5 * MS, 5 * MS, 10 * MS, 25 * MS]
-    small = play(RecordedPace(4096), table(2 * SECOND, 2 * SECOND + 5 * MS, 2 * SECOND + 5 * MS - SET_BACK, 2 * SECOND + 9 * MS))
+    small = play(
+        RecordedPace(4096), table(2 * SECOND, 2 * SECOND + 5 * MS, 2 * SECOND + 5 * MS - SET_BACK, 2 * SECOND + 9 * MS)
+    )
     assert small == [0, 5 * MS, 5 * MS, 9 * MS]
 
 

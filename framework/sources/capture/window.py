@@ -62,7 +62,8 @@ class Window:
             self.close()
             what = "a terminal: pipe a capture into it" if terminal else "a directory: name the capture files in it"
             raise CaptureFileError(f"{self.label} is {what}")
-        self.regular = stat.S_ISREG(info.st_mode)
+        # Standard input is none even where it comes from a file: it cannot be opened again from its beginning.
+        self.regular = stat.S_ISREG(info.st_mode) and self.path != STDIN
         self.size = info.st_size if self.regular else 0
         if self.regular:
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)

@@ -1,0 +1,48 @@
+"""Plugins that remember what the NIC said of every packet, and which worker saw what."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from zcframe import PASS, Array, State, Table, plugin, u8, u32, u64
+
+
+@plugin
+class Packets:
+    """Time, hash, type, bucket and length of each packet, and how often it came."""
+
+    packets = Table(
+        key={"ts": u64, "hash": u32, "type": u8, "bucket": u8, "wire": u32}, value={"count": u64}, capacity=1 << 20
+    )
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        row = state.packets.upsert(pkt.ts, pkt.rss_hash, pkt.rss_type, pkt.bucket, pkt.wirelen)
+        if row:
+            row.count += 1
+        return PASS
+
+    @staticmethod
+    def report(merged: State) -> dict[str, Any]:
+        return {"lost": merged.lost["packets"], "rows": [list(row) for row in merged.packets.tolist()]}
+
+
+@plugin(per="worker")
+class Buckets:
+    """Packets of each bucket, of every worker that saw one, in the order of their queues."""
+
+    seen = Array(u64, 129)
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        state.seen[pkt.bucket] += 1
+        return PASS
+
+    @staticmethod
+    def merge(states: Sequence[State]) -> list[list[int]]:
+        return [state.seen.tolist() for state in states]
+
+    @staticmethod
+    def report(merged: list[list[int]]) -> dict[str, Any]:
+        return {"workers": merged}

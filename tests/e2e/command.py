@@ -1,0 +1,183 @@
+"""The real command in processes of its own, as an operator runs it: to its end, or in the background."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+# A run takes a second or two; compiling everything for the first time on a busy machine takes this long at most.
+PATIENCE = 150.0
+ANALYZERS = Path(__file__).parent / "analyzers"
+BUNDLED = Path(__file__).resolve().parents[2] / "framework" / "sources" / "trace" / "bundled.pcapng"
+MARK = "ZCFRAME_TEST_RUN"
+# Marks every process of this test session by its environment, which forks inherit and nobody else has.
+OWN = f"{os.getpid()}.{time.monotonic_ns()}"
+
+
+def _program() -> list[str]:
+    """The installed command beside this interpreter, or what it would call."""
+    found = shutil.which("zcframe", path=str(Path(sys.executable).parent))
+    return (
+        [found]
+        if found
+        else [sys.executable, "-c", "import sys; from zcframe.framework.cli import main; sys.exit(main())"]
+    )
+
+
+PROGRAM = _program()
+
+
+def environment(**more: str) -> dict[str, str]:
+    """That of the tests, marked, and without what would change the output."""
+    plain = {
+        name: value for name, value in os.environ.items() if name not in ("PYTHONWARNINGS", "NO_COLOR", "FORCE_COLOR")
+    }
+    return {**plain, MARK: OWN, "PYTHONFAULTHANDLER": "", **more}
+
+
+def own_processes() -> list[psutil.Process]:
+    """Processes that a command of this session left, zombies not counted."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.pid != os.getpid() and process.environ().get(MARK) == OWN:
+                found.append(process)
+        except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
+            continue
+    return found
+
+
+def until(condition: Callable[[], Any], seconds: float = PATIENCE, what: str = "") -> Any:
+    """Poll until `condition()` is true, and return it; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        found = condition()
+        if found:
+            return found
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or condition}"
+        time.sleep(0.005)
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def document(self) -> dict[str, Any]:
+        """The JSON document on stdout, which must be all that is there."""
+        lines = self.stdout.splitlines()
+        assert len(lines) == 1, f"stdout holds {len(lines)} lines, stderr: {self.stderr}"
+        found: dict[str, Any] = json.loads(lines[0])
+        return found
+
+    @property
+    def complaints(self) -> list[str]:
+        """What is said on stderr, warnings left out."""
+        return [line for line in self.stderr.splitlines() if line.startswith("zcframe: ") and "warning:" not in line]
+
+    def without_traceback(self) -> Finished:
+        assert "Traceback" not in self.stderr, self.stderr
+        assert "this is a bug in zcframe" not in self.stderr, self.stderr
+        return self
+
+
+def _as_words(arguments: Sequence[object]) -> list[str]:
+    return [str(argument) for argument in arguments]
+
+
+def zcframe(*arguments: object, launcher: Sequence[object] = (), env: Mapping[str, str] | None = None) -> Finished:
+    """Run the command to its end. launcher: words in front of it, such as `prlimit`."""
+    done = subprocess.run(
+        [*_as_words(launcher), *PROGRAM, *_as_words(arguments)],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(**(env or {})),
+        start_new_session=True,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr).without_traceback()
+
+
+class Background:
+    """The command while it runs: `flowing()` waits for the first packets, `finish()` for the end."""
+
+    def __init__(self, folder: Path, *arguments: object, **popen: Any) -> None:
+        self._out, self._err = folder / "stdout", folder / "stderr"
+        with self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                [*PROGRAM, *_as_words(arguments)],
+                **{"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, "env": environment(), **popen},
+                start_new_session=True,
+            )
+        self.pid = self.process.pid
+
+    def __enter__(self) -> Background:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self.process.poll() is None:
+            os.killpg(self.pid, signal.SIGKILL)
+            self.process.wait()
+
+    @property
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+    def _children(self, prefix: str) -> list[psutil.Process]:
+        found = []
+        for child in psutil.Process(self.pid).children():
+            try:
+                if child.name().startswith(prefix) and child.status() != psutil.STATUS_ZOMBIE:
+                    found.append(child)
+            except psutil.NoSuchProcess:
+                continue
+        return sorted(found, key=lambda child: child.name())
+
+    def workers(self) -> list[psutil.Process]:
+        """Those that have taken their names."""
+        return self._children("zc-rx-")
+
+    def nic(self) -> psutil.Process:
+        (found,) = self._children("zc-nic")
+        return found
+
+    def ticks(self) -> Iterator[dict[str, Any]]:
+        """The documents of --stats-interval so far."""
+        for line in self.stderr.splitlines():
+            if line.startswith("{") and line.endswith("}"):
+                yield json.loads(line)
+
+    def flowing(self, packets: int = 1) -> Background:
+        """Until so many packets were delivered; the command must have been given --json and --stats-interval."""
+
+        def enough() -> bool:
+            assert self.process.poll() is None, f"ended early: {self.stderr}"
+            return any(tick["totals"]["packets"] >= packets for tick in self.ticks())
+
+        until(enough, what="packets")
+        return self
+
+    def signal(self, number: int) -> Background:
+        self.process.send_signal(number)
+        return self
+
+    def finish(self, seconds: float = PATIENCE) -> Finished:
+        """Wait for the end, at most so long."""
+        code = self.process.wait(seconds)
+        return Finished(code, self._out.read_text(), self.stderr).without_traceback()

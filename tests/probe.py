@@ -1,0 +1,73 @@
+"""Every attribute of `pkt` at once, for tests: compiled functions over a frame at any address."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numba
+import numpy as np
+
+from zcframe.framework import abi
+from zcframe.framework.packet.decode import decode
+from zcframe.framework.packet.packet import DOCS, make_packet
+
+VIEWS = ("frame", "payload")
+NAMES = [name for name in DOCS if name not in VIEWS]
+
+_LINES = "".join(f"    out[{i}] = pkt.{name}\n" for i, name in enumerate(NAMES))
+_SCOPE: dict[str, Any] = {"decode": decode, "make_packet": make_packet, "DESC_LEN": abi.DESC_LEN}
+exec(  # the attributes of today, whichever they are
+    f"""
+def attributes(desc, data, length, out):
+    offsets, facts = decode(data, length)
+    pkt = make_packet(desc, data, offsets, facts)
+{_LINES}
+    out[{len(NAMES)}] = len(pkt.frame)
+    out[{len(NAMES) + 1}] = len(pkt.payload)
+    return offsets, facts
+
+def bytes_of(desc, data, length, whole, at, count, out):
+    offsets, facts = decode(data, length)
+    pkt = make_packet(desc, data, offsets, facts)
+    view = pkt.frame if whole else pkt.payload
+    for i in range(count):
+        out[i, 0], out[i, 1], out[i, 2] = view[at + i], view.u16(at + i), view.u32(at + i)
+""",
+    _SCOPE,
+)
+_attributes = numba.njit(_SCOPE["attributes"])
+_bytes_of = numba.njit(_SCOPE["bytes_of"])
+
+
+class Probe:
+    """One frame at an address of its own, as a worker sees it. `frame` may be cut short: `wire` is its whole length."""
+
+    def __init__(self, frame: bytes, wire: int = 0, *, address: int = 0, **desc: int) -> None:
+        self._frame = np.frombuffer(frame + bytes(1), np.uint8)
+        self.length = len(frame)
+        self.address = address or int(self._frame.ctypes.data)
+        self._desc = np.zeros(1, abi.DESC)
+        self._desc["len"], self._desc["wire_len"] = len(frame), wire or len(frame)
+        for name, value in desc.items():
+            self._desc[name] = value
+
+    def attributes(self) -> dict[str, int]:
+        """By name; and the lengths of the views as len(frame) and len(payload)."""
+        out = np.zeros(len(NAMES) + 2, np.int64)
+        _attributes(self._desc.ctypes.data, self.address, self.length, out)
+        return dict(zip([*NAMES, "len(frame)", "len(payload)"], out.tolist(), strict=True))
+
+    def decoded(self) -> tuple[int, int]:
+        """(offsets, facts)."""
+        out = np.zeros(len(NAMES) + 2, np.int64)
+        offsets, facts = _attributes(self._desc.ctypes.data, self.address, self.length, out)
+        return int(offsets), int(facts)
+
+    def read(self, view: str, at: int, count: int) -> list[tuple[int, int, int]]:
+        """(view[i], view.u16(i), view.u32(i)) for `count` places from `at` on."""
+        out = np.zeros((count, 3), np.int64)
+        _bytes_of(self._desc.ctypes.data, self.address, self.length, view == "frame", at, count, out)
+        return [tuple(row) for row in out.tolist()]
+
+    def payload(self) -> bytes:
+        return bytes(byte for byte, _, _ in self.read("payload", 0, self.attributes()["len(payload)"]))

@@ -1,0 +1,117 @@
+"""Decoder, attributes and views on garbage and on damaged frames that end where the memory ends.
+
+The byte behind each frame is in a page that nobody may touch: one read past the end would kill the test.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import mmap
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from probe import Probe
+from rig import BUNDLED, read_capture
+from scapy.compat import raw
+from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting
+from scapy.layers.l2 import Dot1Q, Ether
+
+from zcframe.framework import abi
+
+PAGE = mmap.PAGESIZE
+PROT_NONE = 0
+
+# What an attribute may hold at most; the others are halves of addresses, which take all 64 bits.
+LIMITS = {
+    "caplen": 2049, "wirelen": 2**32, "iface": 2**16, "rss_hash": 2**32, "rss_type": 256, "bucket": 129, "ts": 2**63,
+    "eth_dst": 2**48, "eth_src": 2**48, "ethertype": 2**16, "vlan_count": 3, "vlan": 4096, "vlan2": 4096,
+    "ip_version": 7, "proto": 256, "ttl": 256, "sport": 2**16, "dport": 2**16, "tcp_flags": 256, "tcp_seq": 2**32,
+    "tcp_ack": 2**32, "tcp_window": 2**16, "icmp": 2**16, "is_fragment": 2, "is_later_fragment": 2,
+}  # fmt: skip
+
+
+@functools.cache
+def edge() -> int:
+    """Address of the first byte that cannot be read; the block of 2,048 bytes before it can."""
+    memory = mmap.mmap(-1, 2 * PAGE)
+    edge.memory = memory  # type: ignore[attr-defined] - it lives as long as the address is in use
+    address = int(np.frombuffer(memory, np.uint8).ctypes.data) + PAGE
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), PROT_NONE) == 0
+    return address
+
+
+@functools.cache
+def real_frames() -> list[bytes]:
+    """One frame of each length of the bundled trace, and some with headers that it lacks."""
+    by_length = {len(frame.data): frame.data for frame in read_capture(BUNDLED)}
+    ether = Ether()
+    more = [
+        ether / IPv6() / IPv6ExtHdrHopByHop() / IPv6ExtHdrRouting(addresses=["::1", "::2"]) / TCP() / b"x",
+        ether / Dot1Q() / IPv6() / IPv6ExtHdrFragment(m=1) / UDP() / bytes(20),
+        ether / Dot1Q() / Dot1Q() / IP(options=b"\x01" * 40) / TCP(options=[("NOP", None)] * 40),
+        ether / IP() / TCP(dataofs=15),
+    ]
+    return [*by_length.values(), *(raw(packet) for packet in more)]
+
+
+def check(frame: bytes) -> None:
+    frame = frame[: abi.BLOCK_SIZE]
+    address = edge() - len(frame)
+    ctypes.memmove(address, frame, len(frame))
+    probe = Probe(frame, address=address)
+    offsets, _ = probe.decoded()
+    l3, l4, payload, end = (offsets >> shift & 0xFFFF for shift in (0, 16, 32, 48))
+    assert 0 <= l3 <= len(frame)
+    assert l4 == 0 or l3 < l4 <= payload
+    assert l3 <= payload <= end <= len(frame)
+    found = probe.attributes()
+    assert found["len(payload)"] == end - payload
+    for name, limit in LIMITS.items():
+        assert 0 <= found[name] < limit, (name, found[name])
+    for view in ("frame", "payload"):
+        length = found[f"len({view})"]
+        octets = frame if view == "frame" else frame[payload:end]
+        assert [byte for byte, _, _ in probe.read(view, 0, length + 5)] == [*octets, 0, 0, 0, 0, 0]
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.binary(max_size=200))
+def test_garbage(frame: bytes) -> None:
+    check(frame)
+
+
+HEADS = st.sampled_from(
+    [b"\x08\x00\x45", b"\x86\xdd\x60", b"\x81\x00\x00\x01\x08\x00\x4f", b"\x88\xa8\x00\x01\x81\x00\x00\x02\x86\xdd\x6f"]
+)
+
+
+@settings(deadline=None, max_examples=300)
+@given(HEADS, st.binary(max_size=150))
+def test_garbage_behind_a_plausible_head(head: bytes, rest: bytes) -> None:
+    check(bytes(12) + head + rest)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.data())
+def test_damaged_real_frames(data: st.DataObject) -> None:
+    frame = bytearray(data.draw(st.sampled_from(real_frames())))
+    for _ in range(data.draw(st.integers(0, 6))):
+        # Headers are where damage tells.
+        frame[data.draw(st.integers(0, min(len(frame), 80) - 1))] = data.draw(st.integers(0, 255))
+    check(bytes(frame[: data.draw(st.integers(0, len(frame)))]))
+
+
+def test_every_cut_of_every_kind_of_frame() -> None:
+    for frame in real_frames()[-24:]:
+        for length in range(min(len(frame), 150)):
+            check(frame[:length])
+
+
+def test_blocks_that_are_full() -> None:
+    for fill in (0x00, 0x45, 0x60, 0xFF):
+        check(bytes(12) + b"\x08\x00\x45\x00\xff\xff" + bytes([fill]) * 3000)
+        check(bytes(12) + b"\x86\xdd" + bytes([fill]) * 3000)

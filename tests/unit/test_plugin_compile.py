@@ -1,0 +1,164 @@
+"""Plugins that do not compile: the message names plugin, file and line, and says why in one paragraph."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from pathlib import Path
+
+import pytest
+from rig import bound
+
+from zcframe.framework.chain.build import build_chain
+from zcframe.framework.errors import PluginCompileError
+
+FILE = """
+import json
+from collections import Counter
+
+import numpy as np
+
+from zcframe import DROP, PASS, Array, Param, Table, ip_text, plugin, u8, u64
+
+SETTINGS = {{"port": 53}}
+PORTS = (53, 5353)
+
+
+class Other:
+    pass
+
+
+def double(x):
+    return x * twice
+
+
+def forever(x):
+    return forever(x - 1) if x else 0
+
+
+@plugin
+class Mine:
+    limit = Param(10)
+    counts = Array(u64, 4)
+    hosts = Table(key={{"hi": u64, "lo": u64}}, value={{"packets": u64, "flags": u8.bits}})
+
+    @staticmethod
+    def filter(pkt, state, params):
+{filter}
+
+    @staticmethod
+    def prefetch(pkt, state, params):
+{prefetch}
+"""
+
+ROW = "row = state.hosts.upsert(pkt.src_hi, pkt.src_lo)\nif row:\n    "
+PASSES = "\nreturn PASS"
+
+# Body of filter; what the reason must hold; the line in the body that is named, from 1 (0, -3, -6: one outside of it).
+MISTAKES: dict[str, tuple[str, str, int]] = {
+    "undefined name": ("state.counts[0] += wirelen" + PASSES, "the name wirelen is not defined; did you mean pkt.wirelen?", 1),
+    "undefined state": ("x = 1\ncounts[0] += 1" + PASSES, "did you mean state.counts?", 2),
+    "undefined in helper": ("state.counts[0] += double(1)" + PASSES, "the name twice is not defined", -6),
+    "wrong attribute": ("if pkt.source_port == 53:\n    return DROP" + PASSES, "pkt has no attribute source_port; did you mean sport?", 1),
+    "misspelt attribute": ("x = 0\nx += pkt.wirelenght\nstate.counts[0] = x" + PASSES, "did you mean wirelen?", 2),
+    "called attribute": ("if pkt.sport() == 53:\n    return DROP" + PASSES, "attributes of pkt are written without ()", 1),
+    "assigned packet": ("pkt.sport = 3" + PASSES, "pkt cannot be changed", 1),
+    "wrong member": ("state.count[0] += 1" + PASSES, "state has no member count; did you mean counts?", 1),
+    "assigned member": ("state.counts = 1" + PASSES, "state.counts is an Array: assign to state.counts[i]", 1),
+    "wrong field": (ROW + "row.packet += 1" + PASSES, "a row of hosts has no field packet; did you mean packets?", 3),
+    "assigned key": (ROW + "row.hi = 1" + PASSES, "hi of a row of hosts is part of its key", 3),
+    "wrong parameter": ("if pkt.ttl > params.limits:\n    return DROP" + PASSES, "params has no limits; did you mean limit?", 1),
+    "too few words": ("state.hosts.upsert(pkt.src_lo)" + PASSES, "hosts.upsert() takes the key (hi, lo), 1 values were given", 1),
+    "too many words": ("state.hosts.find(1, 2, 3)" + PASSES, "hosts.find() takes the key (hi, lo), 3 values were given", 1),
+    "named words": ("state.hosts.find(hi=1, lo=2)" + PASSES, "the words of a key are given in order and without names", 1),
+    "unknown verb": ("state.hosts.insert(1, 2)" + PASSES, "the Table hosts has no insert; did you mean upsert?", 1),
+    "indexed table": ("state.hosts[5] += 1" + PASSES, "a Table has no index: row = state.hosts.upsert(hi, lo)", 1),
+    "float index": ("state.counts[pkt.ttl / 64] += 1" + PASSES, "the index of the Array counts is a float: divide with //", 1),
+    "no return": ("state.counts[0] += 1", "filter ends without a return on some path", 0),
+    "return on one path": ("if pkt.ttl == 1:\n    return DROP", "filter ends without a return on some path", 0),
+    "returns a str": ("return 'drop'", "filter returns a str: return PASS or DROP", 0),
+    "returns either": ("return 'drop' if pkt.ttl else PASS", "on one path", 1),
+    "mixed types": ("x = pkt.ttl\nif x == 1:\n    x = 'one'\nif x:\n    return DROP" + PASSES, "x is a whole number on one path and a str on another", 4),
+    "text and number": ("x = pkt.ttl + 'a'" + PASSES, "a whole number + a str has no meaning", 1),
+    "compared with text": ("if pkt.src_lo > '10.0.0.1':\n    return DROP" + PASSES, "addresses are whole numbers", 1),
+    "dict from outside": ("if pkt.sport == SETTINGS['port']:\n    return DROP" + PASSES, "SETTINGS is a dict: of what is outside", 1),
+    "dict of all sorts": ("x = {'a': 1, 2: 3}" + PASSES, "a dict has keys of one type", 1),
+    "class": ("x = Counter()" + PASSES, "Counter is a class, which compiled code cannot use", 1),
+    "plain Python": ("x = ip_text(1, 2)" + PASSES, "ip_text cannot be compiled", 1),
+    "module": ("x = json.dumps(1)" + PASSES, "json.dumps cannot be used here", 1),
+    "endless helper": ("x = forever(3)" + PASSES, "forever calls itself", -3),
+    "f-string": ("x = 1\nname = f'{pkt.ttl:x}'\nif name == 'a':\n    return DROP" + PASSES, "an f-string of this kind", 2),
+    "list of all sorts": ("x = ['a']\nx.append(pkt.ttl)" + PASSES, "a list that holds a str cannot take a whole number", 2),
+    "except": ("try:\n    state.counts[9] += 1\nexcept IndexError:\n    pass" + PASSES, "`except Exception:` only", 3),
+    "except as": ("try:\n    state.counts[9] += 1\nexcept Exception as e:\n    pass" + PASSES, "`except Exception:` only", 3),
+    "with": ("with open('x') as f:\n    pass" + PASSES, "`with` does not exist", 1),
+    "import": ("import math" + PASSES, "an import stands at the top of the file", 1),
+    "global": ("global X\nX = 1" + PASSES, "`global` does not exist", 1),
+    "generator": ("x = sum(i for i in range(3))" + PASSES, "a generator expression does not exist", 1),
+    "slice": ("if pkt.payload[0:4] == b'GET ':\n    return DROP" + PASSES, "a view of bytes has no slices", 1),
+    "loop over view": ("for x in pkt.payload:\n    state.counts[0] += x" + PASSES, "for i in range(len(view))", 1),
+    "numpy": ("x = np.frobnicate(1)" + PASSES, "has no attribute 'frobnicate'", 1),
+}  # fmt: skip
+
+PREFETCHES = {
+    "writes": ("state.counts[0] += 1", "prefetch cannot write to counts", 1),
+    "upserts": ("state.hosts.upsert(1, 2)", "prefetch cannot call hosts.upsert()", 1),
+    "wrong attribute": (
+        "x = 1\nstate.hosts.prefetch(pkt.src, pkt.src_lo)",
+        "pkt has no attribute src; did you mean",
+        2,
+    ),
+}
+
+START = len(FILE.split("{filter}")[0].splitlines())
+
+
+def refusal(tmp_path: Path, body: str = "return PASS", prefetch: str = "pass") -> tuple[PluginCompileError, Path]:
+    path = tmp_path / "mine.py"
+    path.write_text(FILE.format(filter=textwrap.indent(body, " " * 8), prefetch=textwrap.indent(prefetch, " " * 8)))
+    with pytest.raises(PluginCompileError) as caught:
+        build_chain([bound(str(path))])
+    return caught.value, path
+
+
+def check(error: PluginCompileError, path: Path, line: int, reason: str) -> None:
+    message = str(error)
+    found = re.fullmatch(rf"plugin mine does not compile: {re.escape(str(path))}:(\d+): (.*)", message)
+    assert found, message
+    assert reason in found[2]
+    assert int(found[1]) == line, message
+    assert len(message) < 450
+    assert error.exit_code == 1
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_mistakes_in_filter(tmp_path: Path, name: str) -> None:
+    body, reason, at = MISTAKES[name]
+    error, path = refusal(tmp_path, body)
+    line = START + at
+    if at <= 0:
+        text = path.read_text().splitlines()
+        mark = {0: "@staticmethod", -3: "def forever(x):", -6: "return x * twice"}[at]
+        line = 1 + next(i for i, words in enumerate(text) if words.strip() == mark)
+    check(error, path, line, reason)
+
+
+@pytest.mark.parametrize("name", PREFETCHES)
+def test_mistakes_in_prefetch(tmp_path: Path, name: str) -> None:
+    prefetch, reason, at = PREFETCHES[name]
+    error, path = refusal(tmp_path, prefetch=prefetch)
+    start = len(path.read_text().split("def prefetch")[0].splitlines())
+    check(error, path, start + at, reason)
+
+
+def test_numbas_own_text_is_kept_for_verbose(tmp_path: Path) -> None:
+    error, _ = refusal(tmp_path, "return pkt.nothing")
+    assert "Unknown attribute 'nothing' of type zcframe.Packet" in error.details
+    assert "Unknown attribute" not in str(error)
+
+
+def test_the_plugin_that_is_wrong_is_named_among_others(tmp_path: Path) -> None:
+    path = tmp_path / "mine.py"
+    path.write_text(FILE.format(filter="        return pkt.nothing", prefetch="        pass"))
+    with pytest.raises(PluginCompileError, match="plugin mine does not compile"):
+        build_chain([bound("sizes"), bound(str(path)), bound("talkers")])
