@@ -38,6 +38,13 @@
  * E and F pair with each other: one of the two sides sees the other's store.
  * The same holds for ZC_RING_NEED_KICK with the roles exchanged.
  *
+ * Transmit side: user space fills zc_tx_desc[n], store-releases `write` of its
+ * page (B) and calls send(fd, NULL, 0, 0).  The kernel copies and checks each
+ * descriptor once, and completes them in their order: zc_desc[n] of the ring
+ * says when, and whether, frame n went out.  Slot n may be used again when its
+ * completion was taken, by store-release of `read` (D); a frame may lie in any
+ * block, but in one only.
+ *
  * All values are in the byte order of the machine.
  */
 #ifndef _UAPI_LINUX_PF_ZEROCOPY_H
@@ -90,6 +97,7 @@
 #define ZC_STATUS_HW_TIME	(1U << 2)	/* timestamp taken by the NIC */
 #define ZC_STATUS_CSUM_BAD	(1U << 3)	/* IP or L4 checksum found wrong */
 #define ZC_STATUS_NO_TIME	(1U << 4)	/* the source has no time of arrival */
+#define ZC_STATUS_UNSENT	(1U << 5)	/* tx: refused, or the queue was stopped */
 
 /* zc_desc.rss_type, as the 82576 reports it (datasheet 7.1.5.1) */
 #define ZC_RSS_NONE		0
@@ -136,7 +144,7 @@ struct zc_desc {
  * @offset: of the frame's first byte in the User Buffer
  * @len:    bytes to send
  * @flags:  none defined: must be 0
- * @cookie: handed back untouched with the completion
+ * @cookie: the user's own; the kernel does not look at it
  */
 struct zc_tx_desc {
 	__u32 offset;
@@ -233,6 +241,9 @@ struct zc_user_page {
 #define ZC_OPT_BUFFER		2	/* struct zc_buffer_req */
 #define ZC_OPT_WAKE		3	/* struct zc_wake_req */
 #define ZC_OPT_STATS		4	/* struct zc_stats, get only */
+
+/* Control message of recvmsg(): the struct zc_desc of the frame. */
+#define ZC_CMSG_DESC		1
 
 /**
  * struct sockaddr_zc - address for bind()
