@@ -1,0 +1,309 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The interface: up, down, link, and the rings that come and go on its queues.
+ *
+ * Frames reach rings only.  The network stack neither receives from this
+ * interface nor sends by it: it is there for ip and ethtool.
+ */
+#include <linux/bitfield.h>
+#include <linux/etherdevice.h>
+
+#include "zc82576.h"
+
+/*
+ * Both rings in one context.  Work that is left over is reported as a full
+ * budget, so that NAPI comes back.
+ */
+static int zc82576_poll(struct napi_struct *napi, int budget)
+{
+	struct zc82576_queue *q = container_of(napi, struct zc82576_queue, napi);
+	bool more;
+	int done;
+
+	q->polls++;
+	more = zc82576_tx_poll(q, budget ?: 1);
+	more |= zc82576_rx_poll(q, budget, &done);
+	if (more)
+		return budget;
+	if (napi_complete_done(napi, done))
+		zc82576_irq_unmask(q);
+	return done;
+}
+
+/** zc82576_queue_pause() - on return the queue's rings are the caller's */
+void zc82576_queue_pause(struct zc82576_queue *q)
+{
+	napi_disable(&q->napi);
+}
+
+/** zc82576_queue_resume() - NAPI has them again, and looks at them at once */
+void zc82576_queue_resume(struct zc82576_queue *q)
+{
+	napi_enable(&q->napi);
+	local_bh_disable();
+	napi_schedule(&q->napi);
+	local_bh_enable();
+}
+
+static void zc82576_queues_stop(struct zc82576 *nic, unsigned int queues)
+{
+	while (queues--) {
+		zc82576_rx_stop(&nic->queues[queues]);
+		zc82576_tx_stop(&nic->queues[queues]);
+	}
+}
+
+static int zc82576_queues_start(struct zc82576 *nic)
+{
+	unsigned int i;
+	int err;
+
+	for (i = 0; i < ZC82576_QUEUES; i++) {
+		err = zc82576_rx_start(&nic->queues[i]);
+		if (!err)
+			err = zc82576_tx_start(&nic->queues[i]);
+		if (err) {
+			zc82576_queues_stop(nic, i + 1);
+			return err;
+		}
+	}
+	return 0;
+}
+
+/* 4.5: reset, filters, queues, interrupts, and the link last. */
+static int zc82576_open(struct net_device *dev)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+	unsigned int i;
+	int err;
+
+	netif_carrier_off(dev);
+	err = zc82576_hw_reset(nic);
+	if (err)
+		return err;
+	zc82576_hw_set_address(nic, dev->dev_addr);
+	zc82576_rss_program(nic);
+	zc82576_write(nic, TCTL, TCTL_EN | TCTL_PSP | FIELD_PREP(TCTL_CT, 15));
+	zc82576_hw_receive(nic);
+	err = zc82576_queues_start(nic);
+	if (err)
+		goto out_hw;
+	for (i = 0; i < ZC82576_QUEUES; i++)
+		napi_enable(&nic->queues[i].napi);
+	err = zc82576_irq_start(nic);
+	if (err)
+		goto out_napi;
+	err = zc82576_hw_link_start(nic);
+	if (err)
+		goto out_irq;
+	nic->up = true;
+	netif_tx_start_all_queues(dev);
+	schedule_delayed_work(&nic->watch, 0);
+	return 0;
+
+out_irq:
+	zc82576_irq_stop(nic);
+	cancel_delayed_work_sync(&nic->watch);
+out_napi:
+	for (i = 0; i < ZC82576_QUEUES; i++)
+		napi_disable(&nic->queues[i].napi);
+	zc82576_queues_stop(nic, ZC82576_QUEUES);
+out_hw:
+	zc82576_hw_release(nic);
+	return err;
+}
+
+static int zc82576_stop(struct net_device *dev)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+	unsigned int i;
+
+	if (!nic->up)
+		return 0;		/* a restart failed */
+	nic->up = false;
+	zc82576_irq_stop(nic);		/* before the watch, which it starts */
+	cancel_delayed_work_sync(&nic->watch);
+	netif_tx_stop_all_queues(dev);
+	netif_carrier_off(dev);
+	for (i = 0; i < ZC82576_QUEUES; i++)
+		zc82576_queue_pause(&nic->queues[i]);
+	zc82576_queues_stop(nic, ZC82576_QUEUES);
+	zc82576_stats_read(nic);
+	zc82576_hw_release(nic);
+	return 0;
+}
+
+/**
+ * zc82576_netdev_restart() - down and up, with what was configured in between
+ * @nic: under rtnl_lock
+ *
+ * Return: 0 or an errno, then the interface is down
+ */
+int zc82576_netdev_restart(struct zc82576 *nic)
+{
+	int err;
+
+	if (!nic->up)
+		return 0;
+	zc82576_stop(nic->dev);
+	err = zc82576_open(nic->dev);
+	if (err)
+		netdev_err(nic->dev, "does not start again: %d; ip link set down and up\n", err);
+	return err;
+}
+
+/** zc82576_netdev_link() - tell the core what the PHY says (8.2.2) */
+void zc82576_netdev_link(struct zc82576 *nic)
+{
+	u32 status = zc82576_read(nic, STATUS);
+	bool up = status != ~0U && status & STATUS_LU;
+
+	if (up == netif_carrier_ok(nic->dev))
+		return;
+	if (up)
+		netif_carrier_on(nic->dev);
+	else
+		netif_carrier_off(nic->dev);
+	netdev_info(nic->dev, "link is %s\n", up ? "up" : "down");
+}
+
+/* Drops of a queue at rest: under load its NAPI reads them. */
+static void zc82576_watch(struct work_struct *work)
+{
+	struct zc82576 *nic = container_of(work, struct zc82576, watch.work);
+	unsigned int i;
+
+	zc82576_netdev_link(nic);
+	zc82576_stats_read(nic);
+	local_bh_disable();
+	for (i = 0; i < ZC82576_QUEUES; i++) {
+		WRITE_ONCE(nic->queues[i].count_due, true);
+		napi_schedule(&nic->queues[i].napi);
+	}
+	local_bh_enable();
+	schedule_delayed_work(&nic->watch, HZ);
+}
+
+static netdev_tx_t zc82576_xmit(struct sk_buff *skb, struct net_device *dev)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+
+	atomic64_inc(&nic->stack_drops);
+	dev_kfree_skb_any(skb);
+	return NETDEV_TX_OK;
+}
+
+static void zc82576_set_rx_mode(struct net_device *dev)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+
+	if (nic->up)
+		zc82576_hw_receive(nic);
+}
+
+static int zc82576_set_address(struct net_device *dev, void *address)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+	int err = eth_mac_addr(dev, address);
+
+	if (!err && nic->up)
+		zc82576_hw_set_address(nic, dev->dev_addr);
+	return err;
+}
+
+static const struct net_device_ops zc82576_netdev_ops = {
+	.ndo_open = zc82576_open,
+	.ndo_stop = zc82576_stop,
+	.ndo_start_xmit = zc82576_xmit,
+	.ndo_set_rx_mode = zc82576_set_rx_mode,
+	.ndo_set_mac_address = zc82576_set_address,
+	.ndo_validate_addr = eth_validate_addr,
+	.ndo_get_stats64 = zc82576_stats_sum,
+};
+
+static struct zc82576_hw_ring *zc82576_side(struct zc82576_queue *q, const struct zc_ring *ring)
+{
+	return ring->direction == ZC_DIR_RX ? &q->rx : &q->tx;
+}
+
+static int zc82576_attach(struct net_device *dev, struct zc_ring *ring)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+	struct zc82576_queue *q = &nic->queues[ring->queue];
+	struct zc82576_hw_ring *side = zc82576_side(q, ring);
+	int err;
+
+	ring->napi_id = q->napi.napi_id;
+	if (!nic->up) {
+		side->ring = ring;
+		return 0;
+	}
+	zc82576_queue_pause(q);
+	side->ring = ring;
+	err = side == &q->rx ? zc82576_rx_start(q) : zc82576_tx_start(q);
+	if (err)
+		side->ring = NULL;
+	zc82576_queue_resume(q);
+	return err;
+}
+
+static void zc82576_detach(struct net_device *dev, struct zc_ring *ring)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+	struct zc82576_queue *q = &nic->queues[ring->queue];
+	struct zc82576_hw_ring *side = zc82576_side(q, ring);
+
+	if (!nic->up) {
+		side->ring = NULL;
+		return;
+	}
+	zc82576_queue_pause(q);
+	if (side == &q->rx)
+		zc82576_rx_stop(q);
+	else
+		zc82576_tx_stop(q);
+	side->ring = NULL;
+	zc82576_queue_resume(q);
+}
+
+static void zc82576_kick(struct net_device *dev, struct zc_ring *ring)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+
+	napi_schedule(&nic->queues[ring->queue].napi);
+}
+
+const struct zc_device_ops zc82576_device_ops = {
+	.owner = THIS_MODULE,
+	.rx_queues = ZC82576_QUEUES,
+	.tx_queues = ZC82576_QUEUES,
+	.attach = zc82576_attach,
+	.detach = zc82576_detach,
+	.kick = zc82576_kick,
+};
+
+/** zc82576_netdev_init() - everything that register_netdev() wants to find */
+void zc82576_netdev_init(struct zc82576 *nic)
+{
+	struct net_device *dev = nic->dev;
+	u8 address[ETH_ALEN];
+	unsigned int i;
+
+	dev->netdev_ops = &zc82576_netdev_ops;
+	dev->ethtool_ops = &zc82576_ethtool_ops;
+	dev->flags |= IFF_NOARP;
+	dev->min_mtu = ETH_MIN_MTU;
+	dev->max_mtu = ETH_DATA_LEN;	/* a frame fits a block */
+	zc82576_hw_address(nic, address);
+	if (is_valid_ether_addr(address))
+		eth_hw_addr_set(dev, address);
+	else
+		eth_hw_addr_random(dev);
+	zc82576_rss_default(nic);
+	INIT_DELAYED_WORK(&nic->watch, zc82576_watch);
+	for (i = 0; i < ZC82576_QUEUES; i++) {
+		nic->queues[i].nic = nic;
+		nic->queues[i].index = i;
+		netif_napi_add(dev, &nic->queues[i].napi, zc82576_poll);
+	}
+}

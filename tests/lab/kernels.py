@@ -1,0 +1,83 @@
+"""Debian's kernels, unpacked: an ELF that QEMU boots directly, and headers that build modules."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from .packages import Apt, LabError
+
+META = "linux-headers-amd64"
+OLDEST = (6, 1)
+DECOMPRESSORS = {b"\x28\xb5\x2f\xfd": ("zstd", "-dcq"), b"\xfd7zXZ\x00": ("xz", "-dcq")}
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """`series` "6.12"; `vmlinux` to boot; `headers` for KDIR."""
+
+    series: str
+    release: str
+    vmlinux: Path
+    headers: Path
+
+
+def _series(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
+
+
+def _newest(apt: Apt) -> dict[str, str]:
+    """Series -> version of the metapackage."""
+    newest: dict[str, str] = {}
+    for version in apt.versions(META):
+        if _series(version) >= OLDEST:
+            newest.setdefault(".".join(map(str, _series(version))), version)
+    return newest
+
+
+def _cut_elf(vmlinuz: Path, vmlinux: Path) -> None:
+    """The kernel inside the self-extracting image: QEMU boots it by its PVH note, a second faster."""
+    image = vmlinuz.read_bytes()
+    for magic, command in DECOMPRESSORS.items():
+        start = image.find(magic)
+        if start < 0:
+            continue
+        # What follows the payload is an error to the decompressor, after it wrote all of it.
+        elf = subprocess.run(command, input=image[start:], capture_output=True).stdout
+        if elf.startswith(b"\x7fELF"):
+            vmlinux.write_bytes(elf)
+            return
+    raise LabError(f"{vmlinuz.name} is packed in a way that the lab does not know")
+
+
+def _relocate(root: Path, headers: Path) -> None:
+    """Make unpacked headers usable where they lie, and without BTF, for which pahole would be needed."""
+    makefile = headers / "Makefile"
+    makefile.write_text(makefile.read_text().replace("include /usr/", f"include {root}/usr/"))
+    (headers / "vmlinux").unlink(missing_ok=True)
+
+
+def _unpack(apt: Apt, version: str, root: Path) -> None:
+    headers = next(name for name in apt.depends(META, version) if name.startswith("linux-headers-"))
+    exact = apt.versions(headers)[0]
+    needed = [name for name in apt.depends(headers, exact) if re.match(r"linux-(headers|kbuild)-", name)]
+    image = headers.replace("headers", "image")
+    apt.unpack(root, f"{image}={exact}", headers, *needed)
+    _relocate(root, root / "usr" / "src" / headers)
+    _cut_elf(next((root / "boot").glob("vmlinuz-*")), root / "vmlinux")
+    (root / "release").write_text(headers.removeprefix("linux-headers-"))
+
+
+def prepare_kernels(apt: Apt, cache: Path) -> dict[str, Kernel]:
+    """Series -> kernel, each series of this Debian release and its backports from 6.1 on."""
+    kernels = {}
+    for series, version in _newest(apt).items():
+        root = cache / "kernels" / version.replace("~", "-")
+        if not (root / "release").exists():
+            root.mkdir(parents=True, exist_ok=True)
+            _unpack(apt, version, root)
+        release = (root / "release").read_text()
+        kernels[series] = Kernel(series, release, root / "vmlinux", root / "usr" / "src" / f"linux-headers-{release}")
+    return kernels

@@ -1,0 +1,128 @@
+"""Debian's packages: QEMU installed, kernels with their headers and busybox only unpacked into the cache."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+# Programs that the lab calls, and the packages that bring them.
+PROGRAMS = {"ethtool": "ethtool", "gcc": "gcc", "make": "make", "zstd": "zstd", "xz": "xz-utils", "cpio": "cpio"}
+
+
+class LabError(Exception):
+    """The lab cannot run here; the message says what is missing."""
+
+
+def cache_folder() -> Path:
+    """Everything that the lab makes, and may be deleted at any time."""
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    folder = Path(base) / "zcframe-lab"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def os_release() -> dict[str, str]:
+    rows = Path("/etc/os-release").read_text().splitlines()
+    return {key: value.strip('"') for key, _, value in (row.partition("=") for row in rows)}
+
+
+def output(*command: str | Path, env: dict[str, str] | None = None, folder: Path | None = None) -> str:
+    """What a command writes; raises LabError where it fails."""
+    done = subprocess.run(command, env=env, cwd=folder, text=True, capture_output=True)
+    if done.returncode:
+        raise LabError(f"{' '.join(map(str, command))}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    return done.stdout
+
+
+class Apt:
+    """apt with the backports suite added, in lists of its own: the machine's sources stay as they are."""
+
+    def __init__(self, cache: Path) -> None:
+        self.folder = cache / "apt"
+        self.debs = cache / "debs"
+        release = os_release()
+        if not shutil.which("apt-get") or release.get("ID") != "debian":
+            raise LabError("the lab takes QEMU and kernels from Debian's packages, and this is no Debian")
+        if os.geteuid():
+            raise LabError("the lab runs apt: be root")
+        self.backports = f"{release['VERSION_CODENAME']}-backports"
+        self.env = os.environ | {"APT_CONFIG": str(self.folder / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
+
+    def prepare(self) -> None:
+        """Write the sources and read the lists, once a day at most."""
+        self.debs.mkdir(parents=True, exist_ok=True)
+        (self.folder / "lists" / "partial").mkdir(parents=True, exist_ok=True)
+        (self.folder / "sources").mkdir(exist_ok=True)
+        (self.folder / "sources" / "lab.sources").write_text(self._sources())
+        (self.folder / "apt.conf").write_text(
+            'Dir::Etc::sourcelist "/dev/null";\n'
+            f'Dir::Etc::sourceparts "{self.folder / "sources"}";\n'
+            f'Dir::State::lists "{self.folder / "lists"}";\n'
+            'APT::Sandbox::User "root";\n'
+        )
+        stamp = self.folder / "updated"
+        if subprocess.run(["find", stamp, "-mmin", "-1440"], capture_output=True).stdout:
+            return
+        output("apt-get", "update", env=self.env)
+        stamp.touch()
+
+    def _sources(self) -> str:
+        """Debian's archives as this machine knows them, and backports from where the release itself comes from."""
+        form = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)"
+        targets = output("apt-get", "indextargets", "--format", form, "Created-By: Packages")
+        known = {tuple(row.split("|")[:2]) for row in targets.splitlines() if row.endswith("|main|Debian")}
+        codename = self.backports.removesuffix("-backports")
+        archive = [uri for uri, release in known if release == codename]
+        if not archive:
+            raise LabError(f"no apt source of this machine has the suite {codename}; run apt-get update once")
+        stanza = (
+            "Types: deb\nURIs: {}\nSuites: {}\nComponents: main\n"
+            "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+        )
+        return "\n".join(stanza.format(*entry) for entry in sorted(known | {(archive[0], self.backports)}))
+
+    def versions(self, package: str) -> list[str]:
+        """Versions that can be had, newest first."""
+        rows = output("apt-cache", "madison", package, env=self.env).splitlines()
+        return [row.split("|")[1].strip() for row in rows]
+
+    def depends(self, package: str, version: str) -> list[str]:
+        """Names of the packages that this version needs."""
+        shown = output("apt-cache", "show", f"{package}={version}", env=self.env)
+        found = re.search(r"^Depends: (.*)$", shown, flags=re.MULTILINE)
+        return re.findall(r"(?:^|, )([\w.+-]+)", found[1]) if found else []
+
+    def unpack(self, folder: Path, *packages: str) -> None:
+        """Download and unpack; nothing is installed."""
+        for package in packages:
+            before = set(self.debs.iterdir())
+            output("apt-get", "download", package, env=self.env, folder=self.debs)
+            for deb in set(self.debs.iterdir()) - before:
+                output("dpkg", "-x", deb, folder)
+                deb.unlink()
+
+    def install(self, package: str, *, backports: bool = False) -> None:
+        suite = ["-t", self.backports] if backports else []
+        output("apt-get", "install", "-y", "--no-install-recommends", *suite, package, env=self.env)
+
+
+def has_igb() -> bool:
+    qemu = shutil.which("qemu-system-x86_64")
+    return bool(qemu) and 'name "igb"' in output("qemu-system-x86_64", "-device", "help")
+
+
+def prepare_packages(cache: Path) -> Apt:
+    """QEMU with the 82576, and what builds and inspects; raises LabError where they cannot be had."""
+    apt = Apt(cache)
+    apt.prepare()
+    if not has_igb():
+        apt.install("qemu-system-x86", backports=True)
+    if not has_igb():
+        raise LabError("this QEMU has no 82576: 8.0 or newer is needed")
+    for program, package in PROGRAMS.items():
+        if not shutil.which(program):
+            apt.install(package)
+    return apt

@@ -1,0 +1,71 @@
+"""The interface goes down, the device goes away, the supervisor is killed: errors, no oops, no pinned page."""
+
+from __future__ import annotations
+
+from ..bench import IFACE, Bench, check_right, expect
+
+TITLE = "down/up, ring sizes, unbind, remove, kill of the supervisor, under traffic"
+
+FRAMES = 20_000
+AFTER = 5_000
+
+
+def shake(bench: Bench) -> str:
+    """Frames get lost while the queues stand, none afterwards, and readers keep their place."""
+    guest = bench.guest
+    bench.background_reader(FRAMES + AFTER)
+    sender = bench.sender(0, FRAMES, 0, 4000)
+    for command in ("ip link set {} down", "ip link set {} up", "ethtool -G {} rx 256", "ethtool -X {} equal 8") * 2:
+        guest.run(command.format(IFACE))
+        guest.run("sleep 0.2")
+    guest.run(f"ethtool -G {IFACE} rx 1024")
+    bench.up()
+    sender.communicate(timeout=120)
+    bench.send(FRAMES, AFTER)
+    found = bench.background_report()
+    check_right(found)
+    expect("frames after the last change are all there", found["last_missing"] < FRAMES, True)
+    expect("frames", found["frames"] + found["missing"], FRAMES + AFTER)
+    return f"{found['missing']} of {FRAMES} lost while down, 0 of {AFTER} afterwards"
+
+
+def vanish(bench: Bench, away: str, back: str) -> None:
+    """Eight open sockets see the device go, and nothing else happens."""
+    guest = bench.guest
+    bench.background_reader(FRAMES, quiet_ms=1000)
+    sender = bench.sender(0, FRAMES, 0, 8000)
+    guest.run("sleep 0.5")
+    guest.run(away)
+    expect("rings are gone", guest.run("grep -c gone /proc/memshare"), "8")
+    found = bench.background_report()
+    check_right(found)
+    expect("frames came before", found["frames"] > 0, True)
+    bench.silence(sender)
+    guest.run(back)
+    bench.until(f"[ -d /sys/class/net/{IFACE} ]")
+    bench.key()
+    bench.up()
+    bench.drain()
+
+
+def orphan(bench: Bench) -> None:
+    """The supervisor and all its readers die under traffic: the pages come back."""
+    bench.background_reader(FRAMES)
+    sender = bench.sender(0, FRAMES, 0, 8000)
+    bench.guest.run("sleep 0.5")
+    bench.guest.run("kill -9 $(cat /tmp/report.pid); sleep 0.5")
+    bench.silence(sender)
+    expect("sockets", bench.guest.run("wc -l < /proc/net/zerocopy"), "1")
+    expect("pinned pages", bench.pinned(), 0)
+
+
+def run(bench: Bench) -> str:
+    bench.load()
+    figures = shake(bench)
+    driver = "/sys/bus/pci/drivers/zc82576"
+    address = bench.guest.run(f"basename {driver}/0000:*")
+    vanish(bench, f"echo {address} > {driver}/unbind", f"echo {address} > {driver}/bind")
+    vanish(bench, f"echo 1 > /sys/bus/pci/devices/{address}/remove", "echo 1 > /sys/bus/pci/rescan")
+    orphan(bench)
+    bench.unload()
+    return figures
