@@ -9,7 +9,7 @@ ARGS ?=
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench clean
+.PHONY: help run test check bench kernel lab clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -30,6 +30,12 @@ check: $(VENV)/.has-dev ## ruff, mypy strict, import-linter, the ABI against the
 
 bench: $(VENV)/.has-bench ## the figures, as a table with machine and versions
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+kernel: ## build the kernel modules; KDIR=... names another kernel's headers
+	@$(MAKE) -C kernel modules
+
+lab: ## boot the modules on an emulated 82576 and prove them (root, Debian; docs/lab.md)
+	@$(PYTHON) -m tests.lab $(ARGS)
 
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -87,16 +87,16 @@ class Rig:
     def feed(self, frames: Iterable[Frame | bytes]) -> Rig:
         """Put every frame into the ring of its queue, running the chain when a ring is full and at the end."""
         for frame in frames:
-            self._put(frame if isinstance(frame, Frame) else Frame(frame, self._now()))
+            self.put(frame)
         for queue in range(self.queues):
             self.drain(queue)
         return self
 
-    def _now(self) -> int:
-        self.clock += STEP_NS
-        return self.clock
-
-    def _put(self, frame: Frame) -> None:
+    def put(self, frame: Frame | bytes) -> None:
+        """Put a frame into the ring of its queue and leave it there; bytes arrive a microsecond after the last ones."""
+        if isinstance(frame, bytes):
+            self.clock += STEP_NS
+            frame = Frame(frame, self.clock)
         rss_type, rss_hash = hash_frame(frame.data, self.key, self.fields)
         queue = int(self.reta[rss_hash & (abi.RETA_SIZE - 1)]) if rss_type else 0
         end = self.producers[queue]

@@ -129,7 +129,8 @@ class Reports:
         reports: dict[str, Mapping[str, Any]] = {}
         lines: dict[str, list[str]] = {}
         for k, plugin in enumerate(self.plugins):
-            states = [state for (owner, _), kept in self._kept.items() if owner == k for state in kept]
+            # By queue, whichever worker could be read first.
+            states = [state for owner, queue in sorted(self._kept) if owner == k for state in self._kept[owner, queue]]
             reports[plugin.name] = self._report(plugin, states)
             if plugin.declared.lines and "error" not in reports[plugin.name]:
                 lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, reports[plugin.name]) or []

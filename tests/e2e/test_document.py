@@ -8,7 +8,7 @@ import json
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import reference
@@ -127,11 +127,11 @@ def test_the_pace_of_the_recording() -> None:
 @pytest.mark.parametrize("pipe", [True, False], ids=["pipe", "file"])
 def test_standard_input(packets: list[reference.Packet], tmp_path: Path, pipe: bool) -> None:
     with contextlib.ExitStack() as stack:
-        source = stack.enter_context(BUNDLED.open("rb"))
+        source: IO[bytes] = stack.enter_context(BUNDLED.open("rb"))
         if pipe:
             cat = stack.enter_context(subprocess.Popen(["cat"], stdin=source, stdout=subprocess.PIPE))
             assert cat.stdout is not None
-            source = stack.enter_context(cat.stdout)
+            source = cat.stdout
         words = ["run", "--json", "--plugin", "sizes", "--read", "-"]
         done = stack.enter_context(Background(tmp_path, *words, stdin=source)).finish()
     assert done.code == 0, done

@@ -59,7 +59,7 @@ def kill(process: psutil.Process) -> bool:
 @pytest.mark.parametrize("slots", [64, 4096])
 def test_workers_killed_at_random_moments(tmp_path: Path, packets: list[reference.Packet], slots: int) -> None:
     rng = random.Random(slots)
-    killed = set()
+    killed: set[int] = set()
     with endless(tmp_path, "--queues", "4", "--ring-slots", slots) as run:
         run.flowing()
         deadline = time.monotonic() + 5
@@ -78,7 +78,7 @@ def test_workers_killed_at_random_moments(tmp_path: Path, packets: list[referenc
 
 def test_a_successor_killed_before_its_first_packet(tmp_path: Path, packets: list[reference.Packet]) -> None:
     """Again and again, as soon as it is there: it did no wrong, so no packet may be given up for it."""
-    killed = set()
+    killed: set[int] = set()
     with endless(tmp_path, "--queues", "1", "--ring-slots", "64") as run:
         run.flowing()
         parent = psutil.Process(run.pid)

@@ -139,8 +139,8 @@ def test_what_a_packet_changed_is_undone_to_any_mark(before: Any, first: Any, se
 
 
 @settings(deadline=None, max_examples=200)
-@given(STEPS, STEPS, st.data())
-def test_an_undoing_that_was_interrupted_is_done_again(first: Any, second: Any, data: Any) -> None:
+@given(STEPS, STEPS)
+def test_an_undoing_that_was_interrupted_is_done_again(first: Any, second: Any) -> None:
     """The entry that is being undone stays on the journal: undoing it twice is undoing it once."""
     memory = Memory(5)
     memory.begin(1)

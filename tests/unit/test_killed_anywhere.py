@@ -1,0 +1,164 @@
+"""A worker killed at any instruction: its successor finds each packet done or not done, never half.
+
+A child runs the chain in single steps (ptrace). Whenever a step has changed shared memory, the memory is put aside, a
+successor recovers from it, and what it finds is compared; then the memory is put back and the child steps on.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from rig import Rig, bound
+from scapy.compat import raw
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+
+from zcframe import PASS, Array, Table, plugin, u8, u16, u64
+from zcframe.framework.worker.recover import recover
+
+PTRACE_TRACEME, PTRACE_SINGLESTEP = 0, 9
+NOT_ALLOWED = 77
+
+
+@plugin(per="worker")
+class Ports:
+    """Takes every way through a table: a new row, a known one, none for want of room, one that is taken over."""
+
+    totals = Array(u64, 3)
+    ports = Table(
+        key={"port": u16, "low": u64},
+        value={"packets": u64, "last": u64.max, "flags": u8.bits},
+        capacity=16,
+        idle=1,
+        last="last",
+    )
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        state.totals[0] += 1
+        row = state.ports.upsert(pkt.dport, pkt.src_lo)
+        if row:
+            row.packets += 1
+            row.last = pkt.ts
+            row.flags |= 1 << (pkt.dport & 7)
+        else:
+            state.totals[1] += 1
+        state.totals[2] += pkt.wirelen
+        if pkt.dport == 13:
+            state.totals[pkt.dport] = 1
+        return PASS
+
+
+@plugin(per="worker")
+class Second:
+    totals = Array(u64, 1)
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        state.totals[0] += pkt.wirelen
+        return PASS
+
+
+def frame(port: int) -> bytes:
+    return raw(Ether() / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=7, dport=port) / bytes(port % 50))
+
+
+class Shared:
+    """The memory that outlives the worker: state, progress, the user's page of the ring."""
+
+    def __init__(self, rig: Rig) -> None:
+        worker = rig.workers[0]
+        progress = worker.progress
+        self.state = rig.memory._mapping.view("u1", 0, rig.memory.size)
+        self.progress = progress.view("u1", 0, progress.size)
+        self.user = worker.ring._mappings[1].view("u1", 0, 64)
+
+    def saved(self) -> tuple[bytes, bytes, bytes]:
+        return self.state.tobytes(), self.progress.tobytes(), self.user.tobytes()
+
+    def restore(self, saved: tuple[bytes, bytes, bytes]) -> None:
+        for memory, octets in zip((self.state, self.progress, self.user), saved, strict=True):
+            memory[:] = np.frombuffer(octets, np.uint8)
+
+
+def contents(rig: Rig) -> Any:
+    """What the plugins' state means: rows in the order of their keys."""
+    ports, second = rig.state("ports"), rig.state("second")
+    rows = sorted(tuple(row.tolist()) for row in ports.ports)
+    return rows, ports.totals.tolist(), ports.lost, ports.expired, second.totals.tolist()
+
+
+def stepped(work: Any) -> Iterator[None]:
+    """Run `work` in a child, a yield an instruction."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.ptrace.argtypes = [ctypes.c_long] * 4
+    pid = os.fork()
+    if pid == 0:
+        try:
+            if libc.ptrace(PTRACE_TRACEME, 0, 0, 0) != 0:
+                os._exit(NOT_ALLOWED)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            work()
+        finally:
+            os._exit(0)
+    _, status = os.waitpid(pid, 0)
+    try:
+        if not os.WIFSTOPPED(status):
+            pytest.skip("ptrace is not allowed here")
+        while True:
+            assert libc.ptrace(PTRACE_SINGLESTEP, pid, 0, 0) == 0
+            _, status = os.waitpid(pid, 0)
+            if os.WIFEXITED(status):
+                assert os.WEXITSTATUS(status) == 0
+                return
+            assert os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGTRAP
+            yield
+    finally:
+        if os.WIFSTOPPED(status):
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+
+
+# Ports that the 16 slots have room for, known ones, 13 (a fault), one that finds no room, and one much later.
+FIRST = list(range(100, 116))
+THEN = [100, 200, 13, 101]
+
+
+def test_a_worker_killed_at_any_instruction() -> None:
+    rig = Rig(bound(Ports), bound(Second))
+    rig.feed([frame(port) for port in FIRST])
+    for port in THEN:
+        rig.put(frame(port))
+    rig.clock += 2 * 10**9
+    rig.put(frame(300))
+    worker, shared = rig.workers[0], Shared(rig)
+    found: dict[int, Any] = {len(FIRST): contents(rig)}
+    points = 0
+    before = shared.saved()
+    for _ in stepped(lambda: worker.chain.run(worker.ctx, 64)):
+        now = shared.saved()
+        if now == before:
+            continue
+        points += 1
+        done = int(recover(worker.ctx, rig.chain.codes, 0))
+        content = contents(rig)
+        assert found.setdefault(done, content) == content
+        assert int(rig.posts[0].ledger()[0]) == done
+        shared.restore(now)
+        before = now
+    assert found[len(FIRST) + len(THEN) + 1] == contents(rig)
+    assert sorted(found) == list(range(len(FIRST), len(FIRST) + len(THEN) + 2))
+    totals = [found[done][1][0] for done in sorted(found)]
+    assert totals == [16, 17, 18, 18, 19, 20]
+    assert points > 100
+    assert rig.ledger()["faulted"] == {"ports": 1, "second": 0}
+    rows, _, lost, expired, _ = found[max(found)]
+    assert (len(rows), lost, expired) == (16, {"ports": 1}, {"ports": 1})
+    del shared
+    rig.close()
