@@ -138,7 +138,9 @@ class Rig:
     def report(self, name: str) -> dict[str, Any]:
         plugin = self.plugins[self._index(name)]
         assert plugin.declared.report is not None
-        report: dict[str, Any] = plugin.declared.report(self.state(name), plugin.params_tuple())
+        function = plugin.declared.report
+        arguments = (self.state(name), plugin.params_tuple())[: function.__code__.co_argcount]
+        report: dict[str, Any] = function(*arguments)
         return report
 
     def lines(self, name: str) -> list[str]:

@@ -92,7 +92,7 @@ def _digest(text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inline
             digest.update(_source(function).encode() + repr(_captured(function)).encode())
         cls = plugin.declared.cls
         constants = plugin.params_tuple(inliner.names)._asdict()
-        digest.update(repr((plugin.name, cls.__qualname__, constants, plugin.layout)).encode())
+        digest.update(repr((plugin.name, cls.__module__, cls.__qualname__, constants, plugin.layout)).encode())
         module = sys.modules.get(cls.__module__)
         if module is None or not getattr(module, "__file__", None):
             continue

@@ -30,9 +30,9 @@ from capture_build import (
     section,
     simple,
 )
-from conftest import captures_folder
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from tests.conftest import captures_folder
 
 from zcframe.framework.errors import CaptureFileError, LinkTypeError
 from zcframe.framework.sources.capture import frames, window

@@ -1,9 +1,9 @@
-"""A worker is killed between any two instructions, again and again: each packet counts exactly once.
+"""A worker is killed between any two instructions: each packet counts exactly once.
 
 What a kill leaves behind is compared with a run that nobody disturbed: every plugin's state, the ledger, `read`. Some
-kills come after a number of microseconds, as in life; others after a number of machine instructions, by single steps
-(ptrace), so that every place of the protocol is hit sooner or later: a packet's transaction, the commit of a burst, the
-recovery of a predecessor's packet.
+kills come after a random time, as in life. The others are complete: a worker is led through its code by single steps
+(ptrace), and whenever it has changed anything that outlives it, a successor takes over from there and goes on to the end;
+then the memory is put back, and the worker takes its next step.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import contextlib
 import ctypes
 import functools
 import os
-import platform
 import signal
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from typing import Any
 import numpy as np
 import pytest
 import rig as rig_module
-from hypothesis import example, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core import types
 from rig import BUNDLED, Frame, Rig, bound, read_capture
@@ -31,12 +30,14 @@ from zcframe import DROP, PASS, Array, Param, Table, plugin, u32, u64
 from zcframe.framework.chain.bind import BoundPlugin
 from zcframe.framework.chain.build import Chain, build_chain
 from zcframe.framework.chain.progress import ORDER_PAUSE, STOP_DRAIN
+from zcframe.framework.state.memory import data_extents
 from zcframe.framework.state.merge import State
 from zcframe.framework.worker import worker as worker_module
+from zcframe.framework.worker.recover import recover
 from zcframe.framework.worker.worker import Worker
 
 PTRACE_TRACEME, PTRACE_CONT, PTRACE_SINGLESTEP = 0, 7, 9
-# Packets of a trial by instructions, and the one of them at whose arrival the stepping begins.
+# Packets of a trial by single steps, and the one of them at whose arrival the stepping begins.
 STEPPED, GATE = 12, 6
 
 SIGUSR1 = int(signal.SIGUSR1)
@@ -68,7 +69,7 @@ class Writes:
 
     counts = Array(u64, 4)
     lengths = Array(u32, 2048)
-    rows = Table(key={"wire": u32}, value={"packets": u64, "bytes": u64})
+    rows = Table(key={"wire": u32}, value={"packets": u64, "bytes": u64}, capacity=2048)
 
     @staticmethod
     def filter(pkt, state, params):  # type: ignore[no-untyped-def]
@@ -101,7 +102,7 @@ class Picky:
 FRAMES = tuple(read_capture(BUNDLED))
 PLUGINS: tuple[BoundPlugin, ...] = (
     *(bound(Gate, ts=FRAMES[GATE].ts), bound(Writes), bound(Picky)),
-    *(bound("flows"), bound("sizes")),
+    *(bound("flows", capacity=2048), bound("sizes")),
 )
 
 
@@ -177,7 +178,6 @@ class Post:
         if pid == 0:
             code = 1
             try:
-                recover: Callable[..., object] = vars(worker_module)["recover"]
                 vars(worker_module)["recover"] = lambda *arguments: (before(), recover(*arguments))
                 run(Worker(self.rig.posts[0], self.rig.chain, self.rig.memory))
                 code = 0
@@ -207,7 +207,7 @@ def _take_all(worker: Worker) -> None:
         pass
 
 
-# --- after so many instructions
+# --- single steps
 
 
 def _trace_me() -> None:
@@ -217,8 +217,6 @@ def _trace_me() -> None:
 
 def _can_trace() -> bool:
     """Containers may forbid it, and not every machine can step."""
-    if platform.machine() not in ("x86_64", "aarch64"):
-        return False
     pid = os.fork()
     if pid == 0:
         _trace_me()
@@ -231,83 +229,139 @@ def _can_trace() -> bool:
     return bool(stepped)
 
 
-def _wait_stop(pid: int) -> int:
-    """The signal that the traced child stopped at; 0 where it ended, as it should."""
-    _, status = os.waitpid(pid, os.WUNTRACED)
-    if os.WIFSTOPPED(status):
+@pytest.fixture(scope="module")
+def tracing() -> None:
+    if not _can_trace():
+        pytest.skip("no process may be traced here")
+
+
+class Traced:
+    """A worker that stands still between two instructions, at first at the beginning of its recovery."""
+
+    def __init__(self, made: Post, run: Callable[[Worker], None]) -> None:
+        self.pid = made.fork(_trace_me, run)
+        assert self._stopped() == signal.SIGSTOP
+
+    def _stopped(self) -> int:
+        """The signal that it stopped at."""
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status), status
         return os.WSTOPSIG(status)
-    assert status == 0
-    return 0
+
+    def go_on(self) -> int:
+        """Up to its next signal, which is returned."""
+        libc.ptrace(PTRACE_CONT, self.pid, None, None)
+        return self._stopped()
+
+    def step(self) -> bool:
+        """One instruction; False where a signal came in its place."""
+        libc.ptrace(PTRACE_SINGLESTEP, self.pid, None, None)
+        return self._stopped() == signal.SIGTRAP
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
 
 
-def _step(pid: int, instructions: int) -> int:
-    """Let the stopped child run so many instructions, or to its next signal, then kill it; returns how many it ran."""
-    done = 0
-    while done < instructions:
-        libc.ptrace(PTRACE_SINGLESTEP, pid, None, None)
-        if _wait_stop(pid) != signal.SIGTRAP:
-            break
-        done += 1
-    os.kill(pid, signal.SIGKILL)
-    os.waitpid(pid, 0)
-    return done
+class Outliving:
+    """The memory that outlives a worker: it can be compared, kept, and put back."""
+
+    def __init__(self, rig: Rig) -> None:
+        self._memory = rig.memory
+        self._state: np.ndarray[Any, Any] = rig.memory._mapping.view("u1", 0, rig.memory.size)
+        progress = rig.posts[0].progress
+        user = rig.workers[0].ring._mappings[1]
+        self._small = [progress.view("u1", 0, progress.size), user.view("u1", 0, user.size)]
+
+    def _parts(self) -> list[tuple[int, int]]:
+        return list(data_extents(self._memory._fd, 0, self._memory.size))
+
+    def keep(self) -> tuple[list[bytes], dict[tuple[int, int], bytes]]:
+        return [view.tobytes() for view in self._small], {
+            (begin, end): self._state[begin:end].tobytes() for begin, end in self._parts()
+        }
+
+    def put_back(self, kept: tuple[list[bytes], dict[tuple[int, int], bytes]]) -> None:
+        for view, content in zip(self._small, kept[0], strict=True):
+            view[:] = np.frombuffer(content, np.uint8)
+        for begin, end in self._parts():
+            self._state[begin:end] = 0
+        for (begin, end), content in kept[1].items():
+            self._state[begin:end] = np.frombuffer(content, np.uint8)
+
+    def close(self) -> None:
+        del self._state, self._small
 
 
-def _mark_end(_: Worker) -> None:
+def succeed(rig: Rig) -> dict[str, Any]:
+    """Take over from whoever stands still, and go on to the end."""
+    worker = rig.workers[0]
+    recover(worker.ctx, rig.chain.codes, 0)
+    _take_all(worker)
+    return results(rig)
+
+
+def check_each_change(rig: Rig, traced: Traced, expected: dict[str, Any]) -> int:
+    """Step to the next signal; after each change, let a successor finish, and undo what it did. Returns the changes."""
+    memory, changes = Outliving(rig), 0
+    try:
+        before = memory.keep()
+        while traced.step():
+            now = memory.keep()
+            if now != before:
+                before, changes = now, changes + 1
+                assert succeed(rig) == expected, f"after {changes} changes"
+                memory.put_back(now)
+    finally:
+        memory.close()
+    return changes
+
+
+def _take_and_tell(worker: Worker) -> None:
+    worker.chain.run(worker.ctx, STEPPED)
+    _tell(worker)
+
+
+def _tell(_: Worker) -> None:
     os.kill(os.getpid(), SIGUSR1)
 
 
-def kill_in_recovery(made: Post, instructions: int) -> int:
-    """Kill a worker so many instructions after it began to recover, or at the end of that."""
-    pid = made.fork(_trace_me, _mark_end)
-    assert _wait_stop(pid) == signal.SIGSTOP
-    return _step(pid, instructions)
+def at_gate(made: Post) -> Traced:
+    """A worker that has just met the Gate."""
+    traced = Traced(made, _take_and_tell)
+    assert traced.go_on() == SIGUSR1
+    return traced
 
 
-def _take_and_mark(worker: Worker) -> None:
-    worker.chain.run(worker.ctx, STEPPED)
-    _mark_end(worker)
-
-
-def kill_in_chain(made: Post, instructions: int) -> int:
-    """Kill a worker so many instructions after it met the Gate, or at the end of the chain; it may be past the Gate."""
-    pid = made.fork(_trace_me, _take_and_mark)
-    while _wait_stop(pid) != SIGUSR1:
-        libc.ptrace(PTRACE_CONT, pid, None, None)
-    return _step(pid, instructions)
-
-
-Kill = Callable[[Post, int], int]
-KILLS: tuple[Kill, ...] = (kill_in_recovery, kill_in_chain)
-
-
-@pytest.fixture(scope="module")
-def lengths(few: Trial) -> dict[Kill, int]:
-    """Instructions from the beginning of a recovery, and from the Gate, to the end."""
-    if not _can_trace():
-        pytest.skip("no process may be traced here")
-    found = {}
-    for kill in KILLS:
-        with post(few) as made:
-            found[kill] = kill(made, 1 << 20)
-    return found
-
-
-def test_an_undisturbed_worker_in_a_process_of_its_own(few: Trial) -> None:
+@pytest.mark.usefixtures("tracing")
+def test_killed_after_any_store_of_the_chain(few: Trial) -> None:
+    """From the middle of a burst to its end: what raises, what is dropped, new flows and old ones, the commit."""
     with post(few) as made:
-        assert made.finish() == few.expected
+        traced = at_gate(made)
+        changes = check_each_change(made.rig, traced, few.expected)
+        traced.kill()
+        assert changes > 20 * (STEPPED - GATE)
+        assert succeed(made.rig) == few.expected
 
 
-@given(kills=st.lists(st.tuples(st.sampled_from(KILLS), st.floats(0, 1)), min_size=1, max_size=4))
-@settings(max_examples=25, deadline=None)
-@example(kills=[(kill_in_chain, 0.0), (kill_in_recovery, 0.0), (kill_in_recovery, 1.0)])
-def test_killed_after_any_number_of_instructions(
-    few: Trial, lengths: dict[Kill, int], kills: list[tuple[Kill, float]]
-) -> None:
+@pytest.mark.usefixtures("tracing")
+@pytest.mark.parametrize("stores", [3, 40, 90])
+def test_killed_after_any_store_of_a_recovery(few: Trial, stores: int) -> None:
+    """The successor of a worker that was killed in mid-packet is killed itself while it undoes that packet."""
     with post(few) as made:
-        for kill, share in kills:
-            kill(made, int(share * lengths[kill]))
-        assert made.finish() == few.expected
+        first, memory = at_gate(made), Outliving(made.rig)
+        before = memory.keep()
+        while stores:
+            assert first.step()
+            now = memory.keep()
+            before, stores = now, stores - (now != before)
+        memory.close()
+        first.kill()
+        second = Traced(made, _tell)
+        changes = check_each_change(made.rig, second, few.expected)
+        second.kill()
+        assert changes > 5
+        assert succeed(made.rig) == few.expected
 
 
 # --- after so much time

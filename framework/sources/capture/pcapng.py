@@ -2,6 +2,9 @@
 
 Frames come in enhanced, simple and obsolete packet blocks; these are scanned by compiled code. Section headers and
 interface descriptions are read in Python. Everything else is skipped, after a look at both of its lengths.
+
+An interface whose link type is not supported does no harm until it brings a frame: then the file is refused by the name
+of that link type, rather than read with frames missing. Where that frame is the first one, this happens at once.
 """
 
 from __future__ import annotations
