@@ -57,7 +57,7 @@ def _mpps(chain: ZcChain) -> float:
 
 def flow_table_rows(bench: Bench) -> list[Row]:
     """Updates of a table that holds a million flows, and of eight plugins with few flows."""
-    table = ZcChain([f"flows?capacity={4 * LIVE_FLOWS}"], many_flows())
+    table = ZcChain([f"flows?capacity={2 * LIVE_FLOWS}"], many_flows())
     rate = _mpps(table)
     live = len(table.merged(0).flows)
     few = load_blocks(bench.mix().path, FRAMES)
