@@ -97,8 +97,18 @@ def _refused(error: OSError, *, verbose: bool) -> int:
     return FAILED
 
 
+def _occupy_standard_streams() -> None:
+    """Put /dev/null where a standard stream was closed: nothing else may get its number, least of all a ring."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); returns the exit code, raises nothing."""
+    _occupy_standard_streams()
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
     try:

@@ -16,7 +16,7 @@ import psutil
 import pytest
 import reference
 from checks import check_books, check_flows, check_lossless, check_sizes, check_tally, octets_of
-from command import ANALYZERS, BUNDLED, Background, until
+from command import ANALYZERS, BUNDLED, Background, until, zcframe
 
 TALLY = ANALYZERS / "tally.py"
 COUNTING = ("flows?top=1000000", f"{TALLY}:Tally", "sizes")
@@ -267,6 +267,16 @@ def test_the_reader_of_stdout_leaves_early(tmp_path: Path) -> None:
         done = run.finish()
     assert b"bundled.pcapng" in first
     assert done.code in (0, 1), done
+
+
+@pytest.mark.parametrize("streams", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_standard_streams_are_closed(streams: str) -> None:
+    """What is said there is said to nobody; above all, no ring takes the place of a stream."""
+    words = ("run", "--json", "--plugin", "sizes", "--read", BUNDLED)
+    done = zcframe(*words, launcher=("sh", "-c", f'exec "$@" {streams}', "sh"))
+    assert done.code == 0, done
+    if ">&-" not in streams.split():
+        check_lossless(done.document, 8379, done.document["totals"]["bytes"])
 
 
 def test_stdout_is_full(tmp_path: Path) -> None:

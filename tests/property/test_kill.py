@@ -310,6 +310,8 @@ def check_each_change(rig: Rig, traced: Traced, expected: dict[str, Any]) -> int
             now = memory.keep()
             if now != before:
                 before, changes = now, changes + 1
+                # What stands between the ledger and `done` is still in the ring, for the successor to read.
+                assert int(rig.producers[0].user["read"][0]) <= int(rig.posts[0].ledger()[0])
                 assert succeed(rig) == expected, f"after {changes} changes"
                 memory.put_back(now)
     finally:

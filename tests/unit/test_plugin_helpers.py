@@ -145,6 +145,17 @@ def test_two_plugins_of_one_name_and_layout_are_two_chains(tmp_path: Path) -> No
     assert [counts_of(f"{path}:{name}") for name in ("One", "Two")] == [[20], [140]]
 
 
+def test_one_file_in_two_folders_is_two_chains(tmp_path: Path) -> None:
+    """numba's cache knows the modules of what it compiled by name, and the name of a plugin file tells its folder."""
+    paths = []
+    for folder in (tmp_path / "a", tmp_path / "b"):
+        folder.mkdir()
+        text = USES.replace("from zc_test_helpers import tripled\n", "").replace("tripled(1)", "1")
+        (folder / "mine.py").write_text(text)
+        paths.append(build_chain([bound(str(folder / "mine.py"))]).path)
+    assert paths[0] != paths[1]
+
+
 def test_parameters_of_the_report_alone_need_no_new_chain() -> None:
     assert build_chain([bound("talkers", top=3)]).path == build_chain([bound("talkers", top=4)]).path
     assert build_chain([bound("talkers")]).path != build_chain([bound("talkers", capacity=1 << 20)]).path

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from rig import FIRST_NS, Frame, bound, run
 from scapy.compat import raw
-from scapy.layers.inet import IP, TCP, UDP
+from scapy.layers.inet import IP, UDP
+from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from zcframe import DROP, PASS, Array, Param, Table, plugin, u8, u16, u32, u64
@@ -56,19 +57,20 @@ def test_plugins_before_a_fault_keep_their_counts() -> None:
 
 @plugin(per="worker")
 class Overflowing:
-    """An index that overflows 64 bits to -1: positive for LLVM, which trusts that nothing overflows."""
+    """An index that overflows 64 bits to -2: positive for LLVM, which trusts that sums of positive numbers are."""
 
     first = Array(u64, 8)
     second = Array(u64, 8)
 
     @staticmethod
     def filter(pkt, state, params):  # type: ignore[no-untyped-def]
-        state.second[pkt.tcp_seq * 0x5555555555555555] = 0x1234
+        most = 0x7FFFFFFFFFFFFFFF
+        state.second[(pkt.src_lo & most) + (pkt.dst_lo & most)] = 0x1234
         return PASS
 
 
 def test_an_index_that_overflowed_is_out_of_range() -> None:
-    packet = raw(ether / IP(src="10.0.0.1", dst="10.0.0.2") / TCP(seq=3))
+    packet = raw(ether / IPv6(src="::7fff:ffff:ffff:ffff", dst="::7fff:ffff:ffff:ffff") / UDP())
     with run([Overflowing], [packet]) as rig:
         assert rig.ledger()["faulted"] == {"overflowing": 1}
         # No page was ever written to.

@@ -160,6 +160,13 @@ def test_the_window_forgets(silence: float, left: int) -> None:
     assert report["half_open"] == left + 1
 
 
+@pytest.mark.parametrize(("silence", "left"), [(4.9, 201), (9.9, 201), (10.1, 1), (14.9, 1), (15.1, 1), (60, 1)])
+def test_a_destination_forgets_when_it_is_asked_again(silence: float, left: int) -> None:
+    start = 10 - FIRST_NS / SECOND % 10
+    late = segment("10.7.7.7", VICTIM, 999, 80, "S", start + silence)
+    assert report_of([*flood(200, start), late], window=10.0)["half_open"] == left
+
+
 def test_old_and_recent_answers() -> None:
     """Answers take of the recent first; those of the old window go when it is forgotten."""
     start = 10 - FIRST_NS / SECOND % 10
