@@ -172,7 +172,9 @@ class Supervisor:
     def _tick(self, now: float) -> None:
         interval = self.prepared.config.stats_interval or TICK_S
         self._next_tick = now + interval
-        if now >= self._next_report:
+        config = self.prepared.config
+        # To read a worker's state is to stop it for milliseconds: not where nobody looks before the end.
+        if now >= self._next_report and (config.stats_interval is not None or not config.json):
             self.reports.read_live(self.crew)
             self._shown = self.reports.make()
             self._next_report = now + (time.monotonic() - now) / REPORT_SHARE

@@ -13,7 +13,7 @@ class Packets:
     """Time, hash, type, bucket and length of each packet, and how often it came."""
 
     packets = Table(
-        key={"ts": u64, "hash": u32, "type": u8, "bucket": u8, "wire": u32}, value={"count": u64}, capacity=1 << 20
+        key={"ts": u64, "hash": u32, "type": u8, "bucket": u8, "wire": u32}, value={"count": u64}, capacity=1 << 22
     )
 
     @staticmethod
