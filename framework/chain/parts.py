@@ -32,7 +32,7 @@ from zcframe.framework.packet.decode import decode
 from zcframe.framework.packet.packet import make_packet
 from zcframe.framework.state.journal import NOW, roll_back
 
-from .plugin import DROP
+from .plugin import DROP, PASS
 from .progress import (
     BURST,
     CTX_STATES,
@@ -55,9 +55,13 @@ from .progress import (
 AHEAD = 8
 
 
+# Beside PASS and DROP: the filter raised.
+FAULTED = 2
+
+
 def verdict(value):  # type: ignore[no-untyped-def]
-    """What a filter returned, checked by the compiler."""
-    return value
+    """PASS or DROP from what a filter returned, whose type the compiler checks."""
+    return DROP if value == DROP else PASS
 
 
 def is_verdict(returned: types.Type) -> bool:
@@ -68,7 +72,7 @@ def is_verdict(returned: types.Type) -> bool:
 def _verdict(value):  # type: ignore[no-untyped-def]
     if not is_verdict(value):
         raise TypingError(f"filter returns {value}: PASS or DROP is needed")
-    return lambda value: value
+    return lambda value: DROP if value == DROP else PASS
 
 
 @inlined

@@ -80,20 +80,38 @@ PREFETCH = """\
 # What goes wrong here is nothing to the packet: its filter will tell.
 PREFETCH_CALL = """\
                 release_u32(progress + STAGE, {number} << 16 | PREFETCHING)
-                try:
-                    prefetch_{k}(pkt, view_{k}({address}, journal), PARAMS_{k})
-                except Exception:
-                    pass
+                guarded_prefetch_{k}(pkt, view_{k}({address}, journal))
+"""
+
+# Each `try` is in a function of its own. In a loop, numba's code for Python 3.13 leaves the second exception uncaught.
+GUARDED = """
+@inlined
+def guarded_{k}(pkt, state):
+    outcome = FAULTED
+    try:
+        outcome = verdict(filter_{k}(pkt, state, PARAMS_{k}))
+    except Exception:
+        outcome = FAULTED
+    return outcome
+"""
+
+GUARDED_PREFETCH = """
+@inlined
+def guarded_prefetch_{k}(pkt, state):
+    try:
+        prefetch_{k}(pkt, state, PARAMS_{k})
+    except Exception:
+        pass
 """
 
 STAGE = """\
             {guard}
                 mark = load_u64(journal) & 0xFFFF
                 release_u32(progress + STAGE, {number} << 16 | mark)
-                try:
-                    if verdict(filter_{k}(pkt, state_{k}({address}, journal), PARAMS_{k})) == DROP:
-                        code = {number}
-                except Exception:
+                outcome = guarded_{k}(pkt, state_{k}({address}, journal))
+                if outcome == DROP:
+                    code = {number}
+                elif outcome == FAULTED:
                     roll_back(journal, mark, low, high)
                     code = {fault}
 """
@@ -136,8 +154,10 @@ def chain_source(plugins: list[BoundPlugin]) -> str:
     constants = []
     for k, plugin in enumerate(plugins):
         constants.append(f"filter_{k}, state_{k}, PARAMS_{k} = bound({k})")
+        constants.append(GUARDED.format(k=k))
         if plugin.declared.prefetch is not None:
             constants.append(f"prefetch_{k}, view_{k} = bound_prefetch({k})")
+            constants.append(GUARDED_PREFETCH.format(k=k))
     timed = any(plugin.has_idle_table for plugin in plugins)
     return HEAD.format(
         names=", ".join(plugin.name for plugin in plugins) or "no plugin",

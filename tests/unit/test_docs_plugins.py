@@ -152,7 +152,11 @@ def test_the_message_for_a_mistake(tmp_path: Path) -> None:
 
 def _command(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run a command that finds this zcframe and the modules in `folder`."""
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    programs = folder / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "zcframe").write_text(f'#!/bin/sh\nexec {sys.executable} -m zcframe "$@"\n')
+    (programs / "zcframe").chmod(0o755)
+    path = f"{programs}{os.pathsep}{os.environ.get('PATH', '')}"
     env = {**os.environ, "PATH": path, "PYTHONPATH": f"{ROOT / 'src'}{os.pathsep}{folder}"}
     return subprocess.run(
         [str(word) for word in words], cwd=folder, env=env, capture_output=True, text=True, check=False
