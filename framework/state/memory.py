@@ -7,6 +7,7 @@ of them. Pages come into being when a worker first writes them; reading here goe
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import secrets
 from collections.abc import Iterator, Sequence
@@ -17,6 +18,9 @@ import numpy as np
 from zcframe.framework.ring.mapping import Mapping, make_memory
 
 from .layout import TABLE_SEED, StateLayout, TableLayout
+
+# Python 3.11 has no name for it.
+MAP_NORESERVE = 0x4000
 
 Shard = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -38,6 +42,14 @@ def data_extents(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
         at = hole
 
 
+def _sparse_bytes(size: int) -> Shard:
+    """Zeros that take memory only where they are written, page by page, and that forks do not inherit."""
+    memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
+    for advice in (mmap.MADV_NOHUGEPAGE, mmap.MADV_DONTFORK):
+        memory.madvise(advice)
+    return np.frombuffer(memory, np.uint8)
+
+
 class StateMemory:
     """State of the plugins with these layouts. `address(k)` is plugin k's first shard, for compiled code.
 
@@ -53,6 +65,8 @@ class StateMemory:
         self._mapping = Mapping(self._fd, self.size, writable=True)
         self.low = self._mapping.address
         self.high = self.low + self.size
+        self._copy = _sparse_bytes(self.size)
+        self._written: set[tuple[int, int]] = set()
         for k, layout in enumerate(self.layouts):
             self._seed_tables(self._offsets[k], layout)
 
@@ -68,15 +82,24 @@ class StateMemory:
         return self.low + self._offsets[plugin]
 
     def copy(self, plugin: int, shard: int) -> Shard | None:
-        """Bytes of one shard, uint8[shard_size]; None where no worker ever wrote to it."""
-        layout = self.layouts[plugin]
-        start = self._offsets[plugin] + shard * layout.shard_size
-        copy: Shard | None = None
-        for begin, end in data_extents(self._fd, start, start + layout.shard_size):
-            if copy is None:
-                copy = np.zeros(layout.shard_size, np.uint8)
-            os.preadv(self._fd, [copy[begin - start : end - start].data], begin)
-        return copy
+        """Copy one shard and return the copy, as `copied` does; no page of it that a worker never wrote is touched.
+
+        A page once written stays, so each copy overwrites all of the one before.
+        """
+        start = self._start(plugin, shard)
+        for begin, end in data_extents(self._fd, start, start + self.layouts[plugin].shard_size):
+            os.preadv(self._fd, [self._copy[begin:end].data], begin)
+            self._written.add((plugin, shard))
+        return self.copied(plugin, shard)
+
+    def copied(self, plugin: int, shard: int) -> Shard | None:
+        """Bytes of one shard as last copied, uint8[shard_size]; None where it was never written to."""
+        start = self._start(plugin, shard)
+        size = self.layouts[plugin].shard_size
+        return self._copy[start : start + size] if (plugin, shard) in self._written else None
+
+    def _start(self, plugin: int, shard: int) -> int:
+        return self._offsets[plugin] + shard * self.layouts[plugin].shard_size
 
     def close(self) -> None:
         self._mapping.close()

@@ -41,11 +41,11 @@ class State:
 
 
 def read_shard(layout: StateLayout, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> State:
-    """The state in the bytes of one shard."""
+    """The state in the bytes of one shard, with arrays of its own."""
     members, lost, expired = {}, {}, {}
     for member in layout.members:
         if isinstance(member, ArrayLayout):
-            members[member.name] = member.view(shard)
+            members[member.name] = member.view(shard).copy()
         else:
             members[member.name] = member.rows(shard)
             counters = member.counters(shard)

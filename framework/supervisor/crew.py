@@ -26,6 +26,9 @@ CRASHES = 5
 FOREIGN_KILLS = 50
 GRACE_S = 1.0
 GETTING_ON = 64
+# So long may the workers take to map their rings; packets come then, ready or not.
+START_S = 5.0
+START_NAP_S = 500e-6
 
 Pin = Callable[[int], None]
 
@@ -92,8 +95,17 @@ class Crew:
         member.seen = (-1, 0)
 
     def spawn_all(self) -> None:
+        """Fork all workers and wait until each can take packets, or has died."""
         for member in self.members:
+            member.post.pause()
             self.spawn(member)
+        deadline = time.monotonic() + START_S
+        while not all(member.post.parked or _has_ended(member) for member in self.members):
+            if time.monotonic() > deadline:
+                break
+            time.sleep(START_NAP_S)
+        for member in self.members:
+            member.post.resume()
 
     @property
     def finished(self) -> bool:
@@ -206,6 +218,10 @@ class Crew:
                 member.process.kill()
                 self.reap(member, respawn=False)
             member.post.close()
+
+
+def _has_ended(member: Member) -> bool:
+    return member.process is None or not member.process.is_alive()
 
 
 def _cpu_seconds(pid: int) -> float:

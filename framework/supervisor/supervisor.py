@@ -25,9 +25,10 @@ from zcframe.framework.state.memory import StateMemory
 from zcframe.framework.stats import Observer, RunResult, RunSnapshot
 from zcframe.framework.worker.worker import warm_up
 
-from .accounts import Reports, RingBooks, queue_stats
+from .accounts import RingBooks, queue_stats
 from .crew import Crew, Member
 from .plan import Prepared, prepare, rss_info, run_plan
+from .reports import Reports
 from .signals import StopSignals
 
 log = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Supervisor:
             self.source.start()
             self.chain = build_chain(prepared.plugins)
             warm_up()
+            self.source.ready()
             self.state = self._closing(StateMemory([plugin.layout for plugin in prepared.plugins]))
             self.crew = self._closing(Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._pin))
             self.books = [self._closing(RingBooks(ring)) for ring in self.source.rings]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,22 +22,26 @@ import psutil
 PATIENCE = 150.0
 ANALYZERS = Path(__file__).parent / "analyzers"
 BUNDLED = Path(__file__).resolve().parents[2] / "framework" / "sources" / "trace" / "bundled.pcapng"
+PR_SET_PDEATHSIG = 1
 MARK = "ZCFRAME_TEST_RUN"
 # Marks every process of this test session by its environment, which forks inherit and nobody else has.
 OWN = f"{os.getpid()}.{time.monotonic_ns()}"
 
 
 def _program() -> list[str]:
-    """The installed command beside this interpreter, or what it would call."""
+    """The installed command beside this interpreter, or what does the same."""
     found = shutil.which("zcframe", path=str(Path(sys.executable).parent))
-    return (
-        [found]
-        if found
-        else [sys.executable, "-c", "import sys; from zcframe.framework.cli import main; sys.exit(main())"]
-    )
+    return [found] if found else [sys.executable, "-m", "zcframe"]
 
 
 PROGRAM = _program()
+
+_libc = ctypes.CDLL(None)
+
+
+def die_with_tests() -> None:
+    """Between fork and exec: tests that are killed leave no endless run behind."""
+    _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -110,8 +116,15 @@ def zcframe(*arguments: object, launcher: Sequence[object] = (), env: Mapping[st
         timeout=PATIENCE,
         env=environment(**(env or {})),
         start_new_session=True,
+        preexec_fn=die_with_tests,
     )
     return Finished(done.returncode, done.stdout, done.stderr).without_traceback()
+
+
+def together(*commands: Sequence[object]) -> list[Finished]:
+    """Run several commands, as many at a time as there are CPUs: starting takes longer than what they do."""
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        return list(pool.map(lambda words: zcframe(*words), commands))
 
 
 class Background:
@@ -124,6 +137,7 @@ class Background:
                 [*PROGRAM, *_as_words(arguments)],
                 **{"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, "env": environment(), **popen},
                 start_new_session=True,
+                preexec_fn=die_with_tests,
             )
         self.pid = self.process.pid
 

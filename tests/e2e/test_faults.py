@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import platform
 import subprocess
@@ -130,20 +131,21 @@ def test_a_packet_that_kills_is_given_up_and_the_rest_goes_on(lengths: Counter[i
 
 FATAL = {
     "Loops": "stuck in plugin loops",
-    "Crashes": "SIGSEGV in plugin crashes",
     "EarlyLoop": "stuck in the prefetch of plugin earlyloop",
+    "Crashes": "SIGSEGV in plugin crashes",
 }
 
 
 @pytest.fixture(scope="module")
 def ended(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Finished]:
     """Runs whose one plugin kills its worker at every packet; side by side, since they take their time."""
-    words = ["run", "--json", "--queues", "1", "--ring-slots", "64", "--read", BUNDLED, "--plugin", "sizes"]
+    words = ["run", "--json", "--queues", "1", "--ring-slots", "64", "--read", BUNDLED]
+    cpus = itertools.cycle(sorted(os.sched_getaffinity(0)))
     with contextlib.ExitStack() as stack:
-        runs = {
-            name: stack.enter_context(Background(tmp_path_factory.mktemp(name), *words, f"{VILLAINS}:{name}"))
-            for name in FATAL
-        }
+        runs = {}
+        for name in FATAL:
+            more = ["--cpus", next(cpus), "--plugin", "sizes", f"{VILLAINS}:{name}"]
+            runs[name] = stack.enter_context(Background(tmp_path_factory.mktemp(name), *words, *more))
         return {name: run.finish() for name, run in runs.items()}
 
 

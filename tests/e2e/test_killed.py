@@ -203,6 +203,7 @@ def test_a_signal_ends_in_order(
         assert time.monotonic() - start < DRAIN_S
     assert done.code == 0, done
     assert not done.complaints
+    assert done.document["totals"]["restarts"] == 0
     check_every_packet_once(done.document, packets)
 
 

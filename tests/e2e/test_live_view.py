@@ -16,7 +16,7 @@ from contextlib import contextmanager
 
 import psutil
 import pyte
-from command import BUNDLED, PATIENCE, PROGRAM, environment
+from command import BUNDLED, PATIENCE, PROGRAM, die_with_tests, environment
 
 COLUMNS, LINES = 80, 24
 CTRL_C = b"\x03"
@@ -39,9 +39,14 @@ class Terminal:
             stderr=theirs,
             env=environment(TERM="xterm-256color", LANG="C.UTF-8"),
             start_new_session=True,
-            preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+            preexec_fn=self._take_terminal,
         )
         os.close(theirs)
+
+    @staticmethod
+    def _take_terminal() -> None:
+        fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        die_with_tests()
 
     def read(self, seconds: float) -> bool:
         """Show what comes next; False at the end."""

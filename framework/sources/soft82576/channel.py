@@ -18,6 +18,7 @@ from ..base import SourceEvent
 GO: Final = b"go"
 STOP: Final = b"stop"
 MAPPED: Final = b"mapped"
+READY: Final = b"ready"
 LARGEST: Final = 65536
 
 # The last part of every wait is a plain sleep, exact to microseconds; what is before it is a poll, which an order ends.

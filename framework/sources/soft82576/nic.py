@@ -16,7 +16,7 @@ from ...rss.toeplitz import toeplitz_tables
 from ..base import SourceEvent
 from ..capture import CaptureReader
 from ..capture.records import STATUS, TIMESTAMP
-from .channel import MAPPED, ChildEnd, Stopped
+from .channel import MAPPED, READY, ChildEnd, Stopped
 from .deliver import BURST, PLACE_WIDTH, deliver
 from .pace import make_pace
 from .plan import ReplayPlan
@@ -124,10 +124,12 @@ class Nic:
         return shift if shift <= sys.maxsize - self._last_stamp else 0
 
     def _send_all(self, reader: CaptureReader, rows: int) -> None:
-        row = self._deliver(reader, 0, rows)
+        row, nap = self._deliver(reader, 0, rows), self._nap
         while row < rows:
-            self._channel.wait(self._nap)
-            row = self._deliver(reader, row, rows)
+            self._channel.wait(nap)
+            before, row = row, self._deliver(reader, row, rows)
+            # A ring that stays full belongs to a slow or a dead worker, who can use the CPU.
+            nap = self._nap if row > before else min(2 * nap, LONGEST_NAP)
 
     def _send_paced(self, reader: CaptureReader, rows: int) -> None:
         assert self._pace is not None
@@ -156,6 +158,7 @@ def nic_main(plan: ReplayPlan, rings: Sequence[Ring], streams: Streams, channel:
     nic = Nic(plan, ends, streams, channel, fields)
     try:
         nic.prepare()
+        channel.tell(READY)
         channel.await_go()
         nic.run()
         event = SourceEvent("finished", f"{nic.arrived} frames replayed")

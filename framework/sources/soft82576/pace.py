@@ -17,7 +17,7 @@ from ..capture.records import STATUS, TIMESTAMP, RecordTable
 
 SECOND: Final = 1_000_000_000
 QUANTUM: Final = 1_000_000
-CATCH_UP: Final = 4
+CATCH_UP: Final = 2
 # What the 82576 can receive at most: 64-byte frames at 1 Gbit/s.
 LINE_RATE: Final = 1_488_095
 

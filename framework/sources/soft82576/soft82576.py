@@ -14,7 +14,7 @@ from ...errors import SourceDiedError, UsageError
 from ...ring import Ring
 from ..base import SourceEvent
 from ..capture import CaptureReader
-from .channel import GO, LARGEST, MAPPED, STOP, ChildEnd
+from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
 from .nic import run_nic
 from .plan import ReplayPlan
 from .process import ending, fork_child
@@ -49,7 +49,8 @@ class Soft82576:
         self.plan = plan
         self.kind, self.names = plan.kind, plan.files
         self.pid: int | None = None
-        self._running = self._told_end = False
+        self._running = self._ready = self._told_end = False
+        self._events: list[SourceEvent] = []
         self._channel: socket.socket | None = None
         self._progress: Progress | None = None
         self._streams: dict[int, CaptureReader] = {}
@@ -119,6 +120,11 @@ class Soft82576:
             texts = [SourceEvent(**json.loads(answer)).text] if answer else [event.text for event in self.poll_events()]
             raise SourceDiedError("; ".join(texts))
 
+    def ready(self) -> None:
+        """Wait until the NIC has compiled what it needs, or has failed in it, which `poll_events()` then tells."""
+        while not self._ready and self._running:
+            self._receive(0)
+
     def go(self) -> None:
         """Let the frames come."""
         self._order(GO)
@@ -135,20 +141,27 @@ class Soft82576:
 
     def poll_events(self) -> list[SourceEvent]:
         """What the NIC told since the last call, and once, as "failed", that it died; never blocks."""
-        events: list[SourceEvent] = []
-        while self._running and self._channel is not None:
-            try:
-                message = self._channel.recv(LARGEST, socket.MSG_DONTWAIT)
-            except BlockingIOError:
-                break
-            except ConnectionResetError:
-                continue  # it went with an order unread; what it had told before can still be received
-            if message:
-                events.append(SourceEvent(**json.loads(message)))
-                self._told_end |= events[-1].kind != "warning"
-            elif death := self._reap():
-                events.append(death)
+        with contextlib.suppress(BlockingIOError):
+            while self._running:
+                self._receive(socket.MSG_DONTWAIT)
+        events, self._events = self._events, []
         return events
+
+    def _receive(self, flags: int) -> None:
+        """Take the NIC's next message, or its end; BlockingIOError where `flags` forbid to wait for it."""
+        assert self._channel is not None
+        try:
+            message = self._channel.recv(LARGEST, flags)
+        except ConnectionResetError:
+            return  # it went with an order unread; what it had told before can still be received
+        if message == READY:
+            self._ready = True
+        elif message:
+            self._events.append(SourceEvent(**json.loads(message)))
+            self._told_end |= self._events[-1].kind != "warning"
+            self._ready |= self._told_end
+        elif death := self._reap():
+            self._events.append(death)
 
     def _reap(self) -> SourceEvent | None:
         """Take leave of the process, whose end of the channel is closed; an event where it had told no end."""

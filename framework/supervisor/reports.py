@@ -1,0 +1,94 @@
+"""Every plugin's report, made in the supervisor from the states of all workers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from zcframe.framework.chain.bind import BoundPlugin
+from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
+
+from .crew import Crew
+from .snapshot import copy_live, shards_of
+
+
+class Reports:
+    """Every plugin's report, from the shards of all workers."""
+
+    def __init__(self, plugins: Sequence[BoundPlugin], state: StateMemory, reta: Sequence[int]) -> None:
+        self.plugins, self._state, self._reta = plugins, state, reta
+        self.errors: list[str] = []
+        self._kept: dict[tuple[int, int], list[State]] = {}
+
+    def read_live(self, crew: Crew) -> None:
+        """Copy the state of each worker while packets flow; of one that does not stand still, the last copy stays."""
+        for member in crew.members:
+            shards = self._shards(member.post.queue)
+            if copy_live(member, self._state, shards):
+                self._read(shards, member.post.queue)
+
+    def read_final(self, queues: int) -> None:
+        """Copy all state; the workers have ended."""
+        for queue in range(queues):
+            shards = self._shards(queue)
+            for shard in shards:
+                self._state.copy(*shard)
+            self._read(shards, queue)
+
+    def _shards(self, queue: int) -> list[tuple[int, int]]:
+        layouts = enumerate(plugin.layout for plugin in self.plugins)
+        return [(k, shard) for k, layout in layouts for shard in shards_of(layout, queue, self._reta)]
+
+    def _read(self, shards: Sequence[tuple[int, int]], queue: int) -> None:
+        """Make states of the copies of a worker's shards."""
+        for k, plugin in enumerate(self.plugins):
+            copies = [self._state.copied(k, shard) for owner, shard in shards if owner == k]
+            self._kept[k, queue] = [read_shard(plugin.layout, copy) for copy in copies if copy is not None]
+
+    def make(self) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[str]]]:
+        """(report by plugin name, lines by plugin name) of the states last read."""
+        self.errors = []
+        reports: dict[str, Mapping[str, Any]] = {}
+        lines: dict[str, list[str]] = {}
+        for k, plugin in enumerate(self.plugins):
+            # By queue, whichever worker could be read first.
+            states = [state for owner, queue in sorted(self._kept) if owner == k for state in self._kept[owner, queue]]
+            reports[plugin.name] = self._report(plugin, states)
+            if plugin.declared.lines and "error" not in reports[plugin.name]:
+                lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, reports[plugin.name]) or []
+        return reports, lines
+
+    def _report(self, plugin: BoundPlugin, states: list[State]) -> Mapping[str, Any]:
+        merge = plugin.declared.merge or merge_states
+        merged = self._guarded(plugin, "merge", merge, states or [empty_state(plugin.layout)])
+        report = plugin.declared.report or _plain
+        found = None if merged is None else self._guarded(plugin, "report", report, merged, plugin.params_tuple())
+        return found if found is not None else {"error": self.errors[-1]}
+
+    def _guarded(self, plugin: BoundPlugin, what: str, function: Any, *args: Any) -> Any:
+        """Call a plugin's own Python; what it raises becomes a line that names it."""
+        try:
+            wanted = function.__code__.co_argcount
+            result = function(*args[:wanted])
+            if result is None:
+                raise TypeError("returned None")
+            return result
+        except Exception as error:
+            line = error.__traceback__.tb_next.tb_lineno if error.__traceback__ and error.__traceback__.tb_next else 0
+            where = f"{function.__code__.co_filename}:{line or function.__code__.co_firstlineno}"
+            self.errors.append(f"plugin {plugin.name}: {what}() failed: {type(error).__name__}: {error} ({where})")
+            return None
+
+
+def _plain(merged: Any, params: Any) -> dict[str, Any]:
+    """The report of a plugin that has none of its own: its merged state, tables by their first rows."""
+    shown: dict[str, Any] = {}
+    for member in merged.layout.members:
+        values = getattr(merged, member.name)
+        if values.dtype.names:
+            rows = [dict(zip(values.dtype.names, row.tolist(), strict=True)) for row in values[:100]]
+            shown[member.name] = {"count": len(values), "lost": merged.lost[member.name], "rows": rows}
+        else:
+            shown[member.name] = values.tolist()
+    return shown
