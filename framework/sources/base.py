@@ -26,7 +26,8 @@ class SourceEvent:
 class Source(Protocol):
     """One NIC, hardware or model: it fills one ring a queue.
 
-    The order of calls: `start()`, `ready()`, then workers are forked, then `go()`; `stop()` at any time, `close()` at the end.
+    The order of calls: `start()`, `ready()`, then workers are forked, then `go()`; `stop()` at any time, `close()` at
+    the end.
     `events_fd` becomes readable when `poll_events()` has something to tell. After "finished" or "failed" it stays
     readable for ever, and is no longer to be watched.
     """

@@ -456,6 +456,7 @@ def test_nothing_arrives_before_go(tmp_path: Path) -> None:
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(flow_records(3)))
     with running(plan(path)) as source:
+        source.ready()
         assert not select.select([source.events_fd], [], [], 0.2)[0]
         assert Consumer(source.rings[0])["arrived"] == 0
         assert source.poll_events() == []

@@ -82,7 +82,7 @@ class Soft82576:
 
     @property
     def events_fd(self) -> int:
-        """To poll for input, from `start()` until an event "finished" or "failed"."""
+        """To poll for input, from `ready()` until an event "finished" or "failed"."""
         assert self._channel is not None, "start() comes first"
         return self._channel.fileno()
 
