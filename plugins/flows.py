@@ -19,11 +19,16 @@ def _key(pkt):  # type: ignore[no-untyped-def]
     """(a_hi, a_lo, b_hi, b_lo, ports, forward): the end with the smaller address, then port, is a.
 
     Which end sent is a coin toss for the branch predictor, so that the ends are compared and exchanged without a
-    branch.
+    branch; whether it is IPv4 is not.
     """
-    src_hi, src_lo, dst_hi, dst_lo = pkt.src_hi, pkt.src_lo, pkt.dst_hi, pkt.dst_lo
     whole = pkt.is_fragment - 1
     sport, dport = pkt.sport & whole, pkt.dport & whole
+    if pkt.ip_version == 4:
+        src, dst = pkt.src_lo, pkt.dst_lo
+        forward = int(src << 16 | sport <= dst << 16 | dport)
+        lo, port = (src ^ dst) & (forward - 1), (sport ^ dport) & (forward - 1)
+        return 0, src ^ lo, 0, dst ^ lo, (sport ^ port) << 32 | (dport ^ port) << 16 | pkt.proto, forward
+    src_hi, src_lo, dst_hi, dst_lo = pkt.src_hi, pkt.src_lo, pkt.dst_hi, pkt.dst_lo
     low = (src_lo < dst_lo) | ((src_lo == dst_lo) & (sport <= dport))
     forward = int((src_hi < dst_hi) | ((src_hi == dst_hi) & low))
     swap = forward - 1

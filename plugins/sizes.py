@@ -6,6 +6,8 @@ from typing import Any
 
 from zcframe import PASS, Array, Param, State, plugin, u64
 
+LONGEST = 65535
+
 
 @plugin(per="worker")
 class Sizes:
@@ -16,13 +18,15 @@ class Sizes:
 
     bin = Param(64, "bytes that a bar of the report is wide", minimum=1, maximum=65536)
     lengths = Array(u64, 1 << 16)
-    bytes = Array(u64, 1)
+    # Bytes above LONGEST, which the histogram does not tell.
+    excess = Array(u64, 1)
 
     @staticmethod
     def filter(pkt, state, params):  # type: ignore[no-untyped-def]
         length = pkt.wirelen
-        state.lengths[min(length, 65535)] += 1
-        state.bytes[0] += length
+        state.lengths[min(length, LONGEST)] += 1
+        if length > LONGEST:
+            state.excess[0] += length - LONGEST
         return PASS
 
     @staticmethod
@@ -30,6 +34,7 @@ class Sizes:
         counts = merged.lengths
         used = counts.nonzero()[0]
         packets = int(counts.sum())
+        octets = int(merged.excess[0]) + sum(int(length) * int(counts[length]) for length in used)
         histogram: dict[str, int] = {}
         for length in used:
             low = int(length) // params.bin * params.bin
@@ -37,10 +42,10 @@ class Sizes:
             histogram[label] = histogram.get(label, 0) + int(counts[length])
         return {
             "packets": packets,
-            "bytes": int(merged.bytes[0]),
+            "bytes": octets,
             "min": int(used[0]) if packets else 0,
             "max": int(used[-1]) if packets else 0,
-            "mean": int(merged.bytes[0]) / packets if packets else 0.0,
+            "mean": octets / packets if packets else 0.0,
             "histogram": histogram,
         }
 

@@ -52,7 +52,7 @@ from .progress import (
     VERDICTS,
 )
 
-AHEAD = 8
+AHEAD = 16
 
 
 # Beside PASS and DROP: the filter raised.

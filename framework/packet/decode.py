@@ -3,16 +3,18 @@
 The result is two 64-bit words, small enough to wait in a scratch area between the decoding pass of a burst and the pass
 that runs the plugins:
 
-    offsets   bits 0-15 L3 header, 16-31 L4 header, 32-47 L4 payload, 48-62 end of the IP packet; 0 where there is none
+    offsets   bits 0-15 L3 header, 16-31 L4 header, 32-47 IP payload, 48-62 end of the IP packet; 0 where there is none
     facts     bits 0-7 protocol, 8-15 IP version, 16-23 flags, 24-31 VLAN tags in the frame, 32-47 ethertype
 
-Every offset is <= the captured length, and `end` >= `payload`, whatever the length fields of the frame claim.
+The IP payload begins with the L4 header where there is one, and is there also where the L4 header is not: in a later
+fragment. Every offset is <= the captured length, and `end` >= the payload, whatever the length fields of the frame
+claim.
 """
 
 from __future__ import annotations
 
 from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import load_be16, load_u8
+from zcframe.framework.jit.memory import load_be16, load_u8, load_u32
 
 ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_IPV6 = 0x86DD
@@ -36,27 +38,45 @@ HAS_TCP = 1 << 19
 MAX_EXTENSION_HEADERS = 8
 
 
+# The frame's bytes 12 to 14 of an IPv4 packet without options, behind no VLAN tag, as a little-endian number.
+PLAIN_IPV4 = 0x450008
+PLAIN_L4 = 34
+
+
 @inlined
-def _payload(frame, l4, end, proto):  # type: ignore[no-untyped-def]
-    """(offset of the L4 payload, flags) for an L4 header that starts at `l4` and has end - l4 captured bytes."""
-    room = end - l4
+def _ports(room, proto):  # type: ignore[no-untyped-def]
+    """Flags for an L4 header of which `room` bytes were captured."""
+    if proto == IPPROTO_TCP and room >= 20:
+        return HAS_PORTS | HAS_TCP
+    with_ports = (proto == IPPROTO_TCP) | (proto == IPPROTO_UDP) | (proto == IPPROTO_UDPLITE)
+    with_ports |= (proto == IPPROTO_SCTP) | (proto == IPPROTO_DCCP)
+    return HAS_PORTS if with_ports and room >= 4 else 0
+
+
+@inlined
+def l4_size(l4, room, proto):  # type: ignore[no-untyped-def]
+    """Bytes of the L4 header at address `l4`, of which `room` were captured; at most `room`, 0 where it is unknown."""
     if proto == IPPROTO_TCP:
-        if room >= 20:
-            header = load_u8(frame + l4 + 12) >> 2 & 0x3C
-            return l4 + min(max(header, 20), room), HAS_PORTS | HAS_TCP
-        return end, HAS_PORTS if room >= 4 else 0
-    if proto == IPPROTO_UDP or proto == IPPROTO_UDPLITE:
-        return l4 + min(8, room), HAS_PORTS if room >= 4 else 0
+        return min(max(load_u8(l4 + 12) >> 2 & 0x3C, 20), room) if room >= 20 else room
     if proto == IPPROTO_SCTP or proto == IPPROTO_DCCP:
-        return l4 + min(12, room), HAS_PORTS if room >= 4 else 0
-    if proto == IPPROTO_ICMP or proto == IPPROTO_ICMPV6:
-        return l4 + min(8, room), 0
-    return l4, 0
+        return min(12, room)
+    short = (proto == IPPROTO_UDP) | (proto == IPPROTO_UDPLITE) | (proto == IPPROTO_ICMP) | (proto == IPPROTO_ICMPV6)
+    return min(8, room) if short else 0
+
+
+@inlined
+def _plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
+    """(offsets, facts) of what most frames are: PLAIN_IPV4, no fragment."""
+    total = load_be16(frame + 16)
+    end = min(14 + total, length) if total >= 20 else length
+    proto = load_u8(frame + 23)
+    facts = ETHERTYPE_IPV4 << 32 | 4 << 8 | proto | _ports(end - PLAIN_L4, proto)
+    return 14 | PLAIN_L4 << 16 | PLAIN_L4 << 32 | end << 48, facts
 
 
 @inlined
 def _ipv4(frame, length, l3):  # type: ignore[no-untyped-def]
-    """(l4, payload, end, protocol and flags), l4 = 0 for a later fragment or options that are cut."""
+    """(l4, IP payload, end, protocol and flags), l4 = 0 for a later fragment or options that are cut."""
     header = (load_u8(frame + l3) & 15) * 4
     total = load_be16(frame + l3 + 2)
     # A total length of 0 is what segmentation offload leaves behind: trust the captured length then.
@@ -68,10 +88,8 @@ def _ipv4(frame, length, l3):  # type: ignore[no-untyped-def]
         return 0, end, end, proto
     if fragment & 0x1FFF:
         return 0, l4, end, proto | FRAGMENT | LATER_FRAGMENT
-    payload, flags = _payload(frame, l4, end, proto)
-    if fragment:
-        flags |= FRAGMENT
-    return l4, payload, end, proto | flags
+    flags = FRAGMENT if fragment else 0
+    return l4, l4, end, proto | flags | _ports(end - l4, proto)
 
 
 @inlined
@@ -102,8 +120,7 @@ def _ipv6(frame, length, l3):  # type: ignore[no-untyped-def]
             if l4 > end:
                 return 0, end, end, proto | flags
         else:
-            payload, more = _payload(frame, l4, end, proto)
-            return l4, payload, end, proto | flags | more
+            return l4, l4, end, proto | flags | _ports(end - l4, proto)
     return 0, end, end, proto | flags
 
 
@@ -112,6 +129,8 @@ def decode(frame, length):  # type: ignore[no-untyped-def]
     """(offsets, facts) of the Ethernet frame of `length` captured bytes at address `frame`, both int64."""
     if length < 14:
         return length << 48 | length << 32, 0
+    if length >= PLAIN_L4 and load_u32(frame + 12) & 0xFFFFFF == PLAIN_IPV4 and load_be16(frame + 20) & 0x3FFF == 0:
+        return _plain_ipv4(frame, length)
     ethertype = load_be16(frame + 12)
     l3 = 14
     tags = 0

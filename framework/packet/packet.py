@@ -15,7 +15,7 @@ from numba.extending import intrinsic, make_attribute_wrapper, models, overload_
 from zcframe.framework import abi
 from zcframe.framework.jit.memory import load_be16, load_be32, load_be64, load_u8, load_u16, load_u32, load_u64
 
-from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT
+from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size
 from .view import FORCE, make_view
 
 UNHASHED_BUCKET = abi.RETA_SIZE
@@ -111,8 +111,10 @@ def frame(pkt):  # type: ignore[no-untyped-def]
 
 @_attribute("payload of the L4 header (of the IP header where L4 is unknown) as a view")
 def payload(pkt):  # type: ignore[no-untyped-def]
-    start = (pkt._offsets >> 32) & 0xFFFF
-    return make_view(pkt._data + start, (pkt._offsets >> 48) - start)
+    start, end = (pkt._offsets >> 32) & 0xFFFF, pkt._offsets >> 48
+    if (pkt._offsets >> 16) & 0xFFFF:
+        start += l4_size(pkt._data + start, end - start, pkt._facts & 255)
+    return make_view(pkt._data + start, end - start)
 
 
 @_attribute("destination MAC, 48 bits")

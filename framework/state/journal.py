@@ -45,28 +45,29 @@ class JournalFullError(RuntimeError):
 
 @inlined
 def reserve(journal, address, size):  # type: ignore[no-untyped-def]
-    """Room for the old bytes of [address, address + size): write them there, `enter` them, then change the state."""
-    used = load_u64(journal) & 0xFFFF
-    room = (size + 7) & ~7
+    """(entry, head): put the old bytes of [address, address + size) at `entry`, `enter` head, then change the state."""
+    head = load_u64(journal)
+    used, room = head & 0xFFFF, (size + 7) & ~7
     if used + room + TRAILER > CAPACITY:
         raise JournalFullError("a plugin changed more than 32 KiB of state for one packet")
     entry = journal + HEAD_SIZE + used
     store_u64(entry + room, address)
     store_u64(entry + room + 8, size)
-    return entry
+    return entry, head + room + TRAILER
 
 
 @inlined
-def enter(journal, size):  # type: ignore[no-untyped-def]
-    """Make the entry of `size` old bytes that was reserved part of the journal."""
-    release_u64(journal, load_u64(journal) + ((size + 7) & ~7) + TRAILER)
+def enter(journal, head):  # type: ignore[no-untyped-def]
+    """Make the entry that was reserved, and filled, part of the journal."""
+    release_u64(journal, head)
 
 
 @inlined
 def remember(journal, address, size):  # type: ignore[no-untyped-def]
     """Put `size` bytes at `address` onto the journal, before they are changed."""
-    copy_bytes(reserve(journal, address, size), address, size)
-    enter(journal, size)
+    entry, head = reserve(journal, address, size)
+    copy_bytes(entry, address, size)
+    enter(journal, head)
 
 
 @inlined

@@ -1,7 +1,7 @@
 """Where a plugin's declared state lies within one shard.
 
     shard    | arrays and tables in the order of declaration, each on a cache line |
-    table    | header, one cache line: seed, rows, lost, expired | slots |
+    table    | header: rows, the hash's secrets, lost, expired | slots |
     slot     | u32 tag (0: free) | key fields | value fields |, each naturally aligned
 
 A shard is padded to whole pages, so that shards never share one and holes stay holes.
@@ -16,16 +16,18 @@ from typing import Any
 import numpy as np
 
 from .. import abi
-from .declare import Array, Declaration, Param, Scalar, Table, resolved
+from .declare import MAX_KEYS, Array, Declaration, Param, Scalar, Table, resolved
 
 SHARDS = abi.RETA_SIZE + 1
 WINDOW = 16
 
-TABLE_SEED = 0
-TABLE_ROWS = 8
-TABLE_LOST = 16
-TABLE_EXPIRED = 24
-TABLE_HEADER = abi.CACHE_LINE
+# What a packet reads is in the header's first cache line, for keys of up to five words.
+TABLE_ROWS = 0
+TABLE_SECRETS = 8
+MAX_SECRETS = MAX_KEYS + 2
+TABLE_LOST = TABLE_SECRETS + 8 * MAX_SECRETS
+TABLE_EXPIRED = TABLE_LOST + 8
+TABLE_HEADER = -(-(TABLE_EXPIRED + 8) // abi.CACHE_LINE) * abi.CACHE_LINE
 
 
 def _align(offset: int, size: int) -> int:
@@ -75,7 +77,8 @@ class TableLayout:
 
     def counters(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """u64[3]: rows inserted and still there, keys lost for want of room, rows that gave up their slot."""
-        return shard[self.offset + TABLE_ROWS : self.offset + TABLE_ROWS + 24].view("u8")
+        header = shard[self.offset : self.offset + TABLE_HEADER].view("u8")
+        return header[[TABLE_ROWS // 8, TABLE_LOST // 8, TABLE_EXPIRED // 8]]
 
     def rows(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, Any]:
         """The slots in use, as packed records without the tag."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from zcframe.framework.ring.mapping import Mapping, make_memory
 
-from .layout import TABLE_SEED, StateLayout, TableLayout
+from .layout import MAX_SECRETS, TABLE_SECRETS, StateLayout, TableLayout
 
 # Python 3.11 has no name for it.
 MAP_NORESERVE = 0x4000
@@ -71,12 +71,12 @@ class StateMemory:
             self._seed_tables(self._offsets[k], layout)
 
     def _seed_tables(self, base: int, layout: StateLayout) -> None:
-        """Give each table a secret of its own: nobody outside can choose keys that collide."""
+        """Give each table secrets of its own: nobody outside can choose keys that collide."""
         for member in layout.members:
             if isinstance(member, TableLayout):
-                seed = secrets.token_bytes(8)
+                words = secrets.token_bytes(8 * MAX_SECRETS)
                 for shard in range(layout.shards):
-                    os.pwrite(self._fd, seed, base + shard * layout.shard_size + member.offset + TABLE_SEED)
+                    os.pwrite(self._fd, words, base + shard * layout.shard_size + member.offset + TABLE_SECRETS)
 
     def address(self, plugin: int) -> int:
         return self.low + self._offsets[plugin]

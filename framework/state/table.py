@@ -21,7 +21,7 @@ from zcframe.framework.jit.memory import load_u32, load_u64, mul_high, prefetch_
 from .compiled import FORCE, RowType, TableType, maker
 from .declare import MAX_KEYS
 from .journal import LOAD, NOW, PLAIN, STORE, WRITE, enter, remember, reserve
-from .layout import TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, TABLE_SEED, WINDOW, TableLayout
+from .layout import TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, TABLE_SECRETS, WINDOW, TableLayout
 
 # numba lowers no *args of a method, so that a key's words are arguments with a default.
 SIGNATURE = "table, " + ", ".join(f"k{i}=None" for i in range(MAX_KEYS))
@@ -39,29 +39,19 @@ def _oldest(base, first, now, slots, slot_size, last_offset):  # type: ignore[no
     return oldest, age
 
 
-def _secret(index: int) -> int:
-    """The index-th constant of the hash, below 2^63: splitmix64's sequence, for bits without a pattern."""
-    mask = (1 << 64) - 1
-    z = (index + 1) * 0x9E3779B97F4A7C15 & mask
-    z = (z ^ z >> 30) * 0xBF58476D1CE4E5B9 & mask
-    z = (z ^ z >> 27) * 0x94D049BB133111EB & mask
-    return (z ^ z >> 31) >> 1
-
-
 def _hash_lines(count: int) -> list[str]:
-    """Source that leaves the hash of k0..kn and the seed in `h`.
+    """Source that leaves the hash of k0..kn in `h`.
 
-    Pairs of words are multiplied and folded, each with constants of its own, then combined: the multiplications of a
-    long key do not wait for each other. The table's seed stands in every factor, so that nobody outside can aim at a
-    slot.
+    Pairs of words are multiplied and folded, each word with a secret of its own; their combination is multiplied by the
+    word that is left over, or by a secret alone. So the multiplications of a long key do not wait for each other, and
+    nobody outside can aim at a slot.
     """
-    words = [f"k{i}" for i in range(count)] + ["0"] * (count % 2)
-    pairs = zip(words[::2], words[1::2], strict=True)
-    folds = [
-        f"mul_high({a} ^ seed ^ {_secret(2 * i)}, {b} ^ seed ^ {_secret(2 * i + 1)})" for i, (a, b) in enumerate(pairs)
-    ]
-    last = _secret(MAX_KEYS), _secret(MAX_KEYS + 1)
-    return [f"seed = load_u64(base + {TABLE_SEED})", f"h = mul_high({' ^ '.join(folds)} ^ {last[0]}, {last[1]})"]
+    words = [f"k{i} ^ load_u64(base + {TABLE_SECRETS + 8 * i})" for i in range(count)]
+    last = [f"load_u64(base + {TABLE_SECRETS + 8 * i})" for i in (count, count + 1)]
+    if count % 2:
+        last[1] = words.pop()
+    folds = [f"mul_high({a}, {b})" for a, b in zip(words[::2], words[1::2], strict=True)]
+    return [f"h = mul_high({' ^ '.join([*folds, last[0]])}, {last[1]})"]
 
 
 def _search_lines(layout: TableLayout) -> list[str]:
@@ -93,7 +83,7 @@ def _remember_lines(layout: TableLayout) -> list[str]:
         copies += [f"store1(entry + {gap - start}, 0)" for gap in range(end, offset)]
         copies.append(f"store{scalar.size}(entry + {offset - start}, load{scalar.size}(at + {offset}))")
         end = offset + scalar.size
-    return [f"entry = reserve(journal, at + {start}, {end - start})", *copies, f"enter(journal, {end - start})"]
+    return [f"entry, head = reserve(journal, at + {start}, {end - start})", *copies, "enter(journal, head)"]
 
 
 def _probe_lines(layout: TableLayout) -> list[str]:

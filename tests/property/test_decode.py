@@ -69,12 +69,15 @@ def check(frame: bytes) -> None:
     assert l4 == 0 or l3 < l4 <= payload
     assert l3 <= payload <= end <= len(frame)
     found = probe.attributes()
-    assert found["len(payload)"] == end - payload
+    # What `pkt.payload` shows lies behind the L4 header, if there is one, and ends with the IP packet.
+    octets_of = {"frame": frame, "payload": frame[end - found["len(payload)"] : end]}
+    assert found["len(payload)"] <= end - payload
+    assert l4 or found["len(payload)"] == end - payload
     for name, limit in LIMITS.items():
         assert 0 <= found[name] < limit, (name, found[name])
     for view in ("frame", "payload"):
         length = found[f"len({view})"]
-        octets = frame if view == "frame" else frame[payload:end]
+        octets = octets_of[view]
         assert [byte for byte, _, _ in probe.read(view, 0, length + 5)] == [*octets, 0, 0, 0, 0, 0]
 
 

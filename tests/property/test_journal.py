@@ -13,7 +13,7 @@ from zcframe.framework.state import table as _table  # noqa: F401 - registers th
 from zcframe.framework.state.compiled import allow_fields, state_maker
 from zcframe.framework.state.declare import Array, Table, u8, u16, u32, u64
 from zcframe.framework.state.journal import CAPACITY, HEAD_SIZE, JOURNAL_SIZE, NOW, TRAILER, roll_back
-from zcframe.framework.state.layout import ArrayLayout, make_layout
+from zcframe.framework.state.layout import TABLE_HEADER, ArrayLayout, make_layout
 
 LAYOUT = make_layout(
     {
@@ -106,8 +106,8 @@ class Memory:
                 found.append(member.view(self.shard).tobytes())
             else:
                 start = member.offset
-                found.append(self.shard[start : start + 64].tobytes())
-                slots = self.shard[start + 64 : start + member.size].view(member.dtype)
+                found.append(self.shard[start : start + TABLE_HEADER].tobytes())
+                slots = self.shard[start + TABLE_HEADER : start + member.size].view(member.dtype)
                 found += [slots[name].tobytes() for name in slots.dtype.names or ()]
         return found
 

@@ -14,7 +14,7 @@ from zcframe.framework.state import table as _table  # noqa: F401 - registers th
 from zcframe.framework.state.compiled import allow_fields, state_maker
 from zcframe.framework.state.declare import Table, u8, u16, u64
 from zcframe.framework.state.journal import JOURNAL_SIZE, NOW
-from zcframe.framework.state.layout import WINDOW, StateLayout, make_layout
+from zcframe.framework.state.layout import MAX_SECRETS, TABLE_SECRETS, WINDOW, StateLayout, make_layout
 
 IDLE_S = 5
 SECOND = 10**9
@@ -62,7 +62,8 @@ class Real:
         self.layout, self._call = layout, CALLERS[layout]
         self.shard = np.zeros(layout.shard_size, np.uint8)
         self._journal = np.zeros(JOURNAL_SIZE // 8, np.int64)
-        self.shard.view("u8")[0] = seed
+        secrets = np.random.default_rng(seed).integers(0, 1 << 64, MAX_SECRETS, np.uint64)
+        self.shard[TABLE_SECRETS : TABLE_SECRETS + secrets.nbytes] = secrets.view(np.uint8)
 
     def apply(self, verb: int, a: int, b: int, now: int) -> int:
         self._journal[0] = 0
