@@ -7,6 +7,10 @@ from typing import Any, TypeVar
 
 import numba
 
+# numba asks of each array that it is given whether it is a masked one: without this, every worker would import the
+# package for itself, for 30 ms and a megabyte.
+import numpy.ma  # noqa: F401
+
 from .cache import cache_directory
 
 F = TypeVar("F", bound=Callable[..., Any])

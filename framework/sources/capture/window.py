@@ -16,7 +16,7 @@ STDIN: Final = "-"
 
 # One read: large enough that its system call costs nothing, small enough that the cache still holds its end when its
 # beginning has been copied on. Reading beats mapping the file by far: a page fault costs more than copying a page.
-CHUNK: Final = 1 << 20
+CHUNK: Final = 1 << 19
 
 # In front of the first record there is room for an Ethernet header, behind the last one for a copy in whole cache
 # lines.
