@@ -180,7 +180,8 @@ class Supervisor:
             self.reports.read_live(self.crew)
             self._shown = self.reports.make()
             self._next_report = now + (time.monotonic() - now) / REPORT_SHARE
-        self.observer.tick(RunSnapshot(**self._snapshot(now)))
+        # Looking took its time: what is counted now is of now.
+        self.observer.tick(RunSnapshot(**self._snapshot(time.monotonic())))
 
     def _snapshot(self, now: float) -> dict[str, Any]:
         died = self.course.source_failed and self.course.ended > 0

@@ -50,6 +50,7 @@ from .queues import (
 
 BURST: Final = 64
 COPY_UNIT: Final = 64
+PREFETCHED_LINES: Final = 4
 COUNTER_BITS: Final = 0xFFFFFFFF
 NO_TIME: Final = abi.STATUS_NO_TIME
 
@@ -87,8 +88,8 @@ def take_slot(queues, queue, place):  # type: ignore[no-untyped-def]
     place[BLOCK_OFFSET] = slot * abi.BLOCK_SIZE
     place[BLOCK] = queues[queue, BLOCKS] + slot * abi.BLOCK_SIZE
     place[DESCRIPTOR] = queues[queue, DESCRIPTORS] + slot * abi.DESC_SIZE
-    prefetch_write(place[BLOCK])
-    prefetch_write(place[BLOCK] + abi.CACHE_LINE)
+    for line in range(PREFETCHED_LINES):
+        prefetch_write(place[BLOCK] + line * abi.CACHE_LINE)
 
 
 @inlined
