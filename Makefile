@@ -34,8 +34,8 @@ bench: $(VENV)/.has-bench ## the figures, as a table with machine and versions
 kernel: ## build the kernel modules; KDIR=... names another kernel's headers
 	@$(MAKE) -C kernel modules
 
-lab: ## boot the modules on an emulated 82576 and prove them (root, Debian; docs/lab.md)
-	@$(PYTHON) -m tests.lab $(ARGS)
+lab: $(VENV)/.has-test ## boot the modules on an emulated 82576 and prove them (root, Debian; docs/lab.md)
+	@$(BIN)/python -m tests.lab $(ARGS)
 
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -28,7 +28,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "names", nargs="*", metavar="NAME", help=f"what to measure: {', '.join(BENCHES)} (default: all)"
     )
-    parser.add_argument("--size", type=float, default=1000, metavar="MB", help="size of the capture mix (default: 1000)")
+    parser.add_argument(
+        "--size", type=float, default=1000, metavar="MB", help="size of the capture mix (default: 1000)"
+    )
     parser.add_argument("--write", type=Path, metavar="FILE", help="Markdown file whose benchmark section to replace")
     arguments = parser.parse_args()
     unknown = [name for name in arguments.names if name not in BENCHES]

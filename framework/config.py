@@ -153,6 +153,9 @@ class RunConfig:
     read: tuple[str, ...] = _option(
         (), "read", _texts, "FILE", "capture files, pcap or pcapng (the bundled trace, for ever)", many=True
     )
+    iface: str | None = _option(
+        None, "iface", _text, "IFACE", "capture live from this interface, whose driver shares its rings (zc82576)"
+    )
     loop: int | None = _option(
         None,
         "loop",
@@ -217,16 +220,25 @@ class RunConfig:
     def __post_init__(self) -> None:
         if self.pps is not None and self.speed is not None:
             raise UsageError("--pps and --speed both set the pace: give one of them")
+        if self.iface is not None:
+            self._refuse_replay()
+            return
         if self.loop is None:
             object.__setattr__(self, "loop", 1 if self.read else FOREVER)
         if self.pps is None and self.speed is None:
             pace = ("speed", "max") if self.read else ("pps", TRACE_PPS)
             object.__setattr__(self, *pace)
 
+    def _refuse_replay(self) -> None:
+        """What only a replay knows has no meaning on an interface."""
+        for name in ("read", "loop", "pps", "speed"):
+            if getattr(self, name) not in ((), None):
+                raise UsageError(f"--iface {self.iface} and --{name}: an interface is not replayed, give one of them")
+
     @property
     def bundled(self) -> bool:
         """Whether no source was named, so that the bundled trace is replayed."""
-        return not self.read
+        return not self.read and self.iface is None
 
 
 OPTIONS: dict[str, Option] = {f.name: f.metadata["option"] for f in fields(RunConfig)}

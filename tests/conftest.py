@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-REQUIRED = {"gcc", "tshark", "tcpdump", "root", "namespaces"}
+REQUIRED = {"gcc", "tshark", "tcpdump", "root", "namespaces", "lab"}
 
 MISSING = pytest.StashKey[Counter[tuple[str, str]]]()
 
@@ -50,6 +50,12 @@ def _namespaces() -> str:
     return "" if made.returncode == 0 else f"no network namespace can be made: {made.stderr.strip()}"
 
 
+def _lab() -> str:
+    if _root():
+        return _root()
+    return "" if shutil.which("apt-get") else "the lab takes QEMU and kernels from Debian's packages: no apt-get here"
+
+
 def _captures() -> str:
     return "" if captures_folder() else "no folder of real captures: name one in ZCFRAME_CAPTURES"
 
@@ -59,6 +65,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "captures": _captures,
     "gcc": _program("gcc", "gcc libc6-dev"),
     "namespaces": _namespaces,
+    "lab": _lab,
     "root": _root,
     "tcpdump": _program("tcpdump"),
     "tshark": _program("tshark"),

@@ -104,7 +104,7 @@ def plan_lines(plan: RunPlan) -> list[str]:
     placed = (f"{queue.queue}:{_cpu(queue.cpu)}" for queue in plan.queues)
     lines = [
         f"source   {source_line(plan.source)}",
-        f"pace     {plan.pace}, {loop}",
+        f"pace     {plan.pace}" + (f", {loop}" if plan.source.kind != "iface" else ""),
         f"queues   {len(plan.queues)}, a ring of {plan.ring_slots:,} slots each, {plan.memory / 2**20:.1f} MiB in all",
         f"rss      key {plan.rss.key_name} {plan.rss.key}",
         f"         fields {plan.rss.fields}",

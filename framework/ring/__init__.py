@@ -1,6 +1,6 @@
 """Descriptor rings in shared memory."""
 
 from .mapping import Mapping, make_memory, seal_writes
-from .ring import Ring, RingEnd
+from .ring import ReceiveRing, Ring, RingEnd
 
-__all__ = ["Mapping", "Ring", "RingEnd", "make_memory", "seal_writes"]
+__all__ = ["Mapping", "ReceiveRing", "Ring", "RingEnd", "make_memory", "seal_writes"]

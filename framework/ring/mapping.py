@@ -52,14 +52,14 @@ def seal_writes(fd: int) -> None:
 class Mapping:
     """One MAP_SHARED mapping: `address` for compiled code, `view(dtype, offset, count)` for Python.
 
-    Raises RingError where there is no room for it.
+    offset: in bytes, of the mapping in what `fd` is. Raises RingError where there is no room for it.
     """
 
-    def __init__(self, fd: int, size: int, *, writable: bool, populate: bool = False) -> None:
+    def __init__(self, fd: int, size: int, *, writable: bool, populate: bool = False, offset: int = 0) -> None:
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if populate else 0)
         try:
-            self._memory = mmap.mmap(fd, size, flags=flags, prot=protection)
+            self._memory = mmap.mmap(fd, size, flags=flags, prot=protection, offset=offset)
         except OSError as error:
             if error.errno != errno.ENOMEM:
                 raise

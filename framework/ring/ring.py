@@ -8,7 +8,7 @@ writable mapping of the producer's part.
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,7 +35,7 @@ class RingEnd:
     Raises RingError where the header is not of an ABI that this version knows.
     """
 
-    def __init__(self, ring: Mapping, user: Mapping, buffer: Mapping, wake_fd: int) -> None:
+    def __init__(self, ring: Mapping, user: Mapping, buffer: Mapping, wake_fd: int, poll_fd: int) -> None:
         self._mappings = (ring, user, buffer)
         self.header: np.ndarray[Any, Any] = ring.view(abi.RING_HEADER)
         self.user: np.ndarray[Any, Any] = user.view(abi.USER_PAGE)
@@ -48,12 +48,32 @@ class RingEnd:
         self.desc_address = ring.address + int(self.header["desc_offset"][0])
         self.user_address = user.address
         self.block_address = buffer.address
-        self.wake_fd = wake_fd
+        self.wake_fd, self.poll_fd = wake_fd, poll_fd
 
     def close(self) -> None:
         del self.header, self.user
         for mapping in self._mappings:
             mapping.close()
+
+
+class ReceiveRing(Protocol):
+    """A ring that a worker reads, whoever fills it. The supervisor owns it; a fork inherits its descriptors.
+
+    `wake_fd` is an eventfd by which the supervisor wakes the worker.
+    """
+
+    queue: int
+    slots: int
+    wake_fd: int
+
+    def consumer(self) -> RingEnd:
+        """Map as a worker does; `poll_fd` of what it returns can be read where frames wait."""
+
+    def observer(self) -> Mapping:
+        """Map the header page alone, read-only."""
+
+    def close(self) -> None:
+        """Give it back."""
 
 
 class Ring:
@@ -87,7 +107,7 @@ class Ring:
         ring = Mapping(self._ring_fd, self._ring_size, writable=producer, populate=True)
         user = Mapping(self._user_fd, abi.PAGE_SIZE, writable=not producer, populate=True)
         buffer = Mapping(self._buffer_fd, self.slots * abi.BLOCK_SIZE, writable=producer, populate=True)
-        return RingEnd(ring, user, buffer, self.wake_fd)
+        return RingEnd(ring, user, buffer, self.wake_fd, self.wake_fd)
 
     def producer(self) -> RingEnd:
         """Map as the NIC does: descriptors and blocks writable, the user's page read-only. Before `seal()`."""

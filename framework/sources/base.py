@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ..ring import Ring
+from ..ring import ReceiveRing
 
 EventKind = Literal["finished", "warning", "failed"]
 
@@ -49,7 +49,7 @@ class Source(Protocol):
         """Names of the link types that are known so far, without their LINKTYPE_."""
 
     @property
-    def rings(self) -> Sequence[Ring]:
+    def rings(self) -> Sequence[ReceiveRing]:
         """Receive rings, in the order of their queues."""
 
     @property

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from zcframe.framework import abi
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.ring import Mapping as MemoryMapping
-from zcframe.framework.ring import Ring
+from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.stats import Ledger, QueueStats
 
 from .crew import Member
@@ -16,7 +16,7 @@ from .crew import Member
 class RingBooks:
     """The producer's counters of one ring, read-only."""
 
-    def __init__(self, ring: Ring) -> None:
+    def __init__(self, ring: ReceiveRing) -> None:
         self._mapping: MemoryMapping = ring.observer()
         self._header = self._mapping.view(abi.RING_HEADER)
         self.slots = ring.slots

@@ -8,13 +8,14 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import psutil
 
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.progress import STOP_DRAIN, STOP_NOW
 from zcframe.framework.errors import CrashLoopError
-from zcframe.framework.ring import Ring
+from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.state.memory import StateMemory
 from zcframe.framework.worker.post import Post
 from zcframe.framework.worker.worker import work
@@ -30,7 +31,7 @@ GETTING_ON = 64
 START_S = 5.0
 START_NAP_S = 500e-6
 
-Pin = Callable[[int], None]
+Settle = Callable[[int | None], None]
 
 
 @dataclass
@@ -66,25 +67,20 @@ def cause_of(exit_code: int | None) -> str:
 
 
 class Crew:
-    """All workers of a run. `pin(cpu)` is called in each new worker that has a CPU."""
+    """All workers of a run. `settle(cpu)` is called in each new worker: it pins it, and drops what it does not need."""
 
     def __init__(
-        self, rings: Sequence[Ring], chain: Chain, state: StateMemory, cpus: Sequence[int | None], pin: Pin
+        self, rings: Sequence[ReceiveRing], chain: Chain, state: StateMemory, cpus: Sequence[int | None], settle: Settle
     ) -> None:
-        self.chain, self.state, self.pin = chain, state, pin
+        self.chain, self.state, self.settle = chain, state, settle
         self.members = [Member(Post(ring, chain.codes), cpu) for ring, cpu in zip(rings, cpus, strict=True)]
         self._fork = multiprocessing.get_context("fork")
 
     def spawn(self, member: Member, skip: int = 0) -> None:
         """Fork a worker for the member's queue; it takes over where its predecessor ended."""
-
-        def pin() -> None:
-            if member.cpu is not None:
-                self.pin(member.cpu)
-
         process = self._fork.Process(
             target=work,
-            args=(member.post, self.chain, self.state, skip, os.getpid(), pin),
+            args=(member.post, self.chain, self.state, skip, os.getpid(), partial(self.settle, member.cpu)),
             name=f"zc-rx-{member.post.queue}",
             daemon=True,
         )

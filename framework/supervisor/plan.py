@@ -5,16 +5,15 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from zcframe.affinity import Plan, make_plan, read_topology
+from zcframe.affinity import Plan, make_plan, nic_node, read_topology
 from zcframe.framework import abi
 from zcframe.framework.chain.bind import BoundPlugin, bind
 from zcframe.framework.chain.progress import MAX_PLUGINS
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
-from zcframe.framework.config import RunConfig
+from zcframe.framework.config import FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
 from zcframe.framework.rss.config import RssConfig
-from zcframe.framework.sources.base import Source
-from zcframe.framework.sources.soft82576 import ReplayPlan, Soft82576
+from zcframe.framework.sources import CapturePlan, ReplayPlan, Source, SourcePlan, open_source
 from zcframe.framework.sources.trace import bundled_trace
 from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 
@@ -28,7 +27,7 @@ class Prepared:
     specs: tuple[PluginSpec, ...]
     plugins: tuple[BoundPlugin, ...]
     affinity: Plan
-    replay: ReplayPlan
+    source_plan: SourcePlan
 
     @property
     def cpus(self) -> tuple[int, ...]:
@@ -48,7 +47,9 @@ def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, 
     return tuple(bound)
 
 
-def _replay(config: RunConfig, rss: RssConfig) -> ReplayPlan:
+def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> SourcePlan:
+    if config.iface is not None:
+        return CapturePlan(config.iface, rss, config.queues, config.ring_slots, cpus)
     assert config.loop is not None
     return ReplayPlan(
         files=config.read or (str(bundled_trace()),),
@@ -66,17 +67,20 @@ def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, CPUs and files. Raises UsageError, PluginSpecError."""
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     specs = tuple(parse_spec(text) for text in config.plugins)
+    affinity = make_plan(read_topology(), config.queues, config.cpus, nic_node(config.iface) if config.iface else None)
     return Prepared(
         config=config,
         rss=rss,
         specs=specs,
         plugins=_bind_all(specs, config.queues),
-        affinity=make_plan(read_topology(), config.queues, config.cpus),
-        replay=_replay(config, rss),
+        affinity=affinity,
+        source_plan=_source_plan(config, rss, affinity.cpus),
     )
 
 
 def _pace(config: RunConfig) -> str:
+    if config.iface is not None:
+        return "live"
     return f"{config.pps:,.0f} packets a second" if config.pps is not None else str(config.speed)
 
 
@@ -100,7 +104,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
             for plugin, spec in zip(prepared.plugins, prepared.specs, strict=True)
         ),
         pace=_pace(config),
-        loop=prepared.replay.loop,
+        loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,
         memory=config.queues * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
         warnings=tuple(prepared.affinity.warnings),
@@ -110,7 +114,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
 def plan(config: RunConfig) -> RunPlan:
     """What `run` would do, with files probed and names resolved, and nothing started."""
     prepared = prepare(config)
-    source = Soft82576(prepared.replay)
+    source = open_source(prepared.source_plan)
     try:
         return run_plan(prepared, source)
     finally:

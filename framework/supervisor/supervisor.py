@@ -19,10 +19,10 @@ from zcframe.framework import log as funnel
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import ZcframeError
-from zcframe.framework.sources.base import Source
-from zcframe.framework.sources.soft82576 import Soft82576
+from zcframe.framework.sources import Source, open_source
 from zcframe.framework.state.memory import StateMemory
 from zcframe.framework.stats import Observer, RunResult, RunSnapshot
+from zcframe.framework.worker.privileges import drop_privileges
 from zcframe.framework.worker.worker import warm_up
 
 from .accounts import RingBooks, queue_stats
@@ -68,13 +68,13 @@ class Supervisor:
         self.course = Course()
         self._closers: list[Callable[[], None]] = []
         try:
-            self.source: Source = self._closing(Soft82576(prepared.replay))
+            self.source: Source = self._closing(open_source(prepared.source_plan))
             self.source.start()
             self.chain = build_chain(prepared.plugins)
             warm_up()
             self.source.ready()
             self.state = self._closing(StateMemory([plugin.layout for plugin in prepared.plugins]))
-            self.crew = self._closing(Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._pin))
+            self.crew = self._closing(Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._settle))
             self.books = [self._closing(RingBooks(ring)) for ring in self.source.rings]
         except BaseException:
             self.close()
@@ -92,11 +92,13 @@ class Supervisor:
         while self._closers:
             self._closers.pop()()
 
-    def _pin(self, cpu: int) -> None:
+    def _settle(self, cpu: int | None) -> None:
         """In a new worker: bind it to its CPU; where that is not allowed, say so and go on."""
-        warning = pin_to(cpu)
+        warning = pin_to(cpu) if cpu is not None else None
         if warning:
             log.warning("%s", warning)
+        if self.source.kind == "iface":
+            drop_privileges()
 
     def run(self, signals: StopSignals) -> RunResult:
         """Let packets flow until the source ends or somebody asks for the end."""
@@ -136,7 +138,7 @@ class Supervisor:
             self.crew.halt()
             self.crew.end(0.0)
             return
-        if signals.count or (duration is not None and now - self.course.started >= duration):
+        if signals.count or self._enough() or (duration is not None and now - self.course.started >= duration):
             self._stop(now)
         if self.course.drain_until is not None and now >= self.course.drain_until:
             self.crew.end(OBEY_S)
@@ -144,6 +146,12 @@ class Supervisor:
         self.crew.kill_stuck()
         if now >= self._next_tick:
             self._tick(now)
+
+    def _enough(self) -> bool:
+        """Whether an interface has brought the frames that were asked for; a replay counts for itself."""
+        count = self.prepared.config.count
+        live = self.source.kind == "iface"
+        return live and count is not None and sum(member.post.done for member in self.crew.members) >= count
 
     def _stop(self, now: float) -> None:
         """End in order: the source first, then each worker when its ring is empty."""

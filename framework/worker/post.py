@@ -27,7 +27,7 @@ from zcframe.framework.chain.progress import (
     STOP_NOW,
     progress_size,
 )
-from zcframe.framework.ring import Mapping, Ring, make_memory
+from zcframe.framework.ring import Mapping, ReceiveRing, make_memory
 
 
 class Post:
@@ -36,7 +36,7 @@ class Post:
     ring: the queue's ring; codes: number of verdict codes.
     """
 
-    def __init__(self, ring: Ring, codes: int) -> None:
+    def __init__(self, ring: ReceiveRing, codes: int) -> None:
         self.ring, self.codes = ring, codes
         self.queue = ring.queue
         size = progress_size(ring.slots)

@@ -77,7 +77,8 @@ class Worker:
     def run(self) -> None:
         """Take packets until the supervisor says stop; sleep while there are none."""
         poller = select.poll()
-        poller.register(self.ring.wake_fd, select.POLLIN)
+        for fd in {self.ring.wake_fd, self.ring.poll_fd}:
+            poller.register(fd, select.POLLIN)
         while True:
             stop = int(self.orders[ORDER_STOP // 4])
             taken = self.chain.run(self.ctx, BUDGET)
@@ -107,19 +108,30 @@ class Worker:
             time.sleep(PAUSE_NAP_S)
 
     def _wait(self, poller: select.poll, *, busy: bool) -> None:
-        if busy:
+        if busy and not self._stalled():
             time.sleep(NAP_S)
             return
-        if arm(self.ctx) and poller.poll(SLEEP_MS):
+        if arm(self.ctx):
+            self._answer(dict(poller.poll(0 if busy else SLEEP_MS)))
+        disarm(self.ctx)
+
+    def _stalled(self) -> bool:
+        """Whether the producer gave up for want of room, and goes on when we poll."""
+        return bool(int(self.ring.header["flags"][0]) & abi.RING_NEED_KICK)
+
+    def _answer(self, events: dict[int, int]) -> None:
+        if self.ring.wake_fd in events:
             try:
                 os.eventfd_read(self.ring.wake_fd)
             except BlockingIOError:
                 log.debug("woken twice for one burst")
-        disarm(self.ctx)
+        if events.get(self.ring.poll_fd, 0) & (select.POLLERR | select.POLLHUP):
+            # The device is gone: nothing will come but the order to end.
+            time.sleep(SLEEP_MS / 1000)
 
 
-def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, pin: Callable[[], None]) -> None:
-    """Body of a worker process, after the fork."""
+def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, settle: Callable[[], None]) -> None:
+    """Body of a worker process, after the fork. `settle()` puts it on its CPU, under its user."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # Only the supervisor ends a worker, by its orders: a SIGTERM for the whole group must not lose what is in the
         # ring.
@@ -128,8 +140,9 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, p
     # A collection would write to every object that is still shared with the supervisor, and so copy its page.
     gc.disable()
     name_process(f"zc-rx-{post.queue}")
+    settle()
+    # A change of user forgets whom to die with: this comes behind it.
     die_with(parent)
-    pin()
     try:
         Worker(post, chain, state, skip).run()
     except Exception:

@@ -12,9 +12,8 @@ from types import ModuleType
 
 from . import scenarios
 from .bench import Bench, unit
-from .build import build_guest_programs, build_host_programs, build_modules
-from .kernels import prepare_kernels
-from .packages import LabError, cache_folder, prepare_packages
+from .packages import LabError
+from .prepare import Lab, prepare
 
 
 def all_scenarios() -> dict[str, ModuleType]:
@@ -53,24 +52,15 @@ def parse(names: list[str]) -> argparse.Namespace:
 def main() -> int:
     found = all_scenarios()
     wanted = parse(list(found))
-    cache = cache_folder()
     score = Score()
     try:
-        apt = prepare_packages(cache)
-        kernels = prepare_kernels(apt, cache)
-        if not (cache / "busybox").exists():
-            apt.unpack(cache / "busybox", "busybox-static")
-        build_guest_programs(cache)
-        host = build_host_programs(cache)
+        lab: Lab = prepare(wanted.kernel)
     except LabError as error:
         print(f"the lab cannot run: {error}", file=sys.stderr)
         return 2
-    print(f"ok    host  {unit(host)}")
+    print(f"ok    host  {unit(lab.host)}")
     score.passed += 1
-    for series, kernel in kernels.items():
-        if wanted.kernel and series not in wanted.kernel:
-            continue
-        bench = Bench(kernel, cache, build_modules(kernel, cache), host)
+    for bench in lab.benches():
         try:
             for name in wanted.scenario or found:
                 score.attempt(bench, found[name])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -37,11 +38,11 @@ class Bench:
         self._guest: Guest | None = None
         self._senders: list[subprocess.Popen[str]] = []
 
-    def _image(self) -> Path:
+    def _image(self, files: Sequence[Path] = ()) -> Path:
         image = self.cache / f"initramfs-{self.kernel.series}"
         programs = sorted((self.cache / "guest").iterdir())
         busybox = next((self.cache / "busybox").rglob("bin/busybox"))
-        pack_extra(image, pack_base(self.cache, busybox), [*self.modules, *programs])
+        pack_extra(image, pack_base(self.cache, busybox), [*self.modules, *programs, *files])
         return image
 
     @property
@@ -51,10 +52,10 @@ class Bench:
         return self._guest
 
     @contextmanager
-    def other_guest(self, **options: Any) -> Iterator[Guest]:
-        """A machine of its own, for what the common one has not."""
+    def other_guest(self, files: Sequence[Path] = (), **options: Any) -> Iterator[Guest]:
+        """A machine of its own, for what the common one has not; with `files` in /bin."""
         self.close()
-        self._guest = Guest(self.kernel, self._image(), **options)
+        self._guest = Guest(self.kernel, self._image(files), **options)
         try:
             yield self._guest
         finally:
@@ -128,6 +129,12 @@ class Bench:
         """As `sender`, waited for; returns the seconds it took."""
         said, _ = self.sender(first, count, size, rate).communicate(timeout=300)
         return float(said)
+
+    def send_all(self, frames: Iterable[bytes]) -> None:
+        """These frames onto the wire, in order."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
+            for frame in frames:
+                wire.sendto(frame, str(self.guest.to_guest))
 
     def reader(
         self, count: int, *, size: int = 0, slots: int = 4096, quiet_ms: int = 3000, kills: int = 0, hold_ms: int = 0

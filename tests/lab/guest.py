@@ -90,9 +90,18 @@ def pack_extra(image: Path, base: Path, files: list[Path]) -> None:
 
 
 class Guest:
-    """One booted machine. `run(command)` gives its output; `begin`, `expect`, `end` do so in steps."""
+    """One booted machine; `shared` is a folder of the host that it may mount. `run(command)` gives its output; `begin`, `expect`, `end` do so in steps."""
 
-    def __init__(self, kernel: Kernel, image: Path, *, cpus: int = 4, iommu: bool = False) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        image: Path,
+        *,
+        cpus: int = 4,
+        iommu: bool = False,
+        memory: str = "1G",
+        shared: str = "",
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="zclab-")
         self.folder = Path(self._folder.name)
         self.to_guest, self.from_guest = self.folder / "in", self.folder / "out"
@@ -102,8 +111,11 @@ class Guest:
             f"dgram,id=n0,local.type=unix,local.path={self.to_guest},remote.type=unix,remote.path={self.from_guest}"
         )
         machine = ["-device", "intel-iommu,caching-mode=off"] if iommu else []
+        if shared:
+            tree = f"local,id=host,path={shared},security_model=none,readonly=on,multidevs=remap"
+            machine += ["-fsdev", tree, "-device", "virtio-9p-pci,fsdev=host,mount_tag=host"]
         command = [
-            *QEMU, "-smp", str(cpus), "-m", "1G", "-kernel", str(kernel.vmlinux), "-initrd", str(image), *machine,
+            *QEMU, "-smp", str(cpus), "-m", memory, "-kernel", str(kernel.vmlinux), "-initrd", str(image), *machine,
             "-serial", f"file:{self.console}", "-serial", "stdio",
             "-netdev", netdev, "-device", f"igb,netdev=n0,mac={MAC}", "-append", append,
         ]  # fmt: skip

@@ -1,0 +1,20 @@
+"""The standard controls of a NIC: RSS through ethtool, link state through netlink, interrupts through /proc."""
+
+from .ethtool import NicError
+from .interface import Interface, set_up
+from .irq import Steering, irqs_of, steer
+from .rss import AppliedRss, RssSettings, apply_rss, read_rss, write_rss
+
+__all__ = [
+    "AppliedRss",
+    "Interface",
+    "NicError",
+    "RssSettings",
+    "Steering",
+    "apply_rss",
+    "irqs_of",
+    "read_rss",
+    "set_up",
+    "steer",
+    "write_rss",
+]

@@ -1,0 +1,44 @@
+"""The ioctl SIOCETHTOOL, for the verbs that pyroute2 has not: setting the RSS key, table and hash fields."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import socket
+import struct
+from typing import Final
+
+from ..abi import IFNAME_SIZE
+from ..errors import ZcframeError
+
+SIOCETHTOOL: Final = 0x8946
+
+
+class NicError(ZcframeError):
+    """An interface that is not there, or does not do what was asked for."""
+
+
+def _meaning(number: int, ifname: str, verb: str) -> str:
+    reasons = {
+        errno.EOPNOTSUPP: f"the driver of {ifname} cannot {verb}",
+        errno.EPERM: f"no permission to {verb} of {ifname}: run as root, or with CAP_NET_ADMIN",
+        errno.ENODEV: f"there is no interface {ifname}",
+    }
+    return reasons.get(number, f"{ifname}: cannot {verb}: {os.strerror(number)}")
+
+
+def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
+    """Answer of the driver to a request, which has room for it. Raises NicError: the driver cannot `verb`."""
+    name = ifname.encode()
+    if not 0 < len(name) < IFNAME_SIZE:
+        raise NicError(f"{ifname!r} is no name of an interface: 1 to {IFNAME_SIZE - 1} bytes")
+    buffer = ctypes.create_string_buffer(request, len(request))
+    ifreq = struct.pack(f"{IFNAME_SIZE}sP16x", name, ctypes.addressof(buffer))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        try:
+            fcntl.ioctl(any_socket, SIOCETHTOOL, ifreq)
+        except OSError as error:
+            raise NicError(_meaning(error.errno or 0, ifname, verb)) from error
+    return buffer.raw

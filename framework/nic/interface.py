@@ -1,0 +1,51 @@
+"""One network interface by name."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Final
+
+from pyroute2 import IPRoute
+from pyroute2.netlink.exceptions import NetlinkError
+
+from .ethtool import NicError
+
+SYSFS: Final = Path("/sys/class/net")
+IFF_UP: Final = 1
+
+
+class Interface:
+    """Facts of the moment about an interface. Raises NicError where there is none of that name."""
+
+    def __init__(self, name: str, root: Path = SYSFS) -> None:
+        self.name, self._folder = name, root / name
+        if not name or "/" in name or not self._folder.is_dir():
+            known = ", ".join(sorted(path.name for path in root.iterdir())) if root.is_dir() else "none"
+            raise NicError(f"there is no interface {name!r}: {known}")
+
+    def _read(self, fact: str) -> str:
+        try:
+            return (self._folder / fact).read_text().strip()
+        except OSError as error:
+            raise NicError(f"{self.name} is gone: {error.strerror}") from error
+
+    @property
+    def index(self) -> int:
+        return int(self._read("ifindex"))
+
+    @property
+    def up(self) -> bool:
+        """Whether it was brought up; not whether there is a link."""
+        return bool(int(self._read("flags"), 16) & IFF_UP)
+
+
+def set_up(name: str, up: bool) -> None:
+    """Bring an interface up or down. Raises NicError."""
+    index = Interface(name).index
+    try:
+        with IPRoute() as route:
+            route.link("set", index=index, state="up" if up else "down")
+    except NetlinkError as error:
+        reason = "run as root, or with CAP_NET_ADMIN" if error.code == errno.EPERM else str(error)
+        raise NicError(f"cannot bring {name} {'up' if up else 'down'}: {reason}") from error

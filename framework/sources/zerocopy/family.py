@@ -1,0 +1,99 @@
+"""System calls of the protocol family, and what their errors mean to an operator.
+
+Python's socket module knows no addresses of families that it was not built with: bind() goes by the C library.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import socket
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from ... import abi
+from ...errors import RingError, ZcframeError
+
+FAMILY_PARAMETER: Final = Path("/sys/module/pf_zerocopy/parameters/family")
+ETH_P_ALL: Final = 0x0003
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ZerocopyError(ZcframeError):
+    """PF_ZEROCOPY is not there, or refuses."""
+
+
+def family_number() -> int:
+    """The number that the module took. Raises ZerocopyError where it is not loaded."""
+    try:
+        return int(FAMILY_PARAMETER.read_text())
+    except OSError:
+        raise ZerocopyError(
+            "PF_ZEROCOPY is not loaded: make kernel, then insmod kernel/pf_zerocopy.ko and kernel/zc82576.ko"
+            " (docs/kernel.md)"
+        ) from None
+
+
+def open_socket(family: int) -> socket.socket:
+    """An unbound socket. Raises ZerocopyError without CAP_NET_RAW."""
+    try:
+        return socket.socket(family, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
+    except PermissionError:
+        raise ZerocopyError("no permission to open a PF_ZEROCOPY socket: run as root, or with CAP_NET_RAW") from None
+    except OSError as error:
+        raise ZerocopyError(f"cannot open a PF_ZEROCOPY socket (family {family}): {error.strerror}") from error
+
+
+def _packed(dtype: np.dtype[Any], **fields: int) -> bytes:
+    record = np.zeros(1, dtype)
+    for name, value in fields.items():
+        record[name] = value
+    return record.tobytes()
+
+
+def set_slots(sock: socket.socket, slots: int) -> None:
+    sock.setsockopt(abi.SOL_ZEROCOPY, abi.OPT_RING, _packed(abi.RING_REQ, slots=slots))
+
+
+def register_buffer(sock: socket.socket, address: int, size: int) -> None:
+    """Pin the User Buffer and map it for the card. Raises RingError where memory may not be pinned."""
+    try:
+        sock.setsockopt(abi.SOL_ZEROCOPY, abi.OPT_BUFFER, _packed(abi.BUFFER_REQ, addr=address, size=size))
+    except OSError as error:
+        if error.errno != errno.ENOMEM:
+            raise
+        raise RingError(
+            f"no permission to pin {size / 2**20:.0f} MiB a queue: raise RLIMIT_MEMLOCK (ulimit -l), use fewer"
+            " --queues or a smaller --ring-slots"
+        ) from error
+
+
+def set_wake(sock: socket.socket, frames: int, usecs: int) -> None:
+    """Wake a sleeping worker at the latest after `frames` unread ones or `usecs`."""
+    sock.setsockopt(abi.SOL_ZEROCOPY, abi.OPT_WAKE, _packed(abi.WAKE_REQ, frames=frames, usecs=usecs))
+
+
+def _refusal(number: int, ifname: str, queue: int) -> str:
+    reasons = {
+        errno.EPERM: f"no permission to take a queue of {ifname}: run as root, or with CAP_NET_ADMIN",
+        errno.EBUSY: f"queue {queue} of {ifname} is taken: another capture runs (see /proc/memshare)",
+        errno.EOPNOTSUPP: f"the driver of {ifname} has no rings to share: it has to be zc82576's (docs/kernel.md)",
+        errno.ERANGE: f"{ifname} has no queue {queue}: use fewer --queues",
+        errno.ENODEV: f"there is no interface {ifname}",
+    }
+    return reasons.get(number, f"cannot take queue {queue} of {ifname}: {os.strerror(number)}")
+
+
+def bind(sock: socket.socket, family: int, ifname: str, queue: int) -> None:
+    """Take a receive queue; frames come from now on, where the interface is up. Raises ZerocopyError."""
+    index = 0
+    with contextlib.suppress(OSError):
+        index = socket.if_nametoindex(ifname)
+    address = _packed(abi.SOCKADDR, szc_family=family, szc_direction=abi.DIR_RX, szc_ifindex=index, szc_queue=queue)
+    if _libc.bind(sock.fileno(), address, len(address)):
+        raise ZerocopyError(_refusal(ctypes.get_errno(), ifname, queue))

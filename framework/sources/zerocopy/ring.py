@@ -1,0 +1,80 @@
+"""One ring of the kernel's: a bound socket, and the memory that the card writes into."""
+
+from __future__ import annotations
+
+import os
+
+from ... import abi
+from ...ring import Mapping, RingEnd, make_memory
+from .family import bind, open_socket, register_buffer, set_slots, set_wake
+
+# A worker that sleeps is woken by so many frames, or so long after the first one: LAB says what a wake-up each costs.
+WAKE_FRAMES = 64
+WAKE_USECS = 100
+
+
+class SocketRing:
+    """A receive queue of `ifname`. The supervisor opens, registers and binds it; workers only map it.
+
+    Raises ZerocopyError, and RingError where memory does not suffice.
+    """
+
+    def __init__(self, family: int, ifname: str, queue: int, slots: int) -> None:
+        self.queue, self.slots = queue, slots
+        self._family, self._ifname = family, ifname
+        self._fds: list[int] = []
+        self._buffer: Mapping | None = None
+        self._socket = open_socket(family)
+        try:
+            self.wake_fd = self._own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", slots * abi.BLOCK_SIZE))
+            set_slots(self._socket, slots)
+            set_wake(self._socket, WAKE_FRAMES, WAKE_USECS)
+            self._register()
+        except BaseException:
+            self.close()
+            raise
+
+    def _own(self, fd: int) -> int:
+        self._fds.append(fd)
+        return fd
+
+    def _register(self) -> None:
+        size = self.slots * abi.BLOCK_SIZE
+        self._buffer = Mapping(self._buffer_fd, size, writable=True)
+        register_buffer(self._socket, self._buffer.address, size)
+
+    def bind(self) -> None:
+        """Take the queue."""
+        bind(self._socket, self._family, self._ifname, self.queue)
+
+    @property
+    def poll_fd(self) -> int:
+        """The socket: POLLIN where frames wait, POLLERR and POLLHUP once the device is gone."""
+        return self._socket.fileno()
+
+    def _header(self) -> Mapping:
+        return Mapping(self.poll_fd, abi.PAGE_SIZE, writable=False, offset=abi.PGOFF_RING)
+
+    def consumer(self) -> RingEnd:
+        """Map as a worker does: the user's page writable, all else read-only."""
+        header = self._header()
+        described = header.view(abi.RING_HEADER)
+        size = int(described["desc_offset"][0]) + self.slots * int(described["desc_size"][0])
+        user_size = int(described["user_size"][0])
+        ring = Mapping(self.poll_fd, -(-size // abi.PAGE_SIZE) * abi.PAGE_SIZE, writable=False, offset=abi.PGOFF_RING)
+        user = Mapping(self.poll_fd, user_size, writable=True, offset=abi.PGOFF_USER)
+        buffer = Mapping(self._buffer_fd, self.slots * abi.BLOCK_SIZE, writable=False, populate=True)
+        return RingEnd(ring, user, buffer, self.wake_fd, self.poll_fd)
+
+    def observer(self) -> Mapping:
+        """Map the header page alone, read-only. The ring is bound."""
+        return self._header()
+
+    def close(self) -> None:
+        """Give queue, pins and memory back, once the last worker's mapping is gone, too."""
+        self._socket.close()
+        if self._buffer is not None:
+            self._buffer.close()
+        while self._fds:
+            os.close(self._fds.pop())

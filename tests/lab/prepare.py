@@ -1,0 +1,38 @@
+"""Everything that has to be there before the first guest boots."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from .bench import Bench
+from .build import build_guest_programs, build_host_programs, build_modules
+from .kernels import Kernel, prepare_kernels
+from .packages import cache_folder, prepare_packages
+
+
+@dataclass(frozen=True)
+class Lab:
+    """Kernels by series, and the host's programs."""
+
+    cache: Path
+    kernels: dict[str, Kernel]
+    host: dict[str, Path]
+
+    def benches(self) -> Iterator[Bench]:
+        """One a kernel, with its modules built. Raises LabError where they do not build cleanly."""
+        for kernel in self.kernels.values():
+            yield Bench(kernel, self.cache, build_modules(kernel, self.cache), self.host)
+
+
+def prepare(series: Sequence[str] | None = None) -> Lab:
+    """Fetch, unpack and build what is not there yet; only these kernels, if any are named. Raises LabError."""
+    cache = cache_folder()
+    apt = prepare_packages(cache)
+    kernels = prepare_kernels(apt, cache)
+    if not (cache / "busybox").exists():
+        apt.unpack(cache / "busybox", "busybox-static")
+    build_guest_programs(cache)
+    wanted = {name: kernel for name, kernel in kernels.items() if not series or name in series}
+    return Lab(cache, wanted, build_host_programs(cache))

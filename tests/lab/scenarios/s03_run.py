@@ -1,0 +1,99 @@
+"""The whole command in the guest: what it counts equals what it counts on the host, from a file."""
+
+from __future__ import annotations
+
+import json
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ..bench import IFACE, Bench, expect
+from ..hosttree import TREE, mount, pack_modules, prepare_cache, python
+from ..packages import LabError
+
+TITLE = "zcframe run --iface zc0 --queues 8 on a real trace equals --read"
+
+TRACE = TREE / "framework" / "sources" / "trace" / "bundled.pcapng"
+PLUGINS = ("--plugin", "flows?top=100000", "sizes")
+# What the emulated card makes of a shorter frame.
+SHORTEST = 60
+MICROSECOND = 0xA1B2C3D4
+ETHERNET = 1
+
+
+def frames(capture: Path) -> list[bytes]:
+    """The frames as they come out of the card: padded."""
+    import dpkt
+
+    with capture.open("rb") as file:
+        return [bytes(data).ljust(SHORTEST, b"\0") for _, data in dpkt.pcapng.Reader(file)]
+
+
+def write_pcap(path: Path, octets: list[bytes]) -> None:
+    head = struct.pack("<IHHiIII", MICROSECOND, 2, 4, 0, 0, 65535, ETHERNET)
+    records = (struct.pack("<IIII", 0, n, len(data), len(data)) + data for n, data in enumerate(octets))
+    path.write_bytes(head + b"".join(records))
+
+
+def on_host(capture: Path) -> dict[str, Any]:
+    command = [sys.executable, "-m", "zcframe", "run", "--json", *PLUGINS, "--read", str(capture)]
+    done = subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _flows(report: dict[str, Any]) -> list[tuple[Any, ...]]:
+    """Every flow without its times: those are of the arrival."""
+    names = ("proto", "packets", "bytes", "tcp_flags", "one_sided", "community_id")
+    ends = (sorted([(row["src"], row["sport"]), (row["dst"], row["dport"])]) for row in report["top"])
+    return sorted((*end, *(row[name] for name in names)) for end, row in zip(ends, report["top"], strict=True))
+
+
+def check_equal(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    for name in ("packets", "bytes"):
+        expect(name, found["totals"][name], wanted["totals"][name])
+    expect("sizes", found["plugins"]["sizes"], wanted["plugins"]["sizes"])
+    ours, theirs = found["plugins"]["flows"], wanted["plugins"]["flows"]
+    for name in ("count", "packets", "bytes", "lost"):
+        expect(f"flows' {name}", ours[name], theirs[name])
+    expect("flows", _flows(ours), _flows(theirs))
+
+
+def check_ledgers(found: dict[str, Any], sent: int) -> None:
+    """Each queue's ledger closes, without loss, and all of them together hold what was sent."""
+    for queue in found["queues"]:
+        ledger = queue["ledger"]
+        expect(f"queue {queue['queue']}: arrived", ledger["arrived"], ledger["delivered"])
+        expect(f"queue {queue['queue']}: delivered", ledger["delivered"], ledger["accepted"])
+        expect(f"queue {queue['queue']}: restarts", queue["restarts"], 0)
+    expect("arrived", found["totals"]["ledger"]["arrived"], sent)
+
+
+def run(bench: Bench) -> str:
+    octets = frames(TRACE)
+    capture = bench.cache / "padded.pcap"
+    write_pcap(capture, octets)
+    wanted = on_host(capture)
+    compiled = prepare_cache(bench.cache, *PLUGINS, "--read", capture)
+    modules = pack_modules(bench.kernel, bench.cache / "9p" / bench.kernel.series)
+    with bench.other_guest(memory="2G", shared="/", files=modules) as guest:
+        mount(guest, modules, compiled)
+        bench.load(up=False)
+        words = ("-m", "zcframe", "run", "--iface", IFACE, "--queues", 8, "--json", "--count", len(octets), *PLUGINS)
+        command = python(compiled, *words)
+        guest.run(f"{command} > /tmp/document 2> /tmp/said & echo $! > /tmp/zcframe.pid")
+        bench.until(f"[ $(cat /sys/class/net/{IFACE}/carrier) = 1 ] 2> /dev/null", 300)
+        bench.send_all(octets)
+        guest.run("wait $(cat /tmp/zcframe.pid)", 300)
+        said = guest.run("cat /tmp/said")
+        text = guest.run("cat /tmp/document")
+        if not text:
+            raise LabError(f"zcframe run in the guest said: {said}")
+        found = json.loads(text)
+        check_equal(found, wanted)
+        check_ledgers(found, len(octets))
+        bench.unload()
+    spread = [queue["packets"] for queue in found["queues"]]
+    return f"{len(octets)} frames, {found['plugins']['flows']['count']} flows, queues {min(spread)} to {max(spread)}"

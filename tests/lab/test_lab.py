@@ -1,0 +1,45 @@
+"""The lab's scenarios as tests: each on every kernel."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from .__main__ import all_scenarios
+from .bench import Bench, unit
+from .packages import LabError
+from .prepare import Lab, prepare
+
+pytestmark = pytest.mark.needs("lab")
+SCENARIOS = all_scenarios()
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return prepare()
+
+
+@pytest.fixture(scope="module", params=[0, -1], ids=["oldest-kernel", "newest-kernel"])
+def bench(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Bench]:
+    """One kernel's guest serves all scenarios: pytest runs them kernel by kernel."""
+    benches = list(lab.benches())
+    if request.param and len(benches) == 1:
+        pytest.skip("this release has one kernel only")
+    made = benches[request.param]
+    yield made
+    made.close()
+
+
+def test_the_logic_of_a_ring(lab: Lab) -> None:
+    assert "checks" in unit(lab.host)
+
+
+@pytest.mark.parametrize("name", SCENARIOS)
+def test_scenario(bench: Bench, name: str) -> None:
+    try:
+        print(f"{bench.kernel.series}: {SCENARIOS[name].run(bench)}")
+    except LabError as error:
+        kept = bench.keep_log(name)
+        bench.close()
+        pytest.fail(f"on {bench.kernel.series}: {error}\nkernel log: {kept}", pytrace=False)
