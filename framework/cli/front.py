@@ -21,6 +21,7 @@ COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
     "plugins": "list what is installed, with parameters and docs",
     "affinity": "print the topology and the plan, and what would be pinned where",
+    "doctor": "say what keeps live capture from working, or from being fast, and what mends it",
     "rss": "predict the queue balance of a capture for a key, fields and queue count",
 }
 

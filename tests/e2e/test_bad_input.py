@@ -252,6 +252,13 @@ def test_wrong_usage(words: str) -> None:
     refused(usage_runs()[words], 2, *USAGE[words])
 
 
+def test_an_interface_that_is_not_there_and_one_that_shares_no_rings() -> None:
+    gone, loopback = together(["run", "--json", "--iface", "nothere0"], ["run", "--json", "--iface", "lo"])
+    refused(gone, 1, "no interface 'nothere0'", "lo")
+    # With the module loaded it is the driver of lo that refuses; without it, nobody gets so far.
+    refused(loopback, 1, "zc82576")
+
+
 def test_a_plugin_that_does_not_compile_names_its_line(tmp_path: Path) -> None:
     villains = ANALYZERS / "villains.py"
     lines = villains.read_text().splitlines()

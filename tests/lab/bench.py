@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -130,11 +131,12 @@ class Bench:
         said, _ = self.sender(first, count, size, rate).communicate(timeout=300)
         return float(said)
 
-    def send_all(self, frames: Iterable[bytes]) -> None:
-        """These frames onto the wire, in order."""
+    def send_all(self, frames: Iterable[bytes], pause: float = 0.0) -> None:
+        """These frames onto the wire, in order, with so many seconds between two of them."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as wire:
             for frame in frames:
                 wire.sendto(frame, str(self.guest.to_guest))
+                time.sleep(pause)
 
     def reader(
         self, count: int, *, size: int = 0, slots: int = 4096, quiet_ms: int = 3000, kills: int = 0, hold_ms: int = 0

@@ -78,7 +78,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "zcframe: a command is needed: run, plugins, affinity, rss"),
+        ([], "zcframe: a command is needed: run, plugins, affinity, doctor, rss"),
         (["rnu"], "zcframe: there is no command 'rnu': did you mean run?"),
         (["--verson"], "zcframe: there is no command '--verson': did you mean --version?"),
         (["xyzzy"], "zcframe: there is no command 'xyzzy' (zcframe --help"),

@@ -6,10 +6,11 @@ import json
 import struct
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from ..bench import IFACE, Bench, expect
+from ..bench import IFACE, KEY, Bench, expect
 from ..hosttree import TREE, mount, pack_modules, prepare_cache, python
 from ..packages import LabError
 
@@ -17,6 +18,9 @@ TITLE = "zcframe run --iface zc0 --queues 8 on a real trace equals --read"
 
 TRACE = TREE / "framework" / "sources" / "trace" / "bundled.pcapng"
 PLUGINS = ("--plugin", "flows?top=100000", "sizes")
+QUEUES = 8
+# Between two frames, where workers are killed meanwhile: the rings have room for what comes until a successor is there.
+PAUSE_S = 1e-3
 # What the emulated card makes of a shorter frame.
 SHORTEST = 60
 MICROSECOND = 0xA1B2C3D4
@@ -61,14 +65,45 @@ def check_equal(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     expect("flows", _flows(ours), _flows(theirs))
 
 
-def check_ledgers(found: dict[str, Any], sent: int) -> None:
+def check_ledgers(found: dict[str, Any], sent: int, restarts: int) -> None:
     """Each queue's ledger closes, without loss, and all of them together hold what was sent."""
     for queue in found["queues"]:
         ledger = queue["ledger"]
         expect(f"queue {queue['queue']}: arrived", ledger["arrived"], ledger["delivered"])
         expect(f"queue {queue['queue']}: delivered", ledger["delivered"], ledger["accepted"])
-        expect(f"queue {queue['queue']}: restarts", queue["restarts"], 0)
+        expect(f"queue {queue['queue']}: restarts", queue["restarts"], restarts)
     expect("arrived", found["totals"]["ledger"]["arrived"], sent)
+
+
+def kill_workers(bench: Bench) -> None:
+    """kill -9 of the worker of each queue, one after the other."""
+    for queue in range(QUEUES):
+        bench.guest.run(f"kill -9 $(grep -lx zc-rx-{queue} /proc/[0-9]*/comm | cut -d/ -f3)")
+
+
+def in_guest(bench: Bench, compiled: Path, octets: list[bytes], *, kill: bool) -> dict[str, Any]:
+    """The document of the command in the guest, to which these frames were sent."""
+    words = ("-m", "zcframe", "run", "--iface", IFACE, "--queues", QUEUES, "--json", "--count", len(octets), *PLUGINS)
+    bench.guest.run(f"{python(compiled, *words)} > /tmp/document 2> /tmp/said & echo $! > /tmp/zcframe.pid")
+    bench.until(f"[ $(cat /sys/class/net/{IFACE}/carrier) = 1 ] 2> /dev/null", 300)
+    with ThreadPoolExecutor() as pool:
+        sent = pool.submit(bench.send_all, octets, PAUSE_S if kill else 0.0)
+        if kill:
+            kill_workers(bench)
+        sent.result()
+    bench.guest.run("wait $(cat /tmp/zcframe.pid)", 300)
+    text = bench.guest.run("cat /tmp/document")
+    if not text:
+        raise LabError(f"zcframe run in the guest said: {bench.guest.run('cat /tmp/said')}")
+    found: dict[str, Any] = json.loads(text)
+    return found
+
+
+def check_put_back(bench: Bench) -> None:
+    """The card spreads by the key that it had, and is down, as it was."""
+    shown = bench.guest.run(f"ethtool -x {IFACE}")
+    expect("the key is the one before", KEY in shown, True)
+    expect("interface is up", "UP" in bench.guest.run(f"ip link show {IFACE}").partition("<")[2].split(">")[0], False)
 
 
 def run(bench: Bench) -> str:
@@ -81,19 +116,12 @@ def run(bench: Bench) -> str:
     with bench.other_guest(memory="2G", shared="/", files=modules) as guest:
         mount(guest, modules, compiled)
         bench.load(up=False)
-        words = ("-m", "zcframe", "run", "--iface", IFACE, "--queues", 8, "--json", "--count", len(octets), *PLUGINS)
-        command = python(compiled, *words)
-        guest.run(f"{command} > /tmp/document 2> /tmp/said & echo $! > /tmp/zcframe.pid")
-        bench.until(f"[ $(cat /sys/class/net/{IFACE}/carrier) = 1 ] 2> /dev/null", 300)
-        bench.send_all(octets)
-        guest.run("wait $(cat /tmp/zcframe.pid)", 300)
-        said = guest.run("cat /tmp/said")
-        text = guest.run("cat /tmp/document")
-        if not text:
-            raise LabError(f"zcframe run in the guest said: {said}")
-        found = json.loads(text)
-        check_equal(found, wanted)
-        check_ledgers(found, len(octets))
+        for kill in (False, True):
+            found = in_guest(bench, compiled, octets, kill=kill)
+            check_equal(found, wanted)
+            check_ledgers(found, len(octets), restarts=int(kill))
+            check_put_back(bench)
         bench.unload()
     spread = [queue["packets"] for queue in found["queues"]]
-    return f"{len(octets)} frames, {found['plugins']['flows']['count']} flows, queues {min(spread)} to {max(spread)}"
+    flows = found["plugins"]["flows"]["count"]
+    return f"{len(octets)} frames, {flows} flows, queues {min(spread)} to {max(spread)}; again with each worker killed"
