@@ -72,10 +72,8 @@ class Bench:
         if self._guest is not None:
             self._guest.close()
             self._guest = None
-        for sender in self._senders:
-            sender.kill()
-            sender.wait()
-        self._senders.clear()
+        while self._senders:
+            self.silence(self._senders.pop())
 
     def load(self, *, up: bool = True) -> None:
         """Both modules, the published key, and a link."""
@@ -120,6 +118,8 @@ class Bench:
         """Stop a sender: without a queue that receives, the emulated card takes no frame, and it would block."""
         sender.kill()
         sender.wait()
+        if sender.stdout is not None:
+            sender.stdout.close()
 
     def drain(self) -> None:
         """Take what is left on the wire."""
