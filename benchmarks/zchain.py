@@ -34,7 +34,7 @@ class ZcChain:
         self.state = StateMemory([plugin.layout for plugin in self.plugins])
         self.blocks, self.count = blocks, len(blocks)
         self._header = np.zeros(1, abi.RING_HEADER)
-        self._header["write"] = self.count
+        self._header["write"], self._header["block_size"] = self.count, abi.BLOCK_SIZE
         self._user, self._orders = np.zeros(1, abi.USER_PAGE), np.zeros(8, np.uint32)
         self._progress = _zeroed(progress_size(self.count))
         ring = [self._header, blocks.descriptors, blocks.memory, self._user]

@@ -180,6 +180,7 @@ DESC_RSS_TYPE: Final = _offset(DESC, "rss_type")
 DESC_FLAG_ACCESS: Final = _offset(DESC, "flag_access")
 DESC_PORT: Final = _offset(DESC, "port")
 
+HEADER_BLOCK_SIZE: Final = _offset(RING_HEADER, "block_size")
 HEADER_STATE: Final = _offset(RING_HEADER, "state")
 HEADER_FLAGS: Final = _offset(RING_HEADER, "flags")
 HEADER_WRITE: Final = _offset(RING_HEADER, "write")

@@ -75,7 +75,7 @@ class Rig:
         self.chain = build_chain(self.plugins)
         self.rings = [Ring(queue, slots) for queue in range(queues)]
         self.producers = [ring.producer() for ring in self.rings]
-        self.posts = [Post(ring, self.chain.codes) for ring in self.rings]
+        self.posts = [Post(ring, self.chain.codes, ring.queue) for ring in self.rings]
         self.workers = [Worker(post, self.chain, self.memory) for post in self.posts]
         self._descs = [self._array(end, abi.DESC, end.desc_address) for end in self.producers]
 

@@ -7,11 +7,11 @@ from numba.core.errors import TypingError
 from numba.extending import overload
 
 from zcframe.framework.abi import (
-    BLOCK_SIZE,
     DESC_LEN,
     DESC_OFFSET,
     DESC_SIZE,
     DESC_WIRE_LEN,
+    HEADER_BLOCK_SIZE,
     HEADER_WRITE,
     USER_READ,
 )
@@ -28,7 +28,7 @@ from zcframe.framework.jit.memory import (
     store_u8,
     store_u64,
 )
-from zcframe.framework.packet.decode import decode
+from zcframe.framework.packet.decode import MAX_LENGTH, decode
 from zcframe.framework.packet.packet import make_packet
 from zcframe.framework.state.journal import NOW, roll_back
 

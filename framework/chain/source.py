@@ -27,6 +27,7 @@ def chain(ctx, budget):
     progress, orders, low, high = ctx[5], ctx[6], ctx[7], ctx[8]
     journal, verdicts = progress + JOURNAL, progress + VERDICTS
     scratch, counts = progress + SCRATCH, progress + SCRATCH_COUNTS
+    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
     start = load_u64(progress + DONE)
     done = start
     while done - start < budget and acquire_u32(orders + ORDER_ATTENTION) == 0:
@@ -38,7 +39,7 @@ def chain(ctx, budget):
             prefetch_read(blocks + load_u32(descs + ((done + i + AHEAD) & mask) * DESC_SIZE + DESC_OFFSET))
             desc = descs + ((done + i) & mask) * DESC_SIZE
             frame = blocks + load_u32(desc + DESC_OFFSET)
-            offsets, facts = decode(frame, min(load_u16(desc + DESC_LEN), BLOCK_SIZE))
+            offsets, facts = decode(frame, min(load_u16(desc + DESC_LEN), longest))
             store_u64(scratch + i * 16, offsets)
             store_u64(scratch + i * 16 + 8, facts)
 {prefetches}

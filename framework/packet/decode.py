@@ -4,7 +4,8 @@ The result is two 64-bit words, small enough to wait in a scratch area between t
 that runs the plugins:
 
     offsets   bits 0-15 L3 header, 16-31 L4 header, 32-47 IP payload, 48-62 end of the IP packet; 0 where there is none
-    facts     bits 0-7 protocol, 8-15 IP version, 16-23 flags, 24-31 VLAN tags in the frame, 32-47 ethertype
+    facts     bits 0-7 protocol, 8-15 IP version, 16-23 flags, 24-31 VLAN tags in the frame, 32-47 ethertype,
+              48-62 captured length
 
 The IP payload begins with the L4 header where there is one, and is there also where the L4 header is not: in a later
 fragment. Every offset is <= the captured length, and `end` >= the payload, whatever the length fields of the frame
@@ -36,6 +37,8 @@ HAS_PORTS = 1 << 18
 HAS_TCP = 1 << 19
 
 MAX_EXTENSION_HEADERS = 8
+# What 15 bits hold: the longest frame that a plugin sees whole.
+MAX_LENGTH = 32767
 
 
 # The frame's bytes 12 to 14 of an IPv4 packet without options, behind no VLAN tag, as a little-endian number.
@@ -70,7 +73,7 @@ def _plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
     total = load_be16(frame + 16)
     end = min(14 + total, length) if total >= 20 else length
     proto = load_u8(frame + 23)
-    facts = ETHERTYPE_IPV4 << 32 | 4 << 8 | proto | _ports(end - PLAIN_L4, proto)
+    facts = length << 48 | ETHERTYPE_IPV4 << 32 | 4 << 8 | proto | _ports(end - PLAIN_L4, proto)
     return 14 | PLAIN_L4 << 16 | PLAIN_L4 << 32 | end << 48, facts
 
 
@@ -126,9 +129,12 @@ def _ipv6(frame, length, l3):  # type: ignore[no-untyped-def]
 
 @inlined
 def decode(frame, length):  # type: ignore[no-untyped-def]
-    """(offsets, facts) of the Ethernet frame of `length` captured bytes at address `frame`, both int64."""
+    """(offsets, facts) of the Ethernet frame of `length` captured bytes at address `frame`, both int64.
+
+    length: at most MAX_LENGTH.
+    """
     if length < 14:
-        return length << 48 | length << 32, 0
+        return length << 48 | length << 32, length << 48
     if length >= PLAIN_L4 and load_u32(frame + 12) & 0xFFFFFF == PLAIN_IPV4 and load_be16(frame + 20) & 0x3FFF == 0:
         return _plain_ipv4(frame, length)
     ethertype = load_be16(frame + 12)
@@ -140,7 +146,7 @@ def decode(frame, length):  # type: ignore[no-untyped-def]
         ethertype = load_be16(frame + l3 + 2)
         l3 += 4
         tags += 1
-    facts = ethertype << 32 | tags << 24
+    facts = length << 48 | ethertype << 32 | tags << 24
     # A header cut short makes no IP packet: its addresses cannot be read.
     if ethertype == ETHERTYPE_IPV4 and length - l3 >= 20 and load_u8(frame + l3) >> 4 == 4:
         l4, payload, end, more = _ipv4(frame, length, l3)

@@ -106,7 +106,7 @@ def bucket(pkt):  # type: ignore[no-untyped-def]
 
 @_attribute("the whole frame as a view: frame[i], frame.u16(i), frame.u32(i), len(frame)")
 def frame(pkt):  # type: ignore[no-untyped-def]
-    return make_view(pkt._data, min(load_u16(pkt._desc + abi.DESC_LEN), abi.BLOCK_SIZE))
+    return make_view(pkt._data, pkt._facts >> 48)
 
 
 @_attribute("payload of the L4 header (of the IP header where L4 is unknown) as a view")

@@ -8,6 +8,7 @@ writable mapping of the producer's part.
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -17,26 +18,50 @@ from ..errors import RingError
 from .mapping import Mapping, make_memory, seal_writes
 
 
-def _header(queue: int, slots: int, ifname: str) -> bytes:
+def make_header(queue: int, slots: int, ifname: str, block_size: int = abi.BLOCK_SIZE) -> bytes:
+    """The header of a fresh receive ring, RING_HEADER. block_size: bytes of a frame that a worker may read at most."""
     header = np.zeros(1, abi.RING_HEADER)
     header["magic"], header["version"] = abi.MAGIC, abi.VERSION
     header["header_size"], header["desc_size"] = abi.RING_HEADER.itemsize, abi.DESC_SIZE
     header["desc_offset"], header["slots"] = abi.PAGE_SIZE, slots
-    header["block_size"], header["queue"] = abi.BLOCK_SIZE, queue
+    header["block_size"], header["queue"] = block_size, queue
     header["direction"], header["user_size"] = abi.DIR_RX, abi.PAGE_SIZE
     header["buffer_size"], header["state"] = slots * abi.BLOCK_SIZE, abi.STATE_RUNNING
     header["ifname"] = ifname.encode()
     return header.tobytes()
 
 
+def check_slots(slots: int) -> int:
+    """`slots`, if a ring can have so many. Raises RingError."""
+    if slots & (slots - 1) or not abi.MIN_SLOTS <= slots <= abi.MAX_SLOTS:
+        raise RingError(f"{slots} ring slots: a power of two from {abi.MIN_SLOTS} to {abi.MAX_SLOTS} is needed")
+    return slots
+
+
+def ring_size(slots: int) -> int:
+    """Bytes of header page and descriptors, in whole pages."""
+    return abi.PAGE_SIZE + -(-slots * abi.DESC_SIZE // abi.PAGE_SIZE) * abi.PAGE_SIZE
+
+
 class RingEnd:
     """One side's view of a ring: addresses for compiled code, `header` (RING_HEADER) and `user` (USER_PAGE) for Python.
 
+    pull: where nobody else fills the ring, what the worker calls for it: it brings frames that wait elsewhere, gives
+    back those that were released, and returns how many it brought.
     Raises RingError where the header is not of an ABI that this version knows.
     """
 
-    def __init__(self, ring: Mapping, user: Mapping, buffer: Mapping, wake_fd: int, poll_fd: int) -> None:
+    def __init__(
+        self,
+        ring: Mapping,
+        user: Mapping,
+        buffer: Mapping,
+        wake_fd: int,
+        poll_fd: int,
+        pull: Callable[[], int] | None = None,
+    ) -> None:
         self._mappings = (ring, user, buffer)
+        self.pull = pull
         self.header: np.ndarray[Any, Any] = ring.view(abi.RING_HEADER)
         self.user: np.ndarray[Any, Any] = user.view(abi.USER_PAGE)
         found = int(self.header["magic"][0]), int(self.header["version"][0])
@@ -59,18 +84,26 @@ class RingEnd:
 class ReceiveRing(Protocol):
     """A ring that a worker reads, whoever fills it. The supervisor owns it; a fork inherits its descriptors.
 
-    `wake_fd` is an eventfd by which the supervisor wakes the worker.
+    queue: of the interface `ifname`. wake_fd: an eventfd by which the supervisor wakes the worker.
+    buckets: those whose frames may come on this ring, of 0..128. domain: rings of one domain share out the buckets, so
+    that no two of them have a bucket in common; rings of different domains have a state of their own for each.
     """
 
+    ifname: str
     queue: int
     slots: int
     wake_fd: int
+    buckets: Sequence[int]
+    domain: int
 
     def consumer(self) -> RingEnd:
         """Map as a worker does; `poll_fd` of what it returns can be read where frames wait."""
 
     def observer(self) -> Mapping:
         """Map the header page alone, read-only."""
+
+    def account(self) -> None:
+        """Bring the counters of the header up to date, where the producer does not do so by itself."""
 
     def close(self) -> None:
         """Give it back."""
@@ -79,15 +112,18 @@ class ReceiveRing(Protocol):
 class Ring:
     """Memory of one ring, owned by the supervisor: file descriptors that a fork inherits.
 
-    queue: 0..MAX_QUEUES-1; slots: a power of two, MIN_SLOTS..MAX_SLOTS. `wake_fd` is an eventfd that the producer
-    writes when the consumer has set USER_WANT_WAKE. Raises RingError where memory does not suffice.
+    queue: 0..MAX_QUEUES-1; slots: a power of two, MIN_SLOTS..MAX_SLOTS; buckets: those that the queue serves. `wake_fd`
+    is an eventfd that the producer writes when the consumer has set USER_WANT_WAKE. Raises RingError where memory does
+    not suffice.
     """
 
-    def __init__(self, queue: int, slots: int, ifname: str = "soft0") -> None:
-        if slots & (slots - 1) or not abi.MIN_SLOTS <= slots <= abi.MAX_SLOTS:
-            raise RingError(f"{slots} ring slots: a power of two from {abi.MIN_SLOTS} to {abi.MAX_SLOTS} is needed")
-        self.queue, self.slots = queue, slots
-        self._ring_size = abi.PAGE_SIZE + -(-slots * abi.DESC_SIZE // abi.PAGE_SIZE) * abi.PAGE_SIZE
+    domain = 0
+
+    def __init__(
+        self, queue: int, slots: int, ifname: str = "soft0", buckets: Sequence[int] = range(abi.RETA_SIZE + 1)
+    ) -> None:
+        self.ifname, self.queue, self.slots, self.buckets = ifname, queue, check_slots(slots), buckets
+        self._ring_size = ring_size(slots)
         self._fds: list[int] = []
         try:
             self._ring_fd = self._own(make_memory(f"zc-ring-{queue}", self._ring_size))
@@ -97,7 +133,7 @@ class Ring:
         except BaseException:
             self.close()
             raise
-        os.pwrite(self._ring_fd, _header(queue, slots, ifname), 0)
+        os.pwrite(self._ring_fd, make_header(queue, slots, ifname), 0)
 
     def _own(self, fd: int) -> int:
         self._fds.append(fd)
@@ -120,6 +156,9 @@ class Ring:
     def observer(self) -> Mapping:
         """Map the header page alone, read-only: for who counts and does not take part."""
         return Mapping(self._ring_fd, abi.PAGE_SIZE, writable=False)
+
+    def account(self) -> None:
+        """Nothing to do: the producer counts."""
 
     def seal(self) -> None:
         """Close the producer's part against new writable mappings."""

@@ -26,6 +26,12 @@ def default_reta(queues: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
     return (np.arange(abi.RETA_SIZE) % check_queues(queues)).astype(np.uint8)
 
 
+def buckets_of(queue: int, reta: Sequence[int]) -> tuple[int, ...]:
+    """The buckets that the table sends to `queue`; frames without a hash, bucket 128, come to queue 0."""
+    owned = tuple(bucket for bucket, owner in enumerate(reta) if owner == queue)
+    return (*owned, abi.RETA_SIZE) if queue == 0 else owned
+
+
 def check_reta(reta: Sequence[int], queues: int) -> tuple[int, ...]:
     """`reta` as a tuple of 128 queue numbers below `queues`. Raises UsageError where it is anything else."""
     check_queues(queues)

@@ -51,14 +51,15 @@ def _sparse_bytes(size: int) -> Shard:
 
 
 class StateMemory:
-    """State of the plugins with these layouts. `address(k)` is plugin k's first shard, for compiled code.
+    """State of the plugins with these layouts. `address(k, domain)` is plugin k's first shard there, for compiled code.
 
+    Shards are counted through: bucket b of domain d is shard d * layout.shards + b; state per worker knows no domains.
     Raises RingError where the memory cannot be made.
     """
 
-    def __init__(self, layouts: Sequence[StateLayout]) -> None:
+    def __init__(self, layouts: Sequence[StateLayout], domains: int = 1) -> None:
         self.layouts = tuple(layouts)
-        sizes = [layout.size for layout in self.layouts]
+        sizes = [layout.size * (1 if layout.per_worker else domains) for layout in self.layouts]
         self._offsets = [sum(sizes[:k]) for k in range(len(sizes))]
         self.size = max(sum(sizes), os.sysconf("SC_PAGESIZE"))
         self._fd = make_memory("zc-state", self.size, reserve=False)
@@ -68,18 +69,19 @@ class StateMemory:
         self._copy = _sparse_bytes(self.size)
         self._written: set[tuple[int, int]] = set()
         for k, layout in enumerate(self.layouts):
-            self._seed_tables(self._offsets[k], layout)
+            self._seed_tables(self._offsets[k], layout, sizes[k] // layout.shard_size)
 
-    def _seed_tables(self, base: int, layout: StateLayout) -> None:
+    def _seed_tables(self, base: int, layout: StateLayout, shards: int) -> None:
         """Give each table secrets of its own: nobody outside can choose keys that collide."""
         for member in layout.members:
             if isinstance(member, TableLayout):
                 words = secrets.token_bytes(8 * MAX_SECRETS)
-                for shard in range(layout.shards):
+                for shard in range(shards):
                     os.pwrite(self._fd, words, base + shard * layout.shard_size + member.offset + TABLE_SECRETS)
 
-    def address(self, plugin: int) -> int:
-        return self.low + self._offsets[plugin]
+    def address(self, plugin: int, domain: int = 0) -> int:
+        layout = self.layouts[plugin]
+        return self.low + self._offsets[plugin] + (0 if layout.per_worker else domain * layout.size)
 
     def copy(self, plugin: int, shard: int) -> Shard | None:
         """Copy one shard and return the copy, as `copied` does; no page of it that a worker never wrote is touched.

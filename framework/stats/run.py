@@ -67,7 +67,10 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class QueueStats:
-    """One queue and its worker. `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was delivered."""
+    """One queue of an interface and its worker.
+
+    `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was delivered.
+    """
 
     queue: int
     cpu: int | None
@@ -77,6 +80,7 @@ class QueueStats:
     bytes: int = 0
     ring_fill: float = 0.0
     ledger: Ledger = field(default_factory=Ledger)
+    ifname: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,14 @@ class RingBooks:
     """The producer's counters of one ring, read-only."""
 
     def __init__(self, ring: ReceiveRing) -> None:
+        self._ring = ring
         self._mapping: MemoryMapping = ring.observer()
         self._header = self._mapping.view(abi.RING_HEADER)
         self.slots = ring.slots
+
+    def refresh(self) -> None:
+        """Have the counters brought up to date: what was delivered before has arrived in them."""
+        self._ring.account()
 
     def read(self, name: str) -> int:
         return int(self._header[name][0])
@@ -42,6 +47,7 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
     names = [plugin.name for plugin in chain.plugins]
     delivered, wire, *codes = (int(n) for n in member.post.ledger())
     unread = (books.read("write") - delivered) & 0xFFFFFFFF
+    books.refresh()
     ring_full, nic_drop, truncated = (books.read(name) for name in ("ring_full", "nic_drop", "truncated"))
     arrived = books.read("arrived")
     unpublished = arrived - delivered - unread - ring_full - nic_drop
@@ -61,4 +67,14 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
         at_least=bool(books.read("flags") & abi.RING_AT_LEAST),
     )
     fill = min(unread / books.slots, 1.0)
-    return QueueStats(member.post.queue, member.cpu, member.pid, member.restarts, delivered, wire, fill, ledger)
+    return QueueStats(
+        member.post.ring.queue,
+        member.cpu,
+        member.pid,
+        member.restarts,
+        delivered,
+        wire,
+        fill,
+        ledger,
+        member.post.ring.ifname,
+    )

@@ -73,7 +73,8 @@ class Crew:
         self, rings: Sequence[ReceiveRing], chain: Chain, state: StateMemory, cpus: Sequence[int | None], settle: Settle
     ) -> None:
         self.chain, self.state, self.settle = chain, state, settle
-        self.members = [Member(Post(ring, chain.codes), cpu) for ring, cpu in zip(rings, cpus, strict=True)]
+        places = enumerate(zip(rings, cpus, strict=True))
+        self.members = [Member(Post(ring, chain.codes, number), cpu) for number, (ring, cpu) in places]
         self._fork = multiprocessing.get_context("fork")
 
     def spawn(self, member: Member, skip: int = 0) -> None:
@@ -81,7 +82,7 @@ class Crew:
         process = self._fork.Process(
             target=work,
             args=(member.post, self.chain, self.state, skip, os.getpid(), partial(self.settle, member.cpu)),
-            name=f"zc-rx-{member.post.queue}",
+            name=f"zc-rx-{member.post.number}",
             daemon=True,
         )
         process.start()
@@ -131,7 +132,7 @@ class Crew:
         plugin = self.plugin_name(stage)
         where = f" in {'the prefetch of ' if member.post.prefetching else ''}plugin {plugin}" if plugin else ""
         cause = f"stuck{where} for {STUCK_CPU_S:g} s of CPU time" if member.stuck else cause_of(exit_code) + where
-        text = f"worker of queue {member.post.queue} (pid {member.pid}) was {cause} at packet {done}"
+        text = f"worker of queue {member.post.ring.queue} (pid {member.pid}) was {cause} at packet {done}"
         foreign = exit_code == -signal.SIGKILL and not member.stuck
         self._count_futile(member, done, cause, foreign=foreign)
         # Whoever is killed from outside did no wrong; it may have got on between the order to kill it and its death.
@@ -149,7 +150,7 @@ class Crew:
         member.futile = member.futile + 1 if quick and done - member.death_at[0] < GETTING_ON else 1
         if member.futile >= (FOREIGN_KILLS if foreign else CRASHES):
             raise CrashLoopError(
-                f"the worker of queue {member.post.queue} died {member.futile} times at packet {done} and does not"
+                f"the worker of queue {member.post.ring.queue} died {member.futile} times at packet {done} and does not"
                 f" get on: {cause}; mend or leave out what is named"
             )
 

@@ -8,6 +8,7 @@ from typing import Any
 from zcframe.framework.chain.bind import BoundPlugin
 from zcframe.framework.state.memory import StateMemory
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
+from zcframe.framework.worker.post import Post
 
 from .crew import Crew
 from .snapshot import copy_live, shards_of
@@ -16,35 +17,35 @@ from .snapshot import copy_live, shards_of
 class Reports:
     """Every plugin's report, from the shards of all workers."""
 
-    def __init__(self, plugins: Sequence[BoundPlugin], state: StateMemory, reta: Sequence[int]) -> None:
-        self.plugins, self._state, self._reta = plugins, state, reta
+    def __init__(self, plugins: Sequence[BoundPlugin], state: StateMemory) -> None:
+        self.plugins, self._state = plugins, state
         self.errors: list[str] = []
         self._kept: dict[tuple[int, int], list[State]] = {}
 
     def read_live(self, crew: Crew) -> None:
         """Copy the state of each worker while packets flow; of one that does not stand still, the last copy stays."""
         for member in crew.members:
-            shards = self._shards(member.post.queue)
+            shards = self._shards(member.post)
             if copy_live(member, self._state, shards):
-                self._read(shards, member.post.queue)
+                self._read(shards, member.post.number)
 
-    def read_final(self, queues: int) -> None:
+    def read_final(self, crew: Crew) -> None:
         """Copy all state; the workers have ended."""
-        for queue in range(queues):
-            shards = self._shards(queue)
+        for member in crew.members:
+            shards = self._shards(member.post)
             for shard in shards:
                 self._state.copy(*shard)
-            self._read(shards, queue)
+            self._read(shards, member.post.number)
 
-    def _shards(self, queue: int) -> list[tuple[int, int]]:
+    def _shards(self, post: Post) -> list[tuple[int, int]]:
         layouts = enumerate(plugin.layout for plugin in self.plugins)
-        return [(k, shard) for k, layout in layouts for shard in shards_of(layout, queue, self._reta)]
+        return [(k, shard) for k, layout in layouts for shard in shards_of(layout, post)]
 
-    def _read(self, shards: Sequence[tuple[int, int]], queue: int) -> None:
+    def _read(self, shards: Sequence[tuple[int, int]], worker: int) -> None:
         """Make states of the copies of a worker's shards."""
         for k, plugin in enumerate(self.plugins):
             copies = [self._state.copied(k, shard) for owner, shard in shards if owner == k]
-            self._kept[k, queue] = [read_shard(plugin.layout, copy) for copy in copies if copy is not None]
+            self._kept[k, worker] = [read_shard(plugin.layout, copy) for copy in copies if copy is not None]
 
     def make(self) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[str]]]:
         """(report by plugin name, lines by plugin name) of the states last read."""
@@ -52,8 +53,9 @@ class Reports:
         reports: dict[str, Mapping[str, Any]] = {}
         lines: dict[str, list[str]] = {}
         for k, plugin in enumerate(self.plugins):
-            # By queue, whichever worker could be read first.
-            states = [state for owner, queue in sorted(self._kept) if owner == k for state in self._kept[owner, queue]]
+            # By number, whichever worker could be read first.
+            kept = sorted(key for key in self._kept if key[0] == k)
+            states = [state for key in kept for state in self._kept[key]]
             reports[plugin.name] = self._report(plugin, states)
             if plugin.declared.lines and "error" not in reports[plugin.name]:
                 lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, reports[plugin.name]) or []

@@ -10,9 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from zcframe.framework import abi
 from zcframe.framework.state.layout import StateLayout
 from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.worker.post import Post
 
 from .crew import Member
 
@@ -23,12 +23,11 @@ PAUSE_S = 1e-3
 CATCH_UP = 3
 
 
-def shards_of(layout: StateLayout, queue: int, reta: Sequence[int]) -> list[int]:
-    """The shards of a plugin that the worker of `queue` writes."""
+def shards_of(layout: StateLayout, post: Post) -> list[int]:
+    """The shards of a plugin that the worker of this post writes."""
     if layout.per_worker:
-        return [queue]
-    owned = [bucket for bucket, owner in enumerate(reta) if owner == queue]
-    return [*owned, abi.RETA_SIZE] if queue == 0 else owned
+        return [post.number]
+    return [post.ring.domain * layout.shards + bucket for bucket in post.ring.buckets]
 
 
 def _stand_still(member: Member) -> bool:

@@ -73,13 +73,14 @@ class Supervisor:
             self.chain = build_chain(prepared.plugins)
             warm_up()
             self.source.ready()
-            self.state = self._closing(StateMemory([plugin.layout for plugin in prepared.plugins]))
+            domains = max(ring.domain for ring in self.source.rings) + 1
+            self.state = self._closing(StateMemory([plugin.layout for plugin in prepared.plugins], domains))
             self.crew = self._closing(Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._settle))
             self.books = [self._closing(RingBooks(ring)) for ring in self.source.rings]
         except BaseException:
             self.close()
             raise
-        self.reports = Reports(prepared.plugins, self.state, prepared.rss.reta)
+        self.reports = Reports(prepared.plugins, self.state)
         self._selector = self._closing(selectors.DefaultSelector())
         self._next_tick = self._next_report = 0.0
         self._shown: tuple[dict[str, Any], dict[str, list[str]]] = ({}, {})
@@ -214,7 +215,7 @@ class Supervisor:
 
     def _result(self) -> RunResult:
         """Settle the books: all workers have ended."""
-        self.reports.read_final(len(self.books))
+        self.reports.read_final(self.crew)
         self._shown = self.reports.make()
         fields = self._snapshot(self.course.ended)
         totals = RunSnapshot(**fields).totals.ledger

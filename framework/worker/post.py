@@ -33,15 +33,14 @@ from zcframe.framework.ring import Mapping, ReceiveRing, make_memory
 class Post:
     """Supervisor's end of one worker's memory: reads progress and ledger, gives orders.
 
-    ring: the queue's ring; codes: number of verdict codes.
+    ring: the queue's ring; codes: number of verdict codes; number: which of the run's workers, from 0.
     """
 
-    def __init__(self, ring: ReceiveRing, codes: int) -> None:
-        self.ring, self.codes = ring, codes
-        self.queue = ring.queue
+    def __init__(self, ring: ReceiveRing, codes: int, number: int) -> None:
+        self.ring, self.codes, self.number = ring, codes, number
         size = progress_size(ring.slots)
-        self.progress_fd = make_memory(f"zc-progress-{ring.queue}", size)
-        self.orders_fd = make_memory(f"zc-orders-{ring.queue}", abi.PAGE_SIZE)
+        self.progress_fd = make_memory(f"zc-progress-{number}", size)
+        self.orders_fd = make_memory(f"zc-orders-{number}", abi.PAGE_SIZE)
         self.progress = Mapping(self.progress_fd, size, writable=True)
         self.orders = Mapping(self.orders_fd, abi.PAGE_SIZE, writable=True)
         self._orders = self.orders.view("u4", 0, 4)

@@ -64,10 +64,10 @@ class Worker:
         self.orders_mapping = orders
         self.orders = orders.view("u4", 0, 4)
         self.parked = self.progress.view("u4", PARKED)
-        states = [state.address(k) for k in range(len(chain.plugins))]
+        states = [state.address(k, post.ring.domain) for k in range(len(chain.plugins))]
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
-                states[k] += post.queue * plugin.layout.shard_size
+                states[k] += post.number * plugin.layout.shard_size
         ring = self.ring
         addresses = [ring.header_address, ring.desc_address, ring.block_address, ring.user_address, ring.slots - 1]
         addresses += [self.progress.address, orders.address, state.low, state.high, *states]
@@ -81,8 +81,9 @@ class Worker:
             poller.register(fd, select.POLLIN)
         while True:
             stop = int(self.orders[ORDER_STOP // 4])
+            pulled = self.ring.pull() if self.ring.pull is not None else 0
             taken = self.chain.run(self.ctx, BUDGET)
-            if stop == STOP_NOW or (stop == STOP_DRAIN and self._drained()):
+            if stop == STOP_NOW or (stop == STOP_DRAIN and not pulled and self._drained()):
                 return
             if self._pausing():
                 self._pause()
@@ -139,14 +140,14 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, s
     signal.set_wakeup_fd(-1)
     # A collection would write to every object that is still shared with the supervisor, and so copy its page.
     gc.disable()
-    name_process(f"zc-rx-{post.queue}")
+    name_process(f"zc-rx-{post.number}")
     settle()
     # A change of user forgets whom to die with: this comes behind it.
     die_with(parent)
     try:
         Worker(post, chain, state, skip).run()
     except Exception:
-        log.exception("worker of queue %d failed", post.queue)
+        log.exception("worker of queue %d failed", post.ring.queue)
         os._exit(1)
 
 

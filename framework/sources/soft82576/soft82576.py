@@ -12,6 +12,7 @@ from typing import Final
 
 from ...errors import SourceDiedError, UsageError
 from ...ring import Ring
+from ...rss.reta import buckets_of
 from ..base import SourceEvent
 from ..capture import CaptureReader
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
@@ -58,7 +59,8 @@ class Soft82576:
         try:
             self._examine_files()
             for queue in range(plan.queues):
-                self.rings.append(Ring(queue, plan.ring_slots))
+                buckets = buckets_of(queue, plan.rss.reta)
+                self.rings.append(Ring(queue, plan.ring_slots, buckets=buckets))
             self._progress = Progress()
         except BaseException:
             self.close()

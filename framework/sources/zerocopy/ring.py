@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
 from ... import abi
 from ...ring import Mapping, RingEnd, make_memory
@@ -14,14 +15,16 @@ WAKE_USECS = 100
 
 
 class SocketRing:
-    """A receive queue of `ifname`. The supervisor opens, registers and binds it; workers only map it.
+    """A receive queue of `ifname`, which serves `buckets`. The supervisor opens, registers and binds it; workers map it.
 
     Raises ZerocopyError, and RingError where memory does not suffice.
     """
 
-    def __init__(self, family: int, ifname: str, queue: int, slots: int) -> None:
-        self.queue, self.slots = queue, slots
-        self._family, self._ifname = family, ifname
+    domain = 0
+
+    def __init__(self, family: int, ifname: str, queue: int, slots: int, buckets: Sequence[int]) -> None:
+        self.ifname, self.queue, self.slots, self.buckets = ifname, queue, slots, buckets
+        self._family = family
         self._fds: list[int] = []
         self._buffer: Mapping | None = None
         self._socket = open_socket(family)
@@ -46,7 +49,7 @@ class SocketRing:
 
     def bind(self) -> None:
         """Take the queue."""
-        bind(self._socket, self._family, self._ifname, self.queue)
+        bind(self._socket, self._family, self.ifname, self.queue)
 
     @property
     def poll_fd(self) -> int:
@@ -70,6 +73,9 @@ class SocketRing:
     def observer(self) -> Mapping:
         """Map the header page alone, read-only. The ring is bound."""
         return self._header()
+
+    def account(self) -> None:
+        """Nothing to do: the kernel counts."""
 
     def close(self) -> None:
         """Give queue, pins and memory back, once the last worker's mapping is gone, too."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from ...nic import Interface, NicError, apply_rss, irqs_of, set_up, steer
+from ...rss.reta import buckets_of
 from ..base import SourceEvent
 from .family import ZerocopyError, family_number
 from .plan import CapturePlan
@@ -41,7 +42,8 @@ class Zerocopy:
         try:
             self._stopped = self._owned(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             for queue in range(plan.queues):
-                self.rings.append(SocketRing(family, plan.ifname, queue, plan.ring_slots))
+                buckets = buckets_of(queue, plan.rss.reta)
+                self.rings.append(SocketRing(family, plan.ifname, queue, plan.ring_slots, buckets))
         except BaseException:
             self.close()
             raise
