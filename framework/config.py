@@ -28,6 +28,7 @@ RATE_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 # Options that exclude each other: where a layer gives one of them, it hides the other in the layers below.
 EXCLUSIVE = (("pps", "speed"),)
+LIVE_ONLY = ("backend", "fanout", "force", "hugepages")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -153,8 +154,25 @@ class RunConfig:
     read: tuple[str, ...] = _option(
         (), "read", _texts, "FILE", "capture files, pcap or pcapng (the bundled trace, for ever)", many=True
     )
-    iface: str | None = _option(
-        None, "iface", _text, "IFACE", "capture live from this interface, whose driver shares its rings (zc82576)"
+    iface: tuple[str, ...] = _option(
+        (), "iface", _texts, "IFACE", "capture live from this interface, or from several at once", many=True
+    )
+    backend: Literal["auto", "zerocopy", "packet", "xdp"] = _option(
+        "auto",
+        "backend",
+        _choice("auto", "zerocopy", "packet", "xdp"),
+        "auto|zerocopy|packet|xdp",
+        "how to capture live; auto: zerocopy where the driver shares its rings, else packet (auto)",
+    )
+    fanout: Literal["hash", "qm", "ip-pair"] = _option(
+        "hash",
+        "fanout",
+        _choice("hash", "qm", "ip-pair"),
+        "hash|qm|ip-pair",
+        "how the packet source shares frames out: by flow, by receive queue, by pair of addresses (hash)",
+    )
+    force: bool = _option(
+        False, "force", _flag, "", "take all traffic of an interface by xdp even where this machine's own goes that way"
     )
     loop: int | None = _option(
         None,
@@ -199,6 +217,10 @@ class RunConfig:
     ring_slots: int = _option(
         4096, "ring-slots", _slots, "N", "frames that a ring holds, a power of two, 64 to 65536 (4096)"
     )
+    hugepages: bool = _option(False, "hugepages", _flag, "", "User Buffers in huge pages of 2 MiB (zerocopy)")
+    verify_rss: bool = _option(
+        False, "verify-rss", _flag, "", "compute each frame's hash again, and compare hash and queue with the card's"
+    )
     duration: float | None = _option(None, "duration", _positive("the duration"), "S", "end after S seconds")
     count: int | None = _option(
         None, "count", _whole(1, None, "at least one packet is needed"), "N", "end after N packets"
@@ -216,13 +238,16 @@ class RunConfig:
     json: bool = _option(False, "json", _flag, "", "one JSON document on stdout, all else on stderr", in_file=False)
     check: bool = _option(False, "check", _flag, "", "print the resolved plan and stop", in_file=False)
     verbose: bool = _option(False, "verbose", _flag, "", "more on stderr: details of errors, debug logs", in_file=False)
+    # Names of the fields that somebody set, so that a default can be told from a wish.
+    given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
         if self.pps is not None and self.speed is not None:
             raise UsageError("--pps and --speed both set the pace: give one of them")
-        if self.iface is not None:
+        if self.iface:
             self._refuse_replay()
             return
+        self._refuse_live()
         if self.loop is None:
             object.__setattr__(self, "loop", 1 if self.read else FOREVER)
         if self.pps is None and self.speed is None:
@@ -233,15 +258,25 @@ class RunConfig:
         """What only a replay knows has no meaning on an interface."""
         for name in ("read", "loop", "pps", "speed"):
             if getattr(self, name) not in ((), None):
-                raise UsageError(f"--iface {self.iface} and --{name}: an interface is not replayed, give one of them")
+                shown = " ".join(self.iface)
+                raise UsageError(f"--iface {shown} and --{name}: an interface is not replayed, give one of them")
+        again = [name for name in self.iface if self.iface.count(name) > 1]
+        if again:
+            raise UsageError(f"--iface {again[0]}: named twice")
+
+    def _refuse_live(self) -> None:
+        """What only an interface knows has no meaning in a replay."""
+        for name in LIVE_ONLY:
+            if name in self.given:
+                raise UsageError(f"--{OPTIONS[name].name}: only live capture has it, name an --iface")
 
     @property
     def bundled(self) -> bool:
         """Whether no source was named, so that the bundled trace is replayed."""
-        return not self.read and self.iface is None
+        return not self.read and not self.iface
 
 
-OPTIONS: dict[str, Option] = {f.name: f.metadata["option"] for f in fields(RunConfig)}
+OPTIONS: dict[str, Option] = {f.name: f.metadata["option"] for f in fields(RunConfig) if "option" in f.metadata}
 FILE_KEYS = {option.name: name for name, option in OPTIONS.items() if option.in_file}
 
 
@@ -302,4 +337,5 @@ def load(given: Mapping[str, Any]) -> RunConfig:
     for pair in EXCLUSIVE:
         if any(name in upper for name in pair):
             lower = {name: value for name, value in lower.items() if name not in pair}
-    return RunConfig(**(lower | upper))
+    chosen = lower | upper
+    return RunConfig(**chosen, given=frozenset(chosen))

@@ -1,6 +1,6 @@
 """The worker's own memory: how far it is, its journal, its verdicts and its ledger. It outlives the worker.
 
-    page 0   done u64 | stage u32 | parked u32 | generation u64 | wakes u64
+    page 0   done u64 | stage u32 | parked u32 | generation u64 | ready u64
     ledger   two copies, used in turn: generation g stands in copy g & 1
              copy: upto u64 | wire bytes u64 | one u64 per verdict code
     scratch  decoded burst | verdict counts of the burst
@@ -26,6 +26,8 @@ STAGE = 64
 PREFETCHING = 0xFFFF
 PARKED = 128
 GENERATION = 192
+# When the worker could take its first packet: CLOCK_MONOTONIC, ns.
+READY = 256
 
 LEDGER = abi.PAGE_SIZE
 LEDGER_COPY = 1024

@@ -11,7 +11,8 @@ MARKS = {"ok": "ok  ", "warn": "warn", "fail": "FAIL", "none": "-   "}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_options(parser, ["iface", "json", "verbose"])
+    parser.add_argument("--iface", metavar="IFACE", help="look at this interface, too")
+    add_options(parser, ["json", "verbose"])
 
 
 def execute(options: argparse.Namespace) -> int:

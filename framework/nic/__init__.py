@@ -4,10 +4,13 @@ from .ethtool import NicError
 from .interface import Interface, set_up
 from .irq import Steering, irqs_of, steer
 from .rss import AppliedRss, RssSettings, apply_rss, read_rss, write_rss
+from .watch import LinkChange, LinkWatch
 
 __all__ = [
     "AppliedRss",
     "Interface",
+    "LinkChange",
+    "LinkWatch",
     "NicError",
     "RssSettings",
     "Steering",

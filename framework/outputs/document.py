@@ -25,15 +25,18 @@ def _source(source: SourceInfo) -> dict[str, Any]:
 
 
 def _rss(rss: RssInfo) -> dict[str, Any]:
-    return {"key": rss.key, "fields": rss.fields, "reta": list(rss.reta)}
+    spread = {"key": rss.key, "fields": rss.fields, "reta": list(rss.reta)}
+    return spread | ({"verified": asdict(rss.check)} if rss.check is not None else {})
 
 
 def _queue(queue: QueueStats) -> dict[str, Any]:
     return {
+        "iface": queue.ifname,
         "queue": queue.queue,
         "cpu": queue.cpu,
         "pid": queue.pid,
         "restarts": queue.restarts,
+        "restart_ms": round(queue.restart_ms, 3),
         "packets": queue.packets,
         "bytes": queue.bytes,
         "ledger": queue.ledger.as_json(),
@@ -69,7 +72,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
         "rss": _rss(plan.rss),
         "ring_slots": plan.ring_slots,
         "memory": plan.memory,
-        "queues": [asdict(queue) for queue in plan.queues],
+        "queues": [{"iface": queue.ifname, "queue": queue.queue, "cpu": queue.cpu} for queue in plan.queues],
         "plugins": [{"name": p.name, "params": dict(p.params), "origin": p.origin} for p in plan.plugins],
         "warnings": list(plan.warnings),
     }

@@ -38,19 +38,20 @@ class Rates:
     """Packets and bytes a second of each queue, from one tick to the next."""
 
     def __init__(self) -> None:
-        self._last: dict[int, tuple[float, int, int]] = {}
-        self._rates: dict[int, tuple[float, float]] = {}
+        self._last: dict[tuple[str, int], tuple[float, int, int]] = {}
+        self._rates: dict[tuple[str, int], tuple[float, float]] = {}
 
     def update(self, snapshot: RunSnapshot) -> None:
         for queue in snapshot.queues:
-            then, packets, octets = self._last.get(queue.queue, (0.0, 0, 0))
+            place = queue.ifname, queue.queue
+            then, packets, octets = self._last.get(place, (0.0, 0, 0))
             seconds = snapshot.elapsed_s - then
             if seconds > 0:
-                self._rates[queue.queue] = (queue.packets - packets) / seconds, (queue.bytes - octets) / seconds
-                self._last[queue.queue] = snapshot.elapsed_s, queue.packets, queue.bytes
+                self._rates[place] = (queue.packets - packets) / seconds, (queue.bytes - octets) / seconds
+                self._last[place] = snapshot.elapsed_s, queue.packets, queue.bytes
 
-    def of(self, queue: int) -> tuple[float, float]:
-        return self._rates.get(queue, (0.0, 0.0))
+    def of(self, queue: QueueStats) -> tuple[float, float]:
+        return self._rates.get((queue.ifname, queue.queue), (0.0, 0.0))
 
     def total(self) -> tuple[float, float]:
         return sum(r[0] for r in self._rates.values()), sum(r[1] for r in self._rates.values())
@@ -60,12 +61,12 @@ def _drops(count: int) -> Text:
     return Text(f"{count:,}", BAD if count else DIM)
 
 
-def _queue_cells(queue: QueueStats, rates: Rates) -> list[RenderableType]:
-    packets, octets = rates.of(queue.queue)
+def _queue_cells(label: str, queue: QueueStats, rates: Rates) -> list[RenderableType]:
+    packets, octets = rates.of(queue)
     fill = Text(bar(queue.ring_fill, FILL_WIDTH), BAD if queue.ring_fill > HIGH_FILL else GOOD)
     fill.append(f" {queue.ring_fill:4.0%}", DIM)
     return [
-        str(queue.queue),
+        label,
         "-" if queue.cpu is None else str(queue.cpu),
         str(queue.pid),
         f"{packets:,.0f}",
@@ -90,7 +91,7 @@ def _queue_table(snapshot: RunSnapshot, rates: Rates) -> Table:
     for name in ("drops", "restarts"):
         grid.add_column(name, justify="right", no_wrap=True)
     for queue in snapshot.queues:
-        grid.add_row(*_queue_cells(queue, rates))
+        grid.add_row(*_queue_cells(snapshot.label(queue), queue, rates))
     grid.add_row(*_total_cells(snapshot, rates), style=HEAD)
     return grid
 

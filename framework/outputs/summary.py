@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TextIO
 
-from ..stats import Ledger, QueueStats, RunPlan, RunResult, RunSnapshot, SourceInfo
+from ..stats import Ledger, QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
 from .notices import Notices
 from .report import plugin_lines
 from .text import clean, megabits, table, wrapped
@@ -49,7 +49,7 @@ def _queue_table(snapshot: RunSnapshot) -> list[str]:
     """A row a queue and one for all, with the columns of `ALWAYS` and those of `SOMETIMES` that hold something."""
     queues = snapshot.queues
     shown = ALWAYS | {name: of for name, of in SOMETIMES.items() if any(of(queue) for queue in queues)}
-    rows: list[list[Any]] = [[q.queue, _cpu(q.cpu), *(of(q) for of in shown.values())] for q in queues]
+    rows: list[list[Any]] = [[snapshot.label(q), _cpu(q.cpu), *(of(q) for of in shown.values())] for q in queues]
     rows.append(["all", "", *(sum(of(queue) for queue in queues) for of in shown.values())])
     return table(["queue", "cpu", *shown], rows)
 
@@ -77,6 +77,15 @@ def balance_line(snapshot: RunSnapshot) -> str:
     return f"RSS balance {snapshot.balance:.2f} (max/mean), {how}" if packets else f"RSS {how}"
 
 
+def _check_lines(rss: RssInfo) -> Iterator[str]:
+    if rss.check is not None:
+        wrong = rss.check.wrong_hash + rss.check.wrong_queue
+        right = (
+            "each with the hash and queue that Toeplitz and the table give" if not wrong else "NOT ALL OF THEM RIGHT"
+        )
+        yield f"RSS verified: {rss.check.frames:,} frames, {right}"
+
+
 def _rate_line(result: RunSnapshot) -> str:
     totals, seconds = result.totals, result.elapsed_s
     amount = f"{totals.packets:,} packets, {totals.bytes:,} bytes in {seconds:.3f} s"
@@ -88,7 +97,7 @@ def _rate_line(result: RunSnapshot) -> str:
 def summary_lines(result: RunSnapshot, width: int = WIDTH) -> list[str]:
     """The whole summary: amounts, the ledger of each queue, balance, and each plugin's report."""
     lines = [source_line(result.source), _rate_line(result), "", *_queue_table(result)]
-    lines += [*_ledger_lines(result.totals.ledger), balance_line(result)]
+    lines += [*_ledger_lines(result.totals.ledger), balance_line(result), *_check_lines(result.rss)]
     for name, report in result.plugins.items():
         lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines
@@ -101,7 +110,8 @@ def _params(params: Mapping[str, Any]) -> str:
 def plan_lines(plan: RunPlan) -> list[str]:
     """What `--check` prints."""
     loop = "for ever" if plan.loop == 0 else f"{plan.loop} times" if plan.loop > 1 else "once"
-    placed = (f"{queue.queue}:{_cpu(queue.cpu)}" for queue in plan.queues)
+    several = len(plan.source.names) > 1 and plan.source.kind == "iface"
+    placed = (f"{queue.ifname + '/' if several else ''}{queue.queue}:{_cpu(queue.cpu)}" for queue in plan.queues)
     lines = [
         f"source   {source_line(plan.source)}",
         f"pace     {plan.pace}" + (f", {loop}" if plan.source.kind != "iface" else ""),

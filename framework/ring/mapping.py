@@ -16,16 +16,19 @@ F_ADD_SEALS = 1033
 F_SEAL_SHRINK = 0x2
 F_SEAL_GROW = 0x4
 F_SEAL_FUTURE_WRITE = 0x10
+HUGE_PAGE = 2 << 20
+HUGE_FLAGS = os.MFD_HUGETLB | os.MFD_HUGE_2MB
 
 
-def make_memory(name: str, size: int, *, reserve: bool = True) -> int:
+def make_memory(name: str, size: int, *, reserve: bool = True, huge: bool = False) -> int:
     """A memfd of `size` bytes, zeroed; with `reserve` its pages exist at once, so that no later write can fail.
 
-    Returns the descriptor, close-on-exec, sealed against resizing. Raises RingError where memory does not suffice.
+    huge: in huge pages of 2 MiB, of which the last one may be used in part. Returns the descriptor, close-on-exec,
+    sealed against resizing. Raises RingError where memory does not suffice.
     """
-    fd = -1
+    fd, size = -1, -(-size // HUGE_PAGE) * HUGE_PAGE if huge else size
     try:
-        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        fd = os.memfd_create(name, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING | (HUGE_FLAGS if huge else 0))
         os.ftruncate(fd, size)
         if reserve:
             os.posix_fallocate(fd, 0, size)
@@ -33,8 +36,15 @@ def make_memory(name: str, size: int, *, reserve: bool = True) -> int:
     except OSError as error:
         if fd >= 0:
             os.close(fd)
-        raise _no_memory(name, size, error) from error
+        raise _no_huge_pages(name, size) if huge else _no_memory(name, size, error) from error
     return fd
+
+
+def _no_huge_pages(name: str, size: int) -> RingError:
+    return RingError(
+        f"no huge pages for {name}: {size // HUGE_PAGE} of 2 MiB wanted; reserve them for all queues"
+        " (sysctl vm.nr_hugepages=N), or leave out --hugepages"
+    )
 
 
 def _no_memory(name: str, size: int, error: OSError) -> RingError:

@@ -1,7 +1,8 @@
 """A ring that its own worker fills, for frames that the kernel leaves in memory of another layout.
 
-Header, descriptors, user's page and the puller's notes are memory of ours, and outlive the worker; the frames stay where
-the kernel put them, and descriptors say where. What the worker can harm by writing there is its own share of the run.
+Header, descriptors, user's page and the puller's notes are memory of ours, and outlive the worker; the frames stay
+where the kernel put them, and descriptors say where. What the worker can harm by writing there is its own share of
+the run.
 """
 
 from __future__ import annotations

@@ -2,20 +2,49 @@
 
 from __future__ import annotations
 
-from .base import Source
-from .soft82576 import ReplayPlan, Soft82576
-from .zerocopy import CapturePlan
+from collections.abc import Sequence
 
-SourcePlan = ReplayPlan | CapturePlan
+from .base import Source
+from .plan import LivePlan, SeveralPlan
+from .soft82576 import ReplayPlan, Soft82576
+
+SourcePlan = ReplayPlan | LivePlan | SeveralPlan
+
+
+def _open_live(plan: LivePlan) -> Source:
+    """A live source; what it needs is imported here, since a replay has no use for it."""
+    if plan.backend == "zerocopy":
+        from .zerocopy.zerocopy import Zerocopy
+
+        return Zerocopy(plan)
+    if plan.backend == "packet":
+        from .packet.packet import Packet
+
+        return Packet(plan)
+    from .xdp.xdp import Xdp
+
+    return Xdp(plan)
+
+
+def _open_several(plans: Sequence[LivePlan]) -> Source:
+    from .several import Several
+
+    parts: list[Source] = []
+    try:
+        for plan in plans:
+            parts.append(_open_live(plan))
+        return Several(parts)
+    except BaseException:
+        while parts:
+            parts.pop().close()
+        raise
 
 
 def open_source(plan: SourcePlan) -> Source:
     """The source of a plan, not started. Raises ZcframeError as each does."""
     if isinstance(plan, ReplayPlan):
         return Soft82576(plan)
-    from .zerocopy.zerocopy import Zerocopy  # talks to netlink, which a replay has no use for
-
-    return Zerocopy(plan)
+    return _open_several(plan.parts) if isinstance(plan, SeveralPlan) else _open_live(plan)
 
 
-__all__ = ["CapturePlan", "ReplayPlan", "Source", "SourcePlan", "open_source"]
+__all__ = ["LivePlan", "ReplayPlan", "SeveralPlan", "Source", "SourcePlan", "open_source"]

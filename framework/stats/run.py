@@ -21,21 +21,44 @@ class SourceInfo:
 
 
 @dataclass(frozen=True)
+class RssCheck:
+    """Frames whose hash was computed again, how many had another hash or queue, and the first of them in words."""
+
+    frames: int = 0
+    wrong_hash: int = 0
+    wrong_queue: int = 0
+    example: str = ""
+
+    def __add__(self, other: RssCheck) -> RssCheck:
+        return RssCheck(
+            self.frames + other.frames,
+            self.wrong_hash + other.wrong_hash,
+            self.wrong_queue + other.wrong_queue,
+            self.example or other.example,
+        )
+
+
+@dataclass(frozen=True)
 class RssInfo:
-    """How frames spread: `key` as 80 hex digits, `fields` "ip-pair" or "5-tuple", `reta` the queue of each bucket."""
+    """How frames spread: `key` as 80 hex digits, `fields` "ip-pair" or "5-tuple", `reta` the queue of each bucket.
+
+    check: what was verified so far; None where nobody asked for it.
+    """
 
     key: str
     fields: str
     reta: tuple[int, ...]
     key_name: str = ""
+    check: RssCheck | None = None
 
 
 @dataclass(frozen=True)
 class QueuePlan:
-    """The CPU that a queue's worker is to run on; None where it is not pinned."""
+    """The CPU that the worker of an interface's queue is to run on; None where it is not pinned."""
 
     queue: int
     cpu: int | None
+    ifname: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,7 +92,8 @@ class RunPlan:
 class QueueStats:
     """One queue of an interface and its worker.
 
-    `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was delivered.
+    `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was delivered; `restart_ms` is the longest time
+    from a worker's end until its successor could take packets, 0 where none was replaced.
     """
 
     queue: int
@@ -81,6 +105,7 @@ class QueueStats:
     ring_fill: float = 0.0
     ledger: Ledger = field(default_factory=Ledger)
     ifname: str = ""
+    restart_ms: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -109,6 +134,11 @@ class RunSnapshot:
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     progress: tuple[int, int] | None = None
     warnings: Sequence[str] = ()
+
+    def label(self, queue: QueueStats) -> str:
+        """The queue's number, with its interface in front where there are several."""
+        several = len(self.source.names) > 1 and self.source.kind == "iface"
+        return f"{queue.ifname}/{queue.queue}" if several else str(queue.queue)
 
     @property
     def totals(self) -> Totals:

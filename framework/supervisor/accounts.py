@@ -77,4 +77,5 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
         fill,
         ledger,
         member.post.ring.ifname,
+        member.restart_ms(),
     )

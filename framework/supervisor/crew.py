@@ -16,7 +16,9 @@ from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.progress import STOP_DRAIN, STOP_NOW
 from zcframe.framework.errors import CrashLoopError
 from zcframe.framework.ring import ReceiveRing
+from zcframe.framework.rss import RssConfig
 from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.stats import RssCheck
 from zcframe.framework.worker.post import Post
 from zcframe.framework.worker.worker import work
 
@@ -44,6 +46,8 @@ class Member:
     pidfd: int = -1
     pid: int = 0
     restarts: int = 0
+    died_ns: int = 0
+    longest_restart_ns: int = 0
     started: float = 0.0
     finished: bool = False
     futile: int = 0
@@ -52,6 +56,12 @@ class Member:
     seen: tuple[int, int] = (-1, 0)
     seen_cpu: float = 0.0
     warnings: list[str] = field(default_factory=list)
+
+    def restart_ms(self) -> float:
+        """The longest time so far from a worker's end until its successor could take packets."""
+        if self.died_ns:
+            self.longest_restart_ns = max(self.longest_restart_ns, self.post.ready_ns - self.died_ns)
+        return self.longest_restart_ns / 1e6
 
 
 def cause_of(exit_code: int | None) -> str:
@@ -67,14 +77,23 @@ def cause_of(exit_code: int | None) -> str:
 
 
 class Crew:
-    """All workers of a run. `settle(cpu)` is called in each new worker: it pins it, and drops what it does not need."""
+    """All workers of a run. `settle(cpu)` is called in each new worker: it pins it, and drops what it does not need.
+
+    verified: the RSS settings by which workers verify every frame's hash and queue; None: they believe the card.
+    """
 
     def __init__(
-        self, rings: Sequence[ReceiveRing], chain: Chain, state: StateMemory, cpus: Sequence[int | None], settle: Settle
+        self,
+        rings: Sequence[ReceiveRing],
+        chain: Chain,
+        state: StateMemory,
+        cpus: Sequence[int | None],
+        settle: Settle,
+        verified: RssConfig | None = None,
     ) -> None:
         self.chain, self.state, self.settle = chain, state, settle
         places = enumerate(zip(rings, cpus, strict=True))
-        self.members = [Member(Post(ring, chain.codes, number), cpu) for number, (ring, cpu) in places]
+        self.members = [Member(Post(ring, chain.codes, number, verified), cpu) for number, (ring, cpu) in places]
         self._fork = multiprocessing.get_context("fork")
 
     def spawn(self, member: Member, skip: int = 0) -> None:
@@ -104,6 +123,11 @@ class Crew:
         for member in self.members:
             member.post.resume()
 
+    def check(self) -> RssCheck | None:
+        """What all workers verified so far; None where they were not told to."""
+        found = [member.post.verifier.result() for member in self.members if member.post.verifier is not None]
+        return sum(found, RssCheck()) if found else None
+
     @property
     def finished(self) -> bool:
         return all(member.finished for member in self.members)
@@ -114,6 +138,7 @@ class Crew:
     def reap(self, member: Member, *, respawn: bool = True) -> None:
         """The member's process has ended: note why, and replace it unless it was done. Raises CrashLoopError."""
         assert member.process is not None
+        died_ns = time.monotonic_ns()
         member.process.join()
         exit_code = member.process.exitcode
         member.process.close()
@@ -123,6 +148,8 @@ class Crew:
             member.finished = True
             return
         skip = self._judge(member, exit_code)
+        member.restart_ms()
+        member.died_ns = died_ns
         member.restarts += 1
         self.spawn(member, skip)
 

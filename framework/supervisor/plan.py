@@ -13,9 +13,10 @@ from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.config import FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
 from zcframe.framework.rss.config import RssConfig
-from zcframe.framework.sources import CapturePlan, ReplayPlan, Source, SourcePlan, open_source
+from zcframe.framework.sources import LivePlan, ReplayPlan, SeveralPlan, Source, SourcePlan, open_source
+from zcframe.framework.sources.backend import choose_backend
 from zcframe.framework.sources.trace import bundled_trace
-from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
+from zcframe.framework.stats import PluginPlan, QueuePlan, RssCheck, RssInfo, RunPlan, SourceInfo
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,35 @@ def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, 
     return tuple(bound)
 
 
+def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: int) -> LivePlan:
+    """Orders for the interface that was named as number `port`. Raises NicError, UsageError."""
+    ifname, first = config.iface[port], port * config.queues
+    backend = choose_backend(ifname, config.backend)
+    if config.verify_rss and backend != "zerocopy":
+        raise UsageError(
+            f"--verify-rss: on {ifname} the {backend} source computes the hashes itself, none is the card's"
+        )
+    return LivePlan(
+        backend=backend,
+        ifname=ifname,
+        rss=rss,
+        queues=config.queues,
+        ring_slots=config.ring_slots,
+        cpus=cpus[first : first + config.queues],
+        first=first,
+        port=port,
+        # What only looks on leaves the card as it is, unless somebody wishes for something else.
+        set_rss=backend == "zerocopy" or bool(config.given & {"rss_key", "rss_fields"}),
+        fanout=config.fanout,
+        hugepages=config.hugepages,
+        force=config.force,
+    )
+
+
 def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> SourcePlan:
-    if config.iface is not None:
-        return CapturePlan(config.iface, rss, config.queues, config.ring_slots, cpus)
+    live = tuple(_live_plan(config, rss, cpus, port) for port in range(len(config.iface)))
+    if live:
+        return live[0] if len(live) == 1 else SeveralPlan(live)
     assert config.loop is not None
     return ReplayPlan(
         files=config.read or (str(bundled_trace()),),
@@ -67,19 +94,21 @@ def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, CPUs and files. Raises UsageError, PluginSpecError."""
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     specs = tuple(parse_spec(text) for text in config.plugins)
-    affinity = make_plan(read_topology(), config.queues, config.cpus, nic_node(config.iface) if config.iface else None)
+    workers = config.queues * max(1, len(config.iface))
+    node = nic_node(config.iface[0]) if config.iface else None
+    affinity = make_plan(read_topology(), workers, config.cpus, node)
     return Prepared(
         config=config,
         rss=rss,
         specs=specs,
-        plugins=_bind_all(specs, config.queues),
+        plugins=_bind_all(specs, workers),
         affinity=affinity,
         source_plan=_source_plan(config, rss, affinity.cpus),
     )
 
 
 def _pace(config: RunConfig) -> str:
-    if config.iface is not None:
+    if config.iface:
         return "live"
     return f"{config.pps:,.0f} packets a second" if config.pps is not None else str(config.speed)
 
@@ -88,8 +117,8 @@ def _source_info(source: Source) -> SourceInfo:
     return SourceInfo(source.kind, tuple(source.names), source.backend, tuple(source.link_types))
 
 
-def rss_info(rss: RssConfig) -> RssInfo:
-    return RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name)
+def rss_info(rss: RssConfig, check: RssCheck | None = None) -> RssInfo:
+    return RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name, check)
 
 
 def run_plan(prepared: Prepared, source: Source) -> RunPlan:
@@ -98,7 +127,9 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
     return RunPlan(
         source=_source_info(source),
         rss=rss_info(prepared.rss),
-        queues=tuple(QueuePlan(queue, cpu) for queue, cpu in enumerate(prepared.cpus)),
+        queues=tuple(
+            QueuePlan(ring.queue, cpu, ring.ifname) for ring, cpu in zip(source.rings, prepared.cpus, strict=True)
+        ),
         plugins=tuple(
             PluginPlan(plugin.name, dict(plugin.params), spec.origin)
             for plugin, spec in zip(prepared.plugins, prepared.specs, strict=True)
@@ -106,7 +137,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         pace=_pace(config),
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,
-        memory=config.queues * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
+        memory=len(prepared.cpus) * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
         warnings=tuple(prepared.affinity.warnings),
     )
 

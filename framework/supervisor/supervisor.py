@@ -21,7 +21,7 @@ from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import ZcframeError
 from zcframe.framework.sources import Source, open_source
 from zcframe.framework.state.memory import StateMemory
-from zcframe.framework.stats import Observer, RunResult, RunSnapshot
+from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
 from zcframe.framework.worker.privileges import drop_privileges
 from zcframe.framework.worker.worker import warm_up
 
@@ -75,7 +75,9 @@ class Supervisor:
             self.source.ready()
             domains = max(ring.domain for ring in self.source.rings) + 1
             self.state = self._closing(StateMemory([plugin.layout for plugin in prepared.plugins], domains))
-            self.crew = self._closing(Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._settle))
+            verified = prepared.rss if prepared.config.verify_rss else None
+            workers = Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._settle, verified)
+            self.crew = self._closing(workers)
             self.books = [self._closing(RingBooks(ring)) for ring in self.source.rings]
         except BaseException:
             self.close()
@@ -201,7 +203,7 @@ class Supervisor:
         return {
             "source": plan.source,
             "elapsed_s": now - self.course.started,
-            "rss": rss_info(self.prepared.rss),
+            "rss": rss_info(self.prepared.rss, self.crew.check()),
             "queues": [queue_stats(member, books, self.chain, source_died=died) for member, books in members],
             "plugins": reports,
             "lines": lines,
@@ -221,6 +223,9 @@ class Supervisor:
         totals = RunSnapshot(**fields).totals.ledger
         if not totals.closes():
             self.course.fail(ZcframeError(f"the ledger does not close, this is a bug in zcframe: {totals}"))
+        check = self.crew.check()
+        if check is not None and check.example:
+            self.course.fail(ZcframeError(_disproved(check)))
         if self.reports.errors:
             self.course.fail(ZcframeError(self.reports.errors[0]))
         error = self.course.error
@@ -230,6 +235,11 @@ class Supervisor:
             error=str(error) if error else "",
             details=error.details if error else "",
         )
+
+
+def _disproved(check: RssCheck) -> str:
+    wrong = f"{check.wrong_hash:,} frames with another hash, {check.wrong_queue:,} in another queue"
+    return f"--verify-rss: of {check.frames:,} frames {wrong}; first {check.example}"
 
 
 def run(config: RunConfig, observer: Observer) -> RunResult:

@@ -23,21 +23,27 @@ from zcframe.framework.chain.progress import (
     ORDER_STOP,
     PARKED,
     PREFETCHING,
+    READY,
     STAGE,
     STOP_NOW,
     progress_size,
 )
 from zcframe.framework.ring import Mapping, ReceiveRing, make_memory
+from zcframe.framework.rss import RssConfig
+
+from .verify import RssVerifier
 
 
 class Post:
     """Supervisor's end of one worker's memory: reads progress and ledger, gives orders.
 
-    ring: the queue's ring; codes: number of verdict codes; number: which of the run's workers, from 0.
+    ring: the queue's ring; codes: number of verdict codes; number: which of the run's workers, from 0;
+    verified: settings by which its frames are verified, if they are.
     """
 
-    def __init__(self, ring: ReceiveRing, codes: int, number: int) -> None:
+    def __init__(self, ring: ReceiveRing, codes: int, number: int, verified: RssConfig | None = None) -> None:
         self.ring, self.codes, self.number = ring, codes, number
+        self.verifier = RssVerifier(verified, ring.queue, number) if verified is not None else None
         size = progress_size(ring.slots)
         self.progress_fd = make_memory(f"zc-progress-{number}", size)
         self.orders_fd = make_memory(f"zc-orders-{number}", abi.PAGE_SIZE)
@@ -48,6 +54,7 @@ class Post:
         self._generation = self.progress.view("u8", GENERATION)
         self._stage = self.progress.view("u4", STAGE)
         self._parked = self.progress.view("u4", PARKED)
+        self._ready = self.progress.view("u8", READY)
         self._ledgers = [self.progress.view("u8", LEDGER + i * LEDGER_COPY, LEDGER_CODES // 8 + codes) for i in (0, 1)]
 
     @property
@@ -59,6 +66,11 @@ class Post:
     def stage(self) -> int:
         """Plugin that the worker is in, from 1; 0 for none."""
         return int(self._stage[0]) >> 16
+
+    @property
+    def ready_ns(self) -> int:
+        """When the last worker that came so far could take packets, by time.monotonic_ns()."""
+        return int(self._ready[0])
 
     @property
     def prefetching(self) -> bool:
@@ -98,8 +110,10 @@ class Post:
         os.eventfd_write(self.ring.wake_fd, 1)
 
     def close(self) -> None:
-        del self._orders, self._done, self._generation, self._stage, self._parked, self._ledgers
+        del self._orders, self._done, self._generation, self._stage, self._parked, self._ready, self._ledgers
         self.progress.close()
         self.orders.close()
+        if self.verifier is not None:
+            self.verifier.close()
         os.close(self.progress_fd)
         os.close(self.orders_fd)

@@ -20,6 +20,7 @@ from zcframe.framework.chain.progress import (
     ORDER_PAUSE,
     ORDER_STOP,
     PARKED,
+    READY,
     STOP_DRAIN,
     STOP_NONE,
     STOP_NOW,
@@ -30,6 +31,7 @@ from zcframe.framework.log import name_process
 from zcframe.framework.ring import Mapping, RingEnd
 from zcframe.framework.state.memory import StateMemory
 
+from . import verify
 from .post import Post
 from .recover import arm, disarm, recover
 
@@ -57,7 +59,7 @@ class Worker:
     """The worker's side of a post. `skip` is the verdict code for a packet to give up, 0 for none."""
 
     def __init__(self, post: Post, chain: Chain, state: StateMemory, skip: int = 0) -> None:
-        self.chain = chain
+        self.chain, self.verifier = chain, post.verifier
         self.ring: RingEnd = post.ring.consumer()
         self.progress = Mapping(post.progress_fd, progress_size(self.ring.slots), writable=True, populate=True)
         orders = Mapping(post.orders_fd, abi.PAGE_SIZE, writable=False)
@@ -73,6 +75,7 @@ class Worker:
         addresses += [self.progress.address, orders.address, state.low, state.high, *states]
         self.ctx = np.array(addresses, np.int64)
         recover(self.ctx, chain.codes, skip)
+        self.progress.view("u8", READY)[0] = time.monotonic_ns()
 
     def run(self) -> None:
         """Take packets until the supervisor says stop; sleep while there are none."""
@@ -82,7 +85,7 @@ class Worker:
         while True:
             stop = int(self.orders[ORDER_STOP // 4])
             pulled = self.ring.pull() if self.ring.pull is not None else 0
-            taken = self.chain.run(self.ctx, BUDGET)
+            taken = self.chain.run(self.ctx, BUDGET if self.verifier is None else min(BUDGET, self.verifier(self.ctx)))
             if stop == STOP_NOW or (stop == STOP_DRAIN and not pulled and self._drained()):
                 return
             if self._pausing():
@@ -153,6 +156,7 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, s
 
 def warm_up() -> None:
     """Compile, in the supervisor, what every worker calls besides the chain."""
+    verify.warm_up()
     precompile(recover, CONTEXT, types.int64, types.int64)
     precompile(arm, CONTEXT)
     precompile(disarm, CONTEXT)

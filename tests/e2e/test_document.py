@@ -15,7 +15,7 @@ import reference
 from checks import check_books, check_flows, check_lossless, check_sizes, lengths_of, octets_of
 from command import ANALYZERS, BUNDLED, Background, Finished, together, zcframe
 
-QUEUE = {"queue", "cpu", "pid", "restarts", "packets", "bytes", "ledger"}
+QUEUE = {"iface", "queue", "cpu", "pid", "restarts", "restart_ms", "packets", "bytes", "ledger"}
 LEDGER = {
     *("arrived", "delivered", "nic_drop", "ring_full", "in_flight"),
     *("accepted", "faulted", "truncated", "dropped_by", "at_least"),
@@ -35,7 +35,7 @@ def check_keys(document: Mapping[str, Any]) -> None:
     for row in document["queues"]:
         assert set(row) == QUEUE
         assert set(row["ledger"]) == LEDGER
-    assert set(document["totals"]) == QUEUE - {"queue", "cpu", "pid"}
+    assert set(document["totals"]) == QUEUE - {"iface", "queue", "cpu", "pid", "restart_ms"}
     assert set(document["totals"]["ledger"]) == LEDGER
     assert set(document["plugins"]) == {"flows", "sizes"}
     assert set(document["plugins"]["flows"]) == {"count", "packets", "bytes", "lost", "top"}

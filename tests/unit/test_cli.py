@@ -134,7 +134,7 @@ def test_json_is_one_document_of_the_schema_and_all_else_goes_to_stderr(
     assert len(document["rss"]["reta"]) == 128
     assert len(bytes.fromhex(document["rss"]["key"])) == 40
     queue = document["queues"][1]
-    assert list(queue) == ["queue", "cpu", "pid", "restarts", "packets", "bytes", "ledger"]
+    assert list(queue) == ["iface", "queue", "cpu", "pid", "restarts", "restart_ms", "packets", "bytes", "ledger"]
     assert (queue["queue"], queue["cpu"], queue["pid"], queue["packets"]) == (1, 1, 4001, 2000)
     assert list(document["totals"]) == ["restarts", "packets", "bytes", "ledger"]
     assert document["totals"]["packets"] == 3000
@@ -307,7 +307,7 @@ def test_check_with_json_is_one_document(fake: Fake, capsys: pytest.CaptureFixtu
     fake(found=plan(FILE, loop=1))
     assert main(["run", "--read", "a.pcap", "--check", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["queues"][3] == {"queue": 3, "cpu": 1}
+    assert document["queues"][3] == {"iface": "", "queue": 3, "cpu": 1}
     assert document["plugins"][0] == {"name": "flows", "params": {"top": 20}, "origin": "zcframe.plugins.flows"}
 
 

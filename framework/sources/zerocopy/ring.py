@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ... import abi
 from ...ring import Mapping, RingEnd, make_memory
+from ..plan import LivePlan
 from .family import bind, open_socket, register_buffer, set_slots, set_wake
 
 # A worker that sleeps is woken by so many frames, or so long after the first one: LAB says what a wake-up each costs.
@@ -15,23 +16,24 @@ WAKE_USECS = 100
 
 
 class SocketRing:
-    """A receive queue of `ifname`, which serves `buckets`. The supervisor opens, registers and binds it; workers map it.
+    """A receive queue of `ifname`, which serves `buckets`. The supervisor opens, registers and binds it.
 
     Raises ZerocopyError, and RingError where memory does not suffice.
     """
 
-    domain = 0
-
-    def __init__(self, family: int, ifname: str, queue: int, slots: int, buckets: Sequence[int]) -> None:
-        self.ifname, self.queue, self.slots, self.buckets = ifname, queue, slots, buckets
+    def __init__(self, family: int, plan: LivePlan, queue: int, buckets: Sequence[int]) -> None:
+        self.ifname, self.queue, self.slots, self.buckets = plan.ifname, queue, plan.ring_slots, buckets
+        # All queues of a card share out its buckets.
+        self.domain = plan.first
         self._family = family
         self._fds: list[int] = []
         self._buffer: Mapping | None = None
         self._socket = open_socket(family)
         try:
             self.wake_fd = self._own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-            self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", slots * abi.BLOCK_SIZE))
-            set_slots(self._socket, slots)
+            size = self.slots * abi.BLOCK_SIZE
+            self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", size, huge=plan.hugepages))
+            set_slots(self._socket, self.slots)
             set_wake(self._socket, WAKE_FRAMES, WAKE_USECS)
             self._register()
         except BaseException:

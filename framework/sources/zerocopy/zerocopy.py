@@ -8,11 +8,11 @@ import select
 from collections.abc import Callable
 from typing import Final
 
-from ...nic import Interface, NicError, apply_rss, irqs_of, set_up, steer
+from ...nic import Interface, LinkWatch, NicError, apply_rss, irqs_of, set_up, steer
 from ...rss.reta import buckets_of
 from ..base import SourceEvent
+from ..plan import LivePlan
 from .family import ZerocopyError, family_number
-from .plan import CapturePlan
 from .ring import SocketRing
 
 # The card's RSS reaches so many of its queues.
@@ -30,7 +30,7 @@ class Zerocopy:
     link_types: Final = ("ETHERNET",)
     pid: Final = None
 
-    def __init__(self, plan: CapturePlan) -> None:
+    def __init__(self, plan: LivePlan) -> None:
         self.plan, self.names = plan, (plan.ifname,)
         self._undo: list[Callable[[], object]] = []
         self.rings: list[SocketRing] = []
@@ -43,7 +43,7 @@ class Zerocopy:
             self._stopped = self._owned(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             for queue in range(plan.queues):
                 buckets = buckets_of(queue, plan.rss.reta)
-                self.rings.append(SocketRing(family, plan.ifname, queue, plan.ring_slots, buckets))
+                self.rings.append(SocketRing(family, plan, queue, buckets))
         except BaseException:
             self.close()
             raise
@@ -66,6 +66,8 @@ class Zerocopy:
         self._events = select.epoll()
         self._undo.append(self._events.close)
         self._events.register(self._stopped, select.EPOLLIN)
+        self._watch = LinkWatch(self._interface.index)
+        self._undo.append(self._watch.close)
         for ring in self.rings:
             # Errors and hang-ups only: frames are the workers' business.
             self._events.register(ring.poll_fd, 0)
@@ -85,9 +87,13 @@ class Zerocopy:
             set_up(self.plan.ifname, True)
         # An interface that is down has no interrupts.
         self._steer_interrupts()
+        # Of what we did ourselves nobody needs to be told.
+        self._watch.changes()
+        self._events.register(self._watch, select.EPOLLIN)
 
     def stop(self) -> None:
         """Take the interface down: what has arrived is published, and nothing more comes. It is put back at the end."""
+        self._events.unregister(self._watch)
         if self._was_up:
             self._undo.append(lambda: set_up(self.plan.ifname, True))
             self._was_up = False
@@ -96,10 +102,16 @@ class Zerocopy:
         os.eventfd_write(self._stopped, 1)
 
     def poll_events(self) -> list[SourceEvent]:
-        """The end, once: stopped as ordered, or the device is gone."""
+        """News of the link, then the end, once: stopped as ordered, or the device is gone."""
         if self._told_end:
             return []
         found = dict(self._events.poll(0))
+        if found.pop(self._watch.fileno(), 0):
+            news = [change for change in self._watch.changes() if change.kind != "gone"]
+            return [*(SourceEvent("warning", change.text) for change in news), *self._end(found)]
+        return self._end(found)
+
+    def _end(self, found: dict[int, int]) -> list[SourceEvent]:
         if self._stopped in found:
             self._told_end = True
             return [SourceEvent("finished", f"{self.plan.ifname} stopped")]

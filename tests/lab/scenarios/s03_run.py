@@ -19,8 +19,13 @@ TITLE = "zcframe run --iface zc0 --queues 8 on a real trace equals --read"
 TRACE = TREE / "framework" / "sources" / "trace" / "bundled.pcapng"
 PLUGINS = ("--plugin", "flows?top=100000", "sizes")
 QUEUES = 8
-# Between two frames, where workers are killed meanwhile: the rings have room for what comes until a successor is there.
-PAUSE_S = 1e-3
+KILLS = 50
+# Between two frames, where workers are killed meanwhile: traffic goes on for as long as that takes.
+PAUSE_S = 3e-3
+# A successor has to take packets so soon, in the guest's time.
+RESTART_MS = 200
+# Of 2 MiB each: 8 rings of 4096 blocks and some to spare.
+HUGE_PAGES = 40
 # What the emulated card makes of a shorter frame.
 SHORTEST = 60
 MICROSECOND = 0xA1B2C3D4
@@ -65,31 +70,39 @@ def check_equal(found: dict[str, Any], wanted: dict[str, Any]) -> None:
     expect("flows", _flows(ours), _flows(theirs))
 
 
-def check_ledgers(found: dict[str, Any], sent: int, restarts: int) -> None:
+def check_ledgers(found: dict[str, Any], sent: int, kills: int) -> None:
     """Each queue's ledger closes, without loss, and all of them together hold what was sent."""
     for queue in found["queues"]:
         ledger = queue["ledger"]
         expect(f"queue {queue['queue']}: arrived", ledger["arrived"], ledger["delivered"])
         expect(f"queue {queue['queue']}: delivered", ledger["delivered"], ledger["accepted"])
-        expect(f"queue {queue['queue']}: restarts", queue["restarts"], restarts)
+        expect(f"queue {queue['queue']}: restarts", queue["restarts"], len(range(queue["queue"], kills, QUEUES)))
+        expect(f"queue {queue['queue']}: restarts under {RESTART_MS} ms", queue["restart_ms"] < RESTART_MS, True)
     expect("arrived", found["totals"]["ledger"]["arrived"], sent)
 
 
-def kill_workers(bench: Bench) -> None:
-    """kill -9 of the worker of each queue, one after the other."""
-    for queue in range(QUEUES):
-        bench.guest.run(f"kill -9 $(grep -lx zc-rx-{queue} /proc/[0-9]*/comm | cut -d/ -f3)")
+def check_verified(found: dict[str, Any], sent: int) -> None:
+    """Every descriptor's hash and queue were those of the software Toeplitz."""
+    verified = found["rss"]["verified"]
+    expect("verified", verified, {"frames": sent, "wrong_hash": 0, "wrong_queue": 0, "example": ""})
 
 
-def in_guest(bench: Bench, compiled: Path, octets: list[bytes], *, kill: bool) -> dict[str, Any]:
+def kill_workers(bench: Bench, kills: int) -> None:
+    """kill -9 of the workers, queue after queue, in turn."""
+    for kill in range(kills):
+        found = f"grep -lx zc-rx-{kill % QUEUES} /proc/[0-9]*/comm"
+        bench.guest.run(f"until p=$({found}); do :; done; kill -9 $(echo $p | cut -d/ -f3)")
+
+
+def in_guest(bench: Bench, compiled: Path, octets: list[bytes], *options: str, kills: int = 0) -> dict[str, Any]:
     """The document of the command in the guest, to which these frames were sent."""
     words = ("-m", "zcframe", "run", "--iface", IFACE, "--queues", QUEUES, "--json", "--count", len(octets), *PLUGINS)
+    words += options
     bench.guest.run(f"{python(compiled, *words)} > /tmp/document 2> /tmp/said & echo $! > /tmp/zcframe.pid")
     bench.until(f"[ $(cat /sys/class/net/{IFACE}/carrier) = 1 ] 2> /dev/null", 300)
     with ThreadPoolExecutor() as pool:
-        sent = pool.submit(bench.send_all, octets, PAUSE_S if kill else 0.0)
-        if kill:
-            kill_workers(bench)
+        sent = pool.submit(bench.send_all, octets, PAUSE_S if kills else 0.0)
+        kill_workers(bench, kills)
         sent.result()
     bench.guest.run("wait $(cat /tmp/zcframe.pid)", 300)
     text = bench.guest.run("cat /tmp/document")
@@ -116,12 +129,17 @@ def run(bench: Bench) -> str:
     with bench.other_guest(memory="2G", shared="/", files=modules) as guest:
         mount(guest, modules, compiled)
         bench.load(up=False)
-        for kill in (False, True):
-            found = in_guest(bench, compiled, octets, kill=kill)
+        guest.run(f"echo {HUGE_PAGES} > /proc/sys/vm/nr_hugepages")
+        for kills, option in ((0, "--verify-rss"), (KILLS, "--hugepages")):
+            found = in_guest(bench, compiled, octets, option, kills=kills)
             check_equal(found, wanted)
-            check_ledgers(found, len(octets), restarts=int(kill))
+            check_ledgers(found, len(octets), kills)
+            if not kills:
+                check_verified(found, len(octets))
             check_put_back(bench)
         bench.unload()
     spread = [queue["packets"] for queue in found["queues"]]
     flows = found["plugins"]["flows"]["count"]
-    return f"{len(octets)} frames, {flows} flows, queues {min(spread)} to {max(spread)}; again with each worker killed"
+    longest = max(queue["restart_ms"] for queue in found["queues"])
+    again = f"again with {KILLS} workers killed, restart {longest:.0f} ms at most, User Buffers in huge pages"
+    return f"{len(octets)} frames, {flows} flows, every hash verified, queues {min(spread)} to {max(spread)}; {again}"

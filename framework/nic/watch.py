@@ -1,0 +1,128 @@
+"""What becomes of an interface while it is captured from: down and up, link, name, MTU, its end.
+
+Netlink only says that something changed; what it is now is asked by index, in the network namespace of this process.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import socket
+import struct
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from ..abi import IFNAME_SIZE
+
+RTMGRP_LINK: Final = 1
+SIOCGIFFLAGS, SIOCGIFMTU = 0x8913, 0x8921
+IFF_UP, IFF_RUNNING = 0x1, 0x40
+IFREQ: Final = struct.Struct(f"{IFNAME_SIZE}si20x")
+LARGEST: Final = 1 << 16
+
+Kind = Literal["gone", "renamed", "mtu", "down", "up", "unlinked", "linked"]
+
+
+@dataclass(frozen=True)
+class LinkChange:
+    """One thing that happened, and the line that says so."""
+
+    kind: Kind
+    text: str
+
+
+@dataclass(frozen=True)
+class LinkState:
+    """An interface at one moment. linked: whether its driver sees a link."""
+
+    name: str
+    up: bool
+    linked: bool
+    mtu: int
+
+
+def _ask(request: int, name: str) -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        return int(IFREQ.unpack(fcntl.ioctl(any_socket, request, IFREQ.pack(name.encode(), 0)))[1])
+
+
+def link_state(index: int) -> LinkState | None:
+    """State of the interface with this index; None where this network namespace has none."""
+    try:
+        name = socket.if_indextoname(index)
+        flags = _ask(SIOCGIFFLAGS, name)
+        return LinkState(name, bool(flags & IFF_UP), bool(flags & IFF_RUNNING), _ask(SIOCGIFMTU, name))
+    except OSError:
+        return None
+
+
+def compare(before: LinkState, after: LinkState | None) -> list[LinkChange]:
+    """What happened between two states, the older news first."""
+    if after is None:
+        text = f"{before.name} is gone: it was removed, its driver unbound, or it went to another network namespace"
+        return [LinkChange("gone", text)]
+    name, found = after.name, []
+    if name != before.name:
+        found.append(LinkChange("renamed", f"{before.name} is called {name} now; the capture goes on"))
+    if after.mtu != before.mtu:
+        found.append(LinkChange("mtu", f"the MTU of {name} is {after.mtu} now, was {before.mtu}"))
+    if after.up != before.up:
+        text = "is up again" if after.up else "went down: nothing comes until somebody brings it up again"
+        found.append(LinkChange("up" if after.up else "down", f"{name} {text}"))
+    elif after.linked != before.linked and after.up:
+        text = "has its link again" if after.linked else "lost its link: nothing comes until it is back"
+        found.append(LinkChange("linked" if after.linked else "unlinked", f"{name} {text}"))
+    return found
+
+
+class LinkWatch:
+    """Watches the interface with this index; `fileno()` can be read when `changes()` may have something to tell.
+
+    After "gone" nothing more is told. Raises OSError where there is no such interface now.
+    """
+
+    def __init__(self, index: int) -> None:
+        self._index, self._unlinked = index, False
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        try:
+            self._socket.bind((0, RTMGRP_LINK))
+            state = link_state(index)
+            if state is None:
+                raise OSError(f"there is no interface with index {index}")
+        except BaseException:
+            self._socket.close()
+            raise
+        self._state: LinkState | None = state
+
+    def fileno(self) -> int:
+        return self._socket.fileno()
+
+    def _drain(self) -> None:
+        while True:
+            try:
+                self._socket.recv(LARGEST)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                # So much happened that messages were dropped: what is now is asked for anyway.
+                if error.errno != errno.ENOBUFS:
+                    raise
+
+    def changes(self) -> list[LinkChange]:
+        """What happened since the last call; never blocks."""
+        self._drain()
+        if self._state is None:
+            return []
+        before, self._state = self._state, link_state(self._index)
+        return [change for change in compare(before, self._state) if self._is_news(change)]
+
+    def _is_news(self, change: LinkChange) -> bool:
+        """A link that comes is news only where its loss was: after up it is what everybody expects."""
+        news = change.kind != "linked" or self._unlinked
+        self._unlinked = change.kind == "unlinked" or (self._unlinked and change.kind not in ("linked", "down"))
+        return news
+
+    def close(self) -> None:
+        self._socket.close()

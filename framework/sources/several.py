@@ -1,0 +1,78 @@
+"""Several interfaces as one source: a tap's two directions are two interfaces, whose buckets merge."""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Sequence
+from typing import Final
+
+from ..ring import ReceiveRing
+from .base import Source, SourceEvent
+
+
+class Several:
+    """These sources side by side, which it owns. The end is told when the last one has ended.
+
+    An interface that fails while others go on is a warning; where none is left, the run has failed.
+    """
+
+    kind: Final = "iface"
+    pid: Final = None
+
+    def __init__(self, parts: Sequence[Source]) -> None:
+        self._parts = list(parts)
+        self._going = list(parts)
+        self._events = select.epoll()
+        self.names = tuple(name for part in parts for name in part.names)
+        self.backend = "+".join(dict.fromkeys(part.backend for part in parts))
+        self.link_types = tuple(dict.fromkeys(name for part in parts for name in part.link_types))
+        self.rings: list[ReceiveRing] = [ring for part in parts for ring in part.rings]
+
+    @property
+    def events_fd(self) -> int:
+        """To poll for input."""
+        return self._events.fileno()
+
+    def start(self) -> None:
+        """Make every part ready."""
+        for part in self._parts:
+            part.start()
+            self._events.register(part.events_fd, select.EPOLLIN)
+
+    def ready(self) -> None:
+        """Wait for every part."""
+        for part in self._parts:
+            part.ready()
+
+    def go(self) -> None:
+        """Let packets come."""
+        for part in self._parts:
+            part.go()
+
+    def stop(self) -> None:
+        """Order the end of those that go on."""
+        for part in self._going:
+            part.stop()
+
+    def poll_events(self) -> list[SourceEvent]:
+        """What the parts tell; of their ends only the last one is told as such."""
+        return [event for part in list(self._going) for told in part.poll_events() for event in self._tell(part, told)]
+
+    def _tell(self, part: Source, event: SourceEvent) -> list[SourceEvent]:
+        if event.kind == "warning":
+            return [event]
+        self._events.unregister(part.events_fd)
+        self._going.remove(part)
+        if not self._going:
+            return [event]
+        return [SourceEvent("warning", f"{event.text}; the others go on")] if event.kind == "failed" else []
+
+    def progress(self) -> tuple[int, int]:
+        """No end is known."""
+        return 0, 0
+
+    def close(self) -> None:
+        """Give everything back, in the order opposite to that of its opening."""
+        while self._parts:
+            self._parts.pop().close()
+        self._events.close()

@@ -1,0 +1,104 @@
+"""`--verify-rss`: every frame's hash and queue, computed again and compared with what the card says.
+
+The worker verifies what lies in the ring before the chain may take it. Results lie in shared memory, and outlive it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Final
+
+import numpy as np
+from numba.core import types
+
+from zcframe.framework import abi
+from zcframe.framework.chain.progress import (
+    CTX_BLOCKS,
+    CTX_DESC,
+    CTX_HEADER,
+    CTX_MASK,
+    CTX_PROGRESS,
+    DONE,
+)
+from zcframe.framework.jit.compiler import compiled, precompile
+from zcframe.framework.jit.memory import acquire_u32, load_u8, load_u16, load_u32, load_u64
+from zcframe.framework.ring import Mapping, make_memory
+from zcframe.framework.rss import RssConfig
+from zcframe.framework.rss.toeplitz import rss_bucket, rss_hash, toeplitz_tables
+from zcframe.framework.stats import RssCheck
+
+# Words of the results: int64, shape (8,).
+UPTO: Final = 0  # packets verified, counted as `done` is
+WRONG_HASH: Final = 1
+WRONG_QUEUE: Final = 2
+FIRST: Final = 3  # of the wrong ones, counted from 1; 0: none
+FOUND: Final = 4  # its rss_type << 32 | hash, as the card says
+COMPUTED: Final = 5
+WORDS: Final = 8
+
+
+@compiled
+def verify(ctx, tables, fields, reta, queue, results):  # type: ignore[no-untyped-def]
+    """Verify what lies in the ring; returns how many frames the chain may take now.
+
+    ctx: int64 array of progress.py. tables, fields: as for `rss_hash`. reta: int64, shape (129,), the last one for
+    frames without a hash. results: int64, shape (WORDS,).
+    """
+    done = load_u64(ctx[CTX_PROGRESS] + DONE)
+    ready = (acquire_u32(ctx[CTX_HEADER] + abi.HEADER_WRITE) - done) & 0xFFFFFFFF  # C, matches B
+    for packet in range(max(done, results[UPTO]), done + ready):
+        desc = ctx[CTX_DESC] + (packet & ctx[CTX_MASK]) * abi.DESC_SIZE
+        frame = ctx[CTX_BLOCKS] + load_u32(desc + abi.DESC_OFFSET)
+        wanted = rss_hash(frame, min(load_u16(desc + abi.DESC_LEN), abi.BLOCK_SIZE), tables, fields)
+        found = load_u8(desc + abi.DESC_RSS_TYPE) << 32 | load_u32(desc + abi.DESC_RSS_HASH)
+        astray = reta[rss_bucket(wanted)] != queue
+        if (found != wanted or astray) and results[FIRST] == 0:
+            results[FIRST], results[FOUND], results[COMPUTED] = packet + 1, found, wanted
+        results[WRONG_HASH] += found != wanted
+        results[WRONG_QUEUE] += astray
+        results[UPTO] = packet + 1
+    return ready
+
+
+class RssVerifier:
+    """One worker's verification, made by the supervisor. Raises RingError where memory does not suffice.
+
+    rss: what the card was told; queue: where its worker's frames come from.
+    """
+
+    def __init__(self, rss: RssConfig, queue: int, number: int) -> None:
+        self._queue, self._fields = queue, rss.field_mask
+        self._tables = toeplitz_tables(rss.key)
+        # Frames without a hash come to queue 0.
+        self._reta = np.array([*rss.reta, 0], np.int64)
+        self._fd = make_memory(f"zc-verify-{number}", abi.PAGE_SIZE)
+        self._mapping = Mapping(self._fd, abi.PAGE_SIZE, writable=True)
+
+    @property
+    def _results(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        return self._mapping.view("i8", 0, WORDS)
+
+    def __call__(self, ctx: np.ndarray[Any, np.dtype[np.int64]]) -> int:
+        """In the worker: see `verify`."""
+        return int(verify(ctx, self._tables.ctypes.data, self._fields, self._reta, self._queue, self._results))
+
+    def result(self) -> RssCheck:
+        """In the supervisor: what was found so far."""
+        upto, wrong_hash, wrong_queue, first, found, computed = (int(word) for word in self._results[: COMPUTED + 1])
+        example = ""
+        if first:
+            said = f"the card says hash {found & 0xFFFFFFFF:#010x}, type {found >> 32}"
+            ours = f"Toeplitz {computed & 0xFFFFFFFF:#010x}, type {computed >> 32}"
+            example = f"packet {first - 1} of queue {self._queue}: {said}; {ours}"
+        return RssCheck(upto, wrong_hash, wrong_queue, example)
+
+    def close(self) -> None:
+        """Give the memory back."""
+        self._mapping.close()
+        os.close(self._fd)
+
+
+def warm_up() -> None:
+    """Compile, in the supervisor, what every worker calls."""
+    integers = types.Array(types.int64, 1, "C")
+    precompile(verify, integers, types.int64, types.int64, integers, types.int64, integers)

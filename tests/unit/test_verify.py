@@ -1,0 +1,87 @@
+"""--verify-rss: what the card says is compared with Toeplitz, frame by frame, and the first lie is named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from rig import BUNDLED, Rig, read_capture
+
+from zcframe.framework import abi
+from zcframe.framework.rss import MICROSOFT_KEY, RssConfig
+from zcframe.framework.stats import RssCheck
+from zcframe.framework.worker.verify import RssVerifier
+
+FRAMES = read_capture(BUNDLED)[:200]
+QUEUES = 4
+CONFIG = RssConfig.make("microsoft", "5-tuple", QUEUES)
+
+
+@pytest.fixture
+def rig() -> Iterator[Rig]:
+    with Rig("sizes", queues=QUEUES, key=MICROSOFT_KEY) as made:
+        for frame in FRAMES:
+            made.put(frame)
+        yield made
+
+
+@pytest.fixture
+def verifiers() -> Iterator[list[RssVerifier]]:
+    made = [RssVerifier(CONFIG, queue, queue) for queue in range(QUEUES)]
+    yield made
+    for verifier in made:
+        verifier.close()
+
+
+def verify_all(rig: Rig, verifiers: list[RssVerifier]) -> RssCheck:
+    for verifier, worker in zip(verifiers, rig.workers, strict=True):
+        verifier(worker.ctx)
+    return sum((verifier.result() for verifier in verifiers), RssCheck())
+
+
+def test_a_card_that_tells_the_truth(rig: Rig, verifiers: list[RssVerifier]) -> None:
+    assert verify_all(rig, verifiers) == RssCheck(len(FRAMES))
+
+
+def test_the_chain_may_take_what_was_verified_and_no_more(rig: Rig, verifiers: list[RssVerifier]) -> None:
+    written = [int(end.header["write"][0]) for end in rig.producers]
+    for verifier, worker, count in zip(verifiers, rig.workers, written, strict=True):
+        assert verifier(worker.ctx) == count
+        assert worker.chain.run(worker.ctx, count) == count
+        assert verifier(worker.ctx) == 0
+
+
+def test_frames_that_wait_are_counted_once(rig: Rig, verifiers: list[RssVerifier]) -> None:
+    verify_all(rig, verifiers)
+    assert verify_all(rig, verifiers).frames == len(FRAMES)
+
+
+@pytest.mark.parametrize("field, lie", [("rss_hash", 0x80000000), ("rss_type", 1 ^ 2)])
+def test_a_lie_is_counted_and_named(rig: Rig, verifiers: list[RssVerifier], field: str, lie: int) -> None:
+    hashed = [np.flatnonzero(descs["rss_type"] == abi.RSS_TCP_IPV4) for descs in rig._descs]
+    queue = next(q for q in range(QUEUES) if len(hashed[q]))
+    slot = int(hashed[queue][-1])
+    rig._descs[queue][field][slot] ^= lie
+    found = verify_all(rig, verifiers)
+    assert (found.frames, found.wrong_hash, found.wrong_queue) == (len(FRAMES), 1, 0)
+    assert found.example.startswith(f"packet {slot} of queue {queue}: the card says hash 0x")
+
+
+def test_another_table_is_noticed(rig: Rig) -> None:
+    turned = CONFIG.with_reta([(queue + 1) % QUEUES for queue in CONFIG.reta], QUEUES)
+    verifier = RssVerifier(turned, 1, 1)
+    worker = rig.workers[1]
+    waiting = verifier(worker.ctx)
+    found = verifier.result()
+    verifier.close()
+    assert (found.wrong_hash, found.wrong_queue) == (0, waiting)
+    assert waiting > 0
+
+
+def test_another_key_is_noticed(rig: Rig) -> None:
+    verifier = RssVerifier(RssConfig.make("symmetric", "5-tuple", QUEUES), 1, 1)
+    verifier(rig.workers[1].ctx)
+    found = verifier.result()
+    verifier.close()
+    assert found.wrong_hash > 0
