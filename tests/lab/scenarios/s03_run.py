@@ -28,6 +28,7 @@ RESTART_MS = 200
 HUGE_PAGES = 40
 # What the emulated card makes of a shorter frame.
 SHORTEST = 60
+QINQ = bytes.fromhex("88a8")
 MICROSECOND = 0xA1B2C3D4
 ETHERNET = 1
 
@@ -104,9 +105,9 @@ def in_guest(bench: Bench, compiled: Path, octets: list[bytes], *options: str, k
         sent = pool.submit(bench.send_all, octets, PAUSE_S if kills else 0.0)
         kill_workers(bench, kills)
         sent.result()
-    bench.guest.run("wait $(cat /tmp/zcframe.pid)", 300)
+    code, _ = bench.guest.attempt("wait $(cat /tmp/zcframe.pid)", 300)
     text = bench.guest.run("cat /tmp/document")
-    if not text:
+    if code or not text:
         raise LabError(f"zcframe run in the guest said: {bench.guest.run('cat /tmp/said')}")
     found: dict[str, Any] = json.loads(text)
     return found
@@ -119,27 +120,43 @@ def check_put_back(bench: Bench) -> None:
     expect("interface is up", "UP" in bench.guest.run(f"ip link show {IFACE}").partition("<")[2].split(">")[0], False)
 
 
+def check_run(bench: Bench, found: dict[str, Any], wanted: dict[str, Any], kills: int) -> None:
+    check_equal(found, wanted)
+    check_ledgers(found, wanted["totals"]["packets"], kills)
+    check_put_back(bench)
+
+
+def hashed_alike(frame: bytes) -> bool:
+    """The emulated card hashes what lies behind two VLAN tags, which the real one does not look through."""
+    return frame[12:14] != QINQ
+
+
+def prepare_capture(bench: Bench, name: str, octets: list[bytes]) -> tuple[Path, dict[str, Any]]:
+    """A capture file of these frames, and what the command says of it on the host."""
+    capture = bench.cache / f"{name}.pcap"
+    write_pcap(capture, octets)
+    return capture, on_host(capture)
+
+
 def run(bench: Bench) -> str:
     octets = frames(TRACE)
-    capture = bench.cache / "padded.pcap"
-    write_pcap(capture, octets)
-    wanted = on_host(capture)
+    alike = [frame for frame in octets if hashed_alike(frame)]
+    capture, wanted = prepare_capture(bench, "padded", octets)
+    _, wanted_alike = prepare_capture(bench, "verified", alike)
     compiled = prepare_cache(bench.cache, *PLUGINS, "--read", capture)
     modules = pack_modules(bench.kernel, bench.cache / "9p" / bench.kernel.series)
     with bench.other_guest(memory="2G", shared="/", files=modules) as guest:
         mount(guest, modules, compiled)
         bench.load(up=False)
         guest.run(f"echo {HUGE_PAGES} > /proc/sys/vm/nr_hugepages")
-        for kills, option in ((0, "--verify-rss"), (KILLS, "--hugepages")):
-            found = in_guest(bench, compiled, octets, option, kills=kills)
-            check_equal(found, wanted)
-            check_ledgers(found, len(octets), kills)
-            if not kills:
-                check_verified(found, len(octets))
-            check_put_back(bench)
+        found = in_guest(bench, compiled, alike, "--verify-rss")
+        check_run(bench, found, wanted_alike, kills=0)
+        check_verified(found, len(alike))
+        found = in_guest(bench, compiled, octets, "--hugepages", kills=KILLS)
+        check_run(bench, found, wanted, kills=KILLS)
         bench.unload()
     spread = [queue["packets"] for queue in found["queues"]]
     flows = found["plugins"]["flows"]["count"]
     longest = max(queue["restart_ms"] for queue in found["queues"])
     again = f"again with {KILLS} workers killed, restart {longest:.0f} ms at most, User Buffers in huge pages"
-    return f"{len(octets)} frames, {flows} flows, every hash verified, queues {min(spread)} to {max(spread)}; {again}"
+    return f"{len(octets)} frames, {flows} flows, {len(alike)} hashes verified, queues {min(spread)} to {max(spread)}; {again}"
