@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* What ethtool asks: -i, -l, -x, -X, -n/-N rx-flow-hash, -g, -G, -S, link. */
+/* What ethtool asks: -i, -l, -L, -x, -X, -n/-N rx-flow-hash, -g, -G, -c, -C, -S, link. */
 #include <linux/bitfield.h>
 #include <linux/ethtool.h>
 #include <linux/log2.h>
@@ -37,10 +37,72 @@ static int zc82576_get_link_ksettings(struct net_device *dev, struct ethtool_lin
 
 static void zc82576_get_channels(struct net_device *dev, struct ethtool_channels *channels)
 {
+	const struct zc82576 *nic = netdev_priv(dev);
+
 	channels->max_combined = ZC82576_QUEUES;
-	channels->combined_count = ZC82576_QUEUES;
+	channels->combined_count = nic->channels;
 	channels->max_other = 1;
 	channels->other_count = 1;
+}
+
+/* A ring keeps its queue for as long as it is bound. */
+static bool zc82576_bound_from(const struct zc82576 *nic, u32 first)
+{
+	for (; first < ZC82576_QUEUES; first++)
+		if (nic->queues[first].rx.ring || nic->queues[first].tx.ring)
+			return true;
+	return false;
+}
+
+/*
+ * The core has checked the maximum, and that a table which somebody set names
+ * no queue that would go; any other table follows.
+ */
+static int zc82576_set_channels(struct net_device *dev, struct ethtool_channels *channels)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+	u32 count = channels->combined_count;
+	int err;
+
+	if (!count || channels->rx_count || channels->tx_count || channels->other_count != 1)
+		return -EINVAL;
+	if (zc82576_bound_from(nic, count))
+		return -EBUSY;
+	err = netif_set_real_num_queues(dev, count, count);
+	if (err)
+		return err;
+	nic->channels = count;
+	if (!netif_is_rxfh_configured(dev))
+		zc82576_rss_spread(nic);
+	if (nic->up)
+		zc82576_rss_program(nic);
+	return 0;
+}
+
+static int zc82576_get_coalesce(struct net_device *dev, struct ethtool_coalesce *coalesce,
+				struct kernel_ethtool_coalesce *kernel,
+				struct netlink_ext_ack *extack)
+{
+	const struct zc82576 *nic = netdev_priv(dev);
+
+	coalesce->rx_coalesce_usecs = nic->rx_usecs;
+	return 0;
+}
+
+static int zc82576_set_coalesce(struct net_device *dev, struct ethtool_coalesce *coalesce,
+				struct kernel_ethtool_coalesce *kernel,
+				struct netlink_ext_ack *extack)
+{
+	struct zc82576 *nic = netdev_priv(dev);
+
+	if (coalesce->rx_coalesce_usecs > ZC82576_MAX_USECS) {
+		NL_SET_ERR_MSG(extack, "rx-usecs: 0 to 8191");
+		return -ERANGE;
+	}
+	nic->rx_usecs = coalesce->rx_coalesce_usecs;
+	if (nic->up)
+		zc82576_irq_moderate(nic);
+	return 0;
 }
 
 static void zc82576_get_ringparam(struct net_device *dev, struct ethtool_ringparam *ring,
@@ -171,7 +233,7 @@ static int zc82576_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *info,
 
 	switch (info->cmd) {
 	case ETHTOOL_GRXRINGS:
-		info->data = ZC82576_QUEUES;
+		info->data = nic->channels;
 		return 0;
 	case ETHTOOL_GRXFH:
 		info->data = ZC82576_HASH_IP;
@@ -205,7 +267,11 @@ const struct ethtool_ops zc82576_ethtool_ops = {
 	.get_drvinfo = zc82576_get_drvinfo,
 	.get_link = ethtool_op_get_link,
 	.get_link_ksettings = zc82576_get_link_ksettings,
+	.supported_coalesce_params = ETHTOOL_COALESCE_RX_USECS,
+	.get_coalesce = zc82576_get_coalesce,
+	.set_coalesce = zc82576_set_coalesce,
 	.get_channels = zc82576_get_channels,
+	.set_channels = zc82576_set_channels,
 	.get_ringparam = zc82576_get_ringparam,
 	.set_ringparam = zc82576_set_ringparam,
 	.get_rxfh_key_size = zc82576_get_rxfh_key_size,

@@ -2,6 +2,7 @@
 /*
  * MSI-X: vector i for queue pair i, one more for everything else (7.3).
  */
+#include <linux/bitfield.h>
 #include <linux/interrupt.h>
 
 #include "zc82576.h"
@@ -38,6 +39,16 @@ void zc82576_irq_unmask(struct zc82576_queue *q)
 	zc82576_write(q->nic, EIMS, BIT(q->index));
 }
 
+/** zc82576_irq_moderate() - 8.8.14: the least time between two interrupts of a queue */
+void zc82576_irq_moderate(struct zc82576 *nic)
+{
+	u32 interval = FIELD_PREP(EITR_USECS, nic->rx_usecs);
+	unsigned int i;
+
+	for (i = 0; i < ZC82576_QUEUES; i++)
+		zc82576_write(nic, EITR(i), interval ? interval | EITR_CNT_IGNR : 0);
+}
+
 /* 7.3.2: queue n in IVAR[n], byte 0 receive, byte 1 transmit, for n < 8. */
 static void zc82576_irq_route(struct zc82576 *nic)
 {
@@ -49,8 +60,8 @@ static void zc82576_irq_route(struct zc82576 *nic)
 		u32 vector = i | IVAR_VALID;
 
 		zc82576_write(nic, IVAR(i), vector | vector << 8);
-		zc82576_write(nic, EITR(i), 0);
 	}
+	zc82576_irq_moderate(nic);
 	zc82576_write(nic, IVAR_MISC, (ZC82576_OTHER_VECTOR | IVAR_VALID) << 8);
 	zc82576_write(nic, EIAC, all);
 	zc82576_write(nic, EIAM, all);

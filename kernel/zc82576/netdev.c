@@ -233,6 +233,8 @@ static int zc82576_attach(struct net_device *dev, struct zc_ring *ring)
 	struct zc82576_hw_ring *side = zc82576_side(q, ring);
 	int err;
 
+	if (ring->queue >= nic->channels)
+		return -ERANGE;
 	ring->napi_id = q->napi.napi_id;
 	if (!nic->up) {
 		side->ring = ring;

@@ -78,6 +78,7 @@ static int zc82576_probe(struct pci_dev *pci, const struct pci_device_id *id)
 	nic = netdev_priv(dev);
 	nic->dev = dev;
 	nic->pci = pci;
+	nic->channels = ZC82576_QUEUES;
 	nic->rx_depth = ZC82576_DEFAULT_DEPTH;
 	nic->tx_depth = ZC82576_DEFAULT_DEPTH;
 	err = zc82576_map(nic);

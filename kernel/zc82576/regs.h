@@ -56,6 +56,8 @@
 #define EIAM			0x01530
 #define EICR			0x01580
 #define EITR(v)			(0x01680 + 4 * (v))
+#define   EITR_USECS		GENMASK(14, 2)
+#define   EITR_CNT_IGNR		BIT(31)		/* leave the running count alone */
 #define IVAR(n)			(0x01700 + 4 * (n))
 #define IVAR_MISC		0x01740
 #define   IVAR_VALID		BIT(7)

@@ -9,12 +9,18 @@
 /** zc82576_rss_default() - even table, random key, the card's usual fields */
 void zc82576_rss_default(struct zc82576 *nic)
 {
+	netdev_rss_key_fill(nic->key, sizeof(nic->key));
+	zc82576_rss_spread(nic);
+	nic->fields = ZC82576_RSS_FIELDS;
+}
+
+/** zc82576_rss_spread() - an even table over the channels there are */
+void zc82576_rss_spread(struct zc82576 *nic)
+{
 	unsigned int i;
 
-	netdev_rss_key_fill(nic->key, sizeof(nic->key));
 	for (i = 0; i < ZC_RETA_SIZE; i++)
-		nic->reta[i] = ethtool_rxfh_indir_default(i, ZC82576_QUEUES);
-	nic->fields = ZC82576_RSS_FIELDS;
+		nic->reta[i] = ethtool_rxfh_indir_default(i, nic->channels);
 }
 
 /** zc82576_rss_program() - write all of it to the card */

@@ -23,6 +23,7 @@
 #define ZC82576_MIN_DEPTH	64
 #define ZC82576_MAX_DEPTH	4096
 #define ZC82576_DEFAULT_DEPTH	1024
+#define ZC82576_MAX_USECS	8191
 #define ZC82576_RSS_FIELDS	(MRQC_TCP_IPV4 | MRQC_IPV4 | MRQC_TCP_IPV6_EX | \
 				 MRQC_TCP_IPV6 | MRQC_IPV6)
 
@@ -104,6 +105,8 @@ struct zc82576_counters {
  * @pci:      function
  * @dev:      interface
  * @port:     0 or 1 of the chip
+ * @channels: queue pairs that RSS may name and rings may take
+ * @rx_usecs: at least so long from one interrupt of a queue to the next
  * @rx_depth: hardware receive descriptors a queue
  * @tx_depth: hardware transmit descriptors a queue
  * @fields:   MRQC bits
@@ -122,6 +125,8 @@ struct zc82576 {
 	struct pci_dev *pci;
 	struct net_device *dev;
 	unsigned int port;
+	u32 channels;
+	u32 rx_usecs;
 	u32 rx_depth;
 	u32 tx_depth;
 	u32 fields;
@@ -165,6 +170,7 @@ void zc82576_hw_queue_disable(struct zc82576 *nic, u32 dctl);
 int zc82576_irq_start(struct zc82576 *nic);
 void zc82576_irq_stop(struct zc82576 *nic);
 void zc82576_irq_unmask(struct zc82576_queue *q);
+void zc82576_irq_moderate(struct zc82576 *nic);
 
 /* rx.c */
 int zc82576_rx_start(struct zc82576_queue *q);
@@ -179,6 +185,7 @@ bool zc82576_tx_poll(struct zc82576_queue *q, int budget);
 
 /* rss.c */
 void zc82576_rss_default(struct zc82576 *nic);
+void zc82576_rss_spread(struct zc82576 *nic);
 void zc82576_rss_program(struct zc82576 *nic);
 
 /* netdev.c */

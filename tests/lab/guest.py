@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import selectors
 import shutil
+import socket
 import subprocess
 import tempfile
 import time
@@ -90,7 +92,10 @@ def pack_extra(image: Path, base: Path, files: list[Path]) -> None:
 
 
 class Guest:
-    """One booted machine; `shared` is a folder of the host that it may mount. `run(command)` gives its output; `begin`, `expect`, `end` do so in steps."""
+    """One booted machine: `run(command)` gives its output; `begin`, `expect`, `end` do so in steps.
+
+    shared: a folder of the host that it may mount. hotplug: the card is in a slot from which `unplug()` takes it.
+    """
 
     def __init__(
         self,
@@ -101,6 +106,7 @@ class Guest:
         iommu: bool = False,
         memory: str = "1G",
         shared: str = "",
+        hotplug: bool = False,
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="zclab-")
         self.folder = Path(self._folder.name)
@@ -110,14 +116,18 @@ class Guest:
         netdev = (
             f"dgram,id=n0,local.type=unix,local.path={self.to_guest},remote.type=unix,remote.path={self.from_guest}"
         )
-        machine = ["-device", "intel-iommu,caching-mode=off"] if iommu else []
+        self._monitor = self.folder / "monitor"
+        machine = ["-qmp", f"unix:{self._monitor},server=on,wait=off"]
+        machine += ["-device", "intel-iommu,caching-mode=off"] if iommu else []
+        machine += ["-device", "pcie-root-port,id=bay,chassis=1"] if hotplug else []
+        card = f"igb,id=card,netdev=n0,mac={MAC}" + (",bus=bay" if hotplug else "")
         if shared:
             tree = f"local,id=host,path={shared},security_model=none,readonly=on,multidevs=remap"
             machine += ["-fsdev", tree, "-device", "virtio-9p-pci,fsdev=host,mount_tag=host"]
         command = [
             *QEMU, "-smp", str(cpus), "-m", memory, "-kernel", str(kernel.vmlinux), "-initrd", str(image), *machine,
             "-serial", f"file:{self.console}", "-serial", "stdio",
-            "-netdev", netdev, "-device", f"igb,netdev=n0,mac={MAC}", "-append", append,
+            "-netdev", netdev, "-device", card, "-append", append,
         ]  # fmt: skip
         self.kernel, self.buffer = kernel, ""
         pipe = subprocess.PIPE
@@ -173,6 +183,18 @@ class Guest:
         if code:
             raise LabError(f"in the guest, {command}: exit code {code}\n{text}")
         return text
+
+    def unplug(self) -> None:
+        """Press the button of the card's slot; the guest then lets the card go."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
+            monitor.connect(str(self._monitor))
+            answers = monitor.makefile("r")
+            answers.readline()
+            for command in ({"execute": "qmp_capabilities"}, {"execute": "device_del", "arguments": {"id": "card"}}):
+                monitor.sendall(json.dumps(command).encode())
+                answer = json.loads(answers.readline())
+                if "error" in answer:
+                    raise LabError(f"{command}: {answer['error']['desc']}")
 
     def trouble(self) -> list[str]:
         """Lines of the kernel log, since the last call, that a sound kernel does not write."""

@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 # Programs that the lab calls, and the packages that bring them.
@@ -97,12 +98,12 @@ class Apt:
 
     def unpack(self, folder: Path, *packages: str) -> None:
         """Download and unpack; nothing is installed."""
+        folder.mkdir(parents=True, exist_ok=True)
         for package in packages:
-            before = set(self.debs.iterdir())
-            output("apt-get", "download", package, env=self.env, folder=self.debs)
-            for deb in set(self.debs.iterdir()) - before:
-                output("dpkg", "-x", deb, folder)
-                deb.unlink()
+            with tempfile.TemporaryDirectory(dir=self.debs) as fresh:
+                output("apt-get", "download", package, env=self.env, folder=Path(fresh))
+                for deb in Path(fresh).iterdir():
+                    output("dpkg", "-x", deb, folder)
 
     def install(self, package: str, *, backports: bool = False) -> None:
         suite = ["-t", self.backports] if backports else []

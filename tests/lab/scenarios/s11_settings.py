@@ -1,0 +1,49 @@
+"""ethtool changes the card's settings while frames come: none is lost, and nothing bound is taken away."""
+
+from __future__ import annotations
+
+from ..bench import IFACE, KEY, Bench, check_exact, expect
+
+TITLE = "ethtool -L, -C, -X under traffic; queues that are bound stay"
+
+FRAMES = 20_000
+ROUNDS = 3
+
+
+def under_traffic(bench: Bench) -> None:
+    """What may be changed while eight readers read: each setting takes hold, and each frame arrives."""
+    ask = bench.guest.run
+    bench.background_reader(FRAMES)
+    sender = bench.sender(0, FRAMES, 0, 4000)
+    for _ in range(ROUNDS):
+        ask(f"ethtool -C {IFACE} rx-usecs 100")
+        expect("rx-usecs", ask(f"ethtool -c {IFACE} | grep -w rx-usecs:").split()[1], "100")
+        ask(f"ethtool -X {IFACE} equal 8; ethtool -X {IFACE} hkey {KEY}")
+        ask(f"ethtool -C {IFACE} rx-usecs 0")
+        code, _ = bench.guest.attempt(f"ethtool -L {IFACE} combined 4")
+        expect("queues that are bound stay", code != 0, True)
+    sender.communicate(timeout=120)
+    check_exact(bench.background_report(), FRAMES)
+
+
+def channels(bench: Bench) -> None:
+    """Fewer queues: the table follows, rings beyond them are refused; a table that somebody set is kept."""
+    guest = bench.guest
+    guest.run(f"ethtool -X {IFACE} default; ethtool -L {IFACE} combined 4")
+    table = guest.run(f"ethtool -x {IFACE}")
+    expect("the table follows", (" 3" in table, " 4\n" in table), (True, False))
+    expect("ring of queue 4", guest.attempt(f"holder {IFACE} 5")[0] != 0, True)
+    guest.run(f"ethtool -X {IFACE} weight 0 0 0 1")
+    expect("a queue that the table names", guest.attempt(f"ethtool -L {IFACE} combined 2")[0] != 0, True)
+    guest.run(f"ethtool -X {IFACE} default; ethtool -L {IFACE} combined 8")
+    for refused in ("-L {} combined 0", "-L {} combined 9", "-L {} rx 4", "-C {} rx-usecs 8192", "-C {} tx-usecs 9"):
+        expect(refused, guest.attempt(f"ethtool {refused.format(IFACE)}")[0] != 0, True)
+
+
+def run(bench: Bench) -> str:
+    bench.load()
+    expect("ABI", bench.guest.run("cat /sys/module/pf_zerocopy/parameters/abi"), "1")
+    channels(bench)
+    under_traffic(bench)
+    bench.unload()
+    return f"{FRAMES} frames, {ROUNDS * 5} changes and refusals meanwhile, none lost"

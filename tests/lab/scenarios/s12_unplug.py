@@ -1,0 +1,28 @@
+"""The card is pulled out of its slot with eight open sockets: errors, no oops, no pinned page."""
+
+from __future__ import annotations
+
+from ..bench import IFACE, Bench, check_right, expect
+
+TITLE = "hot unplug under traffic, with 8 open sockets"
+
+FRAMES = 20_000
+
+
+def run(bench: Bench) -> str:
+    with bench.other_guest(hotplug=True) as guest:
+        bench.load()
+        bench.background_reader(FRAMES, quiet_ms=1000)
+        sender = bench.sender(0, FRAMES, 0, 8000)
+        guest.run("sleep 0.5")
+        guest.unplug()
+        # Pressing the button gives the operator five seconds to think again.
+        bench.until(f"[ ! -d /sys/class/net/{IFACE} ]", 60)
+        expect("rings are gone", guest.run("grep -c gone /proc/memshare"), "8")
+        found = bench.background_report()
+        check_right(found)
+        expect("frames came before", found["frames"] > 0, True)
+        bench.silence(sender)
+        expect("cards", guest.run("grep -l 0x10c9 /sys/bus/pci/devices/*/device | wc -l"), "0")
+        bench.unload()
+    return f"{found['frames']} frames until then"
