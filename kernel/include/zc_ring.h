@@ -3,8 +3,9 @@
  * The arithmetic and the barriers of one ring, and nothing else.
  *
  * This file also builds in user space: tests/lab/host/ring_test.c runs it
- * there, alone and as producer against consumer.  The letters are those of the
- * diagram in linux/pf_zerocopy.h.
+ * there, alone and as producer against consumer.  model/ring.pml takes the same
+ * steps as a model.  The letters are those of the diagram in
+ * linux/pf_zerocopy.h.
  *
  * A cursor is the kernel's private account of a ring.  With all counters
  * free-running and compared by their differences,
