@@ -9,11 +9,11 @@ ARGS ?=
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench kernel lab clean
+.PHONY: help run test check check-kernel bench kernel lab clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.has-run ## capture: 8 queues, the bundled trace through the software NIC, a live view
 	@$(BIN)/zcframe run --queues $(QUEUES) $(ARGS)
@@ -21,12 +21,16 @@ run: $(VENV)/.has-run ## capture: 8 queues, the bundled trace through the softwa
 test: $(VENV)/.has-test ## every test that this machine can run; names the groups that it cannot, and why
 	@$(BIN)/python -m pytest $(ARGS) || { code=$$?; [ $$code -ne 5 ] || echo "not one test was collected" >&2; exit $$code; }
 
-check: $(VENV)/.has-dev ## ruff, mypy strict, import-linter, the ABI against the header
+check: $(VENV)/.has-dev ## ruff, mypy strict, import-linter, the ABI against the header, check-kernel
 	$(BIN)/ruff check $(LINTED)
 	$(BIN)/ruff format --check $(LINTED)
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/python -m pytest -q tests/unit/test_abi.py
+	@$(MAKE) --no-print-directory check-kernel
+
+check-kernel: $(VENV)/.has-dev ## sparse, W=1, checkpatch, kernel-doc over kernel/, as far as they are here; KDIR=... as in kernel
+	@$(BIN)/python -m tests.lab.static $(if $(filter true,$(CI)),--required)
 
 bench: $(VENV)/.has-bench ## the figures, as a table with machine and versions
 	@$(BIN)/python -m benchmarks $(ARGS)

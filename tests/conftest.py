@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-REQUIRED = {"gcc", "lab", "tshark", "tcpdump", "root", "namespaces"}
+REQUIRED = {"gcc", "lab", "tshark", "tcpdump", "root", "namespaces", "spin"}
 
 MISSING = pytest.StashKey[Counter[tuple[str, str]]]()
 
@@ -67,6 +67,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "namespaces": _namespaces,
     "lab": _lab,
     "root": _root,
+    "spin": _program("spin"),
     "tcpdump": _program("tcpdump"),
     "tshark": _program("tshark"),
 }

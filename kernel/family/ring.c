@@ -235,7 +235,7 @@ bool zc_ring_busy_poll(struct zc_ring *ring)
 	if (!usecs || napi_id < MIN_NAPI_ID || READ_ONCE(ring->header->state) != ZC_STATE_RUNNING)
 		return false;
 	busy.until = ktime_get_ns() + (u64)usecs * NSEC_PER_USEC;
-	/* Preferred: between two calls interrupts stay off for gro_flush_timeout, where that is set. */
+	/* Preferred: between two calls interrupts stay off for gro_flush_timeout, where set. */
 	napi_busy_loop(napi_id, zc_busy_over, &busy, true, BUSY_POLL_BUDGET);
 	return zc_ring_readable(ring);
 }

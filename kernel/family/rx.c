@@ -12,6 +12,8 @@
  * zc_rx_room() - how many slots may be posted now
  * @ring:  [napi] the ring
  * @depth: descriptors that the hardware ring holds at most
+ *
+ * Return: a number of slots
  */
 u32 zc_rx_room(struct zc_ring *ring, u32 depth)
 {

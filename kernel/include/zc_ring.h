@@ -3,8 +3,9 @@
  * The arithmetic and the barriers of one ring, and nothing else.
  *
  * This file also builds in user space: tests/lab/host/ring_test.c runs it
- * there, alone and as producer against consumer.  The letters are those of the
- * diagram in linux/pf_zerocopy.h.
+ * there, alone and as producer against consumer.  model/ring.pml takes the same
+ * steps as a model.  The letters are those of the diagram in
+ * linux/pf_zerocopy.h.
  *
  * A cursor is the kernel's private account of a ring.  With all counters
  * free-running and compared by their differences,
@@ -32,9 +33,9 @@
 typedef uint32_t u32;
 #define READ_ONCE(x)		__atomic_load_n(&(x), __ATOMIC_RELAXED)
 #define WRITE_ONCE(x, v)	__atomic_store_n(&(x), (v), __ATOMIC_RELAXED)
-#define smp_load_acquire(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)
-#define smp_store_release(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define smp_load_acquire(p)	__atomic_load_n((p), __ATOMIC_ACQUIRE)		/* A, C */
+#define smp_store_release(p, v)	__atomic_store_n((p), (v), __ATOMIC_RELEASE)	/* B, D */
+#define smp_mb()		__atomic_thread_fence(__ATOMIC_SEQ_CST)		/* E, F */
 #endif
 
 /**
@@ -79,6 +80,8 @@ static inline u32 zc_cursor_free(const struct zc_cursor *c)
  * zc_cursor_room() - slots that may be posted now
  * @c:     the ring
  * @depth: how many the NIC can hold
+ *
+ * Return: a number of slots
  */
 static inline u32 zc_cursor_room(const struct zc_cursor *c, u32 depth)
 {
@@ -94,6 +97,8 @@ static inline u32 zc_cursor_room(const struct zc_cursor *c, u32 depth)
  * @read: what user space says it released; moves forward, never past @write
  *
  * A value that cannot be true is ignored: who writes it stalls his own ring.
+ *
+ * Return: whether it was believed
  */
 static inline bool zc_cursor_release(struct zc_cursor *c, u32 read)
 {
@@ -109,6 +114,8 @@ static inline bool zc_cursor_release(struct zc_cursor *c, u32 read)
  * @write: what user space says
  *
  * More than there are free slots is a lie and counts as none.
+ *
+ * Return: a number of descriptors
  */
 static inline u32 zc_cursor_offered(const struct zc_cursor *c, u32 write)
 {
@@ -123,20 +130,20 @@ static inline u32 zc_cursor_offered(const struct zc_cursor *c, u32 write)
 static inline bool zc_ring_collect(struct zc_cursor *c,
 				   struct zc_user_page *user)
 {
-	return zc_cursor_release(c, smp_load_acquire(&user->read));
+	return zc_cursor_release(c, smp_load_acquire(&user->read));	/* A */
 }
 
 /** zc_ring_submit() - B, matches C: publish everything before @c->write */
 static inline void zc_ring_submit(const struct zc_cursor *c,
 				  struct zc_ring_header *header)
 {
-	smp_store_release(&header->write, c->write);
+	smp_store_release(&header->write, c->write);	/* B */
 }
 
 /** zc_ring_wants_wake() - F, matches E: does the consumer (mean to) sleep? */
 static inline bool zc_ring_wants_wake(struct zc_user_page *user)
 {
-	smp_mb();
+	smp_mb();	/* F: write before flags */
 	return READ_ONCE(user->flags) & ZC_USER_WANT_WAKE;
 }
 
@@ -154,14 +161,16 @@ static inline void zc_ring_unstall(struct zc_ring_header *header)
  * @user:   user-owned
  *
  * E and F with the roles exchanged: the flag is set, then `read` looked at
- * again.  Returns false where room has appeared: the caller goes on.
+ * again.
+ *
+ * Return: false where room has appeared: the caller goes on
  */
 static inline bool zc_ring_stall(struct zc_cursor *c,
 				 struct zc_ring_header *header,
 				 struct zc_user_page *user)
 {
 	WRITE_ONCE(header->flags, header->flags | ZC_RING_NEED_KICK);
-	smp_mb();
+	smp_mb();	/* F: flags before read */
 	zc_ring_collect(c, user);
 	if (!zc_cursor_free(c))
 		return true;
@@ -174,19 +183,19 @@ static inline bool zc_ring_stall(struct zc_cursor *c,
 /** zc_ring_peek() - C, matches B: frames that can be read from @read on */
 static inline u32 zc_ring_peek(struct zc_ring_header *header, u32 read)
 {
-	return smp_load_acquire(&header->write) - read;
+	return smp_load_acquire(&header->write) - read;	/* C */
 }
 
 /** zc_ring_release() - D, matches A: give back every slot before @read */
 static inline void zc_ring_release(struct zc_user_page *user, u32 read)
 {
-	smp_store_release(&user->read, read);
+	smp_store_release(&user->read, read);	/* D */
 }
 
 /** zc_ring_needs_kick() - after zc_ring_release(): must poll() be called? */
 static inline bool zc_ring_needs_kick(struct zc_ring_header *header)
 {
-	smp_mb();
+	smp_mb();	/* E: read before flags */
 	return READ_ONCE(header->flags) & ZC_RING_NEED_KICK;
 }
 
@@ -196,14 +205,15 @@ static inline bool zc_ring_needs_kick(struct zc_ring_header *header)
  * @user:   user-owned
  * @read:   the consumer's counter
  *
- * Returns true where nothing is to be read: poll() now.  After poll(), or
- * where it returns false, call zc_ring_awake().
+ * After poll(), or where none is needed, call zc_ring_awake().
+ *
+ * Return: true where nothing is to be read: poll() now
  */
 static inline bool zc_ring_may_sleep(struct zc_ring_header *header,
 				     struct zc_user_page *user, u32 read)
 {
 	WRITE_ONCE(user->flags, ZC_USER_WANT_WAKE);
-	smp_mb();
+	smp_mb();	/* E: flags before write */
 	return !zc_ring_peek(header, read);
 }
 

@@ -227,7 +227,8 @@ void zc82576_hw_queue_enable(struct zc82576 *nic, u32 dctl, u32 thresholds)
 	u32 value;
 
 	zc82576_write(nic, dctl, thresholds | DCTL_ENABLE);
-	if (read_poll_timeout(zc82576_read, value, value & DCTL_ENABLE, 10, 10000, false, nic, dctl))
+	if (read_poll_timeout(zc82576_read, value, value & DCTL_ENABLE, 10, 10000, false,
+			      nic, dctl))
 		netdev_err(nic->dev, "queue at %#x does not start\n", dctl);
 }
 

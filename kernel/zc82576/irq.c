@@ -84,7 +84,8 @@ static int zc82576_irq_request(struct zc82576 *nic)
 		struct zc82576_queue *q = &nic->queues[i];
 
 		snprintf(q->irq_name, sizeof(q->irq_name), "%s-rxtx-%u", nic->dev->name, i);
-		err = request_irq(pci_irq_vector(nic->pci, i), zc82576_irq_queue, 0, q->irq_name, q);
+		err = request_irq(pci_irq_vector(nic->pci, i), zc82576_irq_queue, 0,
+				  q->irq_name, q);
 		if (err)
 			goto out_free;
 	}

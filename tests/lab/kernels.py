@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from .packages import Apt, LabError
+from .packages import Apt, LabError, output
 
 META = "linux-headers-amd64"
 OLDEST = (6, 1)
+SCRIPTS = ("checkpatch.pl", "const_structs.checkpatch", "spelling.txt")
 DECOMPRESSORS = {b"\x28\xb5\x2f\xfd": ("zstd", "-dcq"), b"\xfd7zXZ\x00": ("xz", "-dcq")}
 
 
@@ -70,6 +72,22 @@ def _unpack(apt: Apt, version: str, root: Path) -> None:
     (root / "release").write_text(headers.removeprefix("linux-headers-"))
 
 
+def _kernel(root: Path, series: str) -> Kernel:
+    release = (root / "release").read_text()
+    return Kernel(series, release, root / "vmlinux", root / "usr" / "src" / f"linux-headers-{release}")
+
+
+def unpacked_kernels(cache: Path) -> list[Kernel]:
+    """What earlier runs unpacked: the newest of each series, oldest series first."""
+    roots = sorted((path.parent for path in cache.glob("kernels/*/release")), key=_numbers)
+    newest = {".".join(map(str, _series(root.name))): root for root in roots}
+    return [_kernel(root, series) for series, root in newest.items()]
+
+
+def _numbers(root: Path) -> list[int]:
+    return [int(part) for part in re.findall(r"\d+", root.name)]
+
+
 def prepare_kernels(apt: Apt, cache: Path) -> dict[str, Kernel]:
     """Series -> kernel, each series of this Debian release and its backports from 6.1 on."""
     kernels = {}
@@ -78,6 +96,21 @@ def prepare_kernels(apt: Apt, cache: Path) -> dict[str, Kernel]:
         if not (root / "release").exists():
             root.mkdir(parents=True, exist_ok=True)
             _unpack(apt, version, root)
-        release = (root / "release").read_text()
-        kernels[series] = Kernel(series, release, root / "vmlinux", root / "usr" / "src" / f"linux-headers-{release}")
+        kernels[series] = _kernel(root, series)
     return kernels
+
+
+def unpack_scripts(apt: Apt, series: str, folder: Path) -> None:
+    """Put the scripts that no package of headers has into `folder`, once, out of the kernel's source."""
+    if folder.exists():
+        return
+    package = f"linux-source-{series}"
+    partial = folder.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir()
+    apt.unpack(partial / "deb", package)
+    archive = next((partial / "deb").rglob("*.tar.xz"))
+    members = [f"{package}/scripts/{name}" for name in SCRIPTS]
+    output("tar", "-xJf", archive, "-C", partial, "--strip-components=2", *members)
+    shutil.rmtree(partial / "deb")
+    partial.rename(folder)

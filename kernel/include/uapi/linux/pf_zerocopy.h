@@ -177,6 +177,9 @@ struct zc_tx_desc {
  * @ring_full:   frames dropped because all slots were unread
  * @truncated:   frames published with ZC_STATUS_TRUNCATED
  * @wakeups:     times that a sleeping consumer was woken
+ * @reserved0:   0
+ * @reserved1:   0
+ * @reserved2:   0
  */
 struct zc_ring_header {
 	__u32 magic;
@@ -212,9 +215,12 @@ struct zc_ring_header {
 
 /**
  * struct zc_user_page - the head of the user-owned part
- * @read:  slots released since the ring was made (rx); completions taken (tx)
- * @write: descriptors offered (tx only)
- * @flags: ZC_USER_*
+ * @read:      slots released since the ring was made (rx); completions taken (tx)
+ * @write:     descriptors offered (tx only)
+ * @flags:     ZC_USER_*
+ * @reserved0: the rest of a cache line
+ * @reserved1: the rest of a cache line
+ * @reserved2: the rest of a cache line
  *
  * Whatever stands here is a hint: the kernel range-checks it against counters
  * of its own.  In a tx mapping the zc_tx_desc array follows at ZC_TX_DESC_OFFSET.
@@ -297,6 +303,14 @@ struct zc_wake_req {
 
 /**
  * struct zc_stats - counters of one ring, as in struct zc_ring_header
+ * @arrived:       frames that the NIC put into this queue
+ * @arrived_bytes: their wire lengths
+ * @published:     what is left of @arrived without the drops
+ * @nic_drop:      frames that the NIC itself dropped
+ * @ring_full:     frames dropped because all slots were unread
+ * @truncated:     frames published with ZC_STATUS_TRUNCATED
+ * @wakeups:       times that a sleeping consumer was woken
+ * @flags:         ZC_RING_*
  */
 struct zc_stats {
 	__u64 arrived;
