@@ -1,4 +1,4 @@
-"""The ioctl SIOCETHTOOL, for the verbs that pyroute2 has not: setting the RSS key, table and hash fields."""
+"""The ioctl SIOCETHTOOL: by pyroute2 for the verbs that it has, by ourselves for RSS key, table and hash fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import fcntl
 import os
 import socket
 import struct
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 from ..abi import IFNAME_SIZE
 from ..errors import ZcframeError
@@ -29,11 +31,16 @@ def _meaning(number: int, ifname: str, verb: str) -> str:
     return reasons.get(number, f"{ifname}: cannot {verb}: {os.strerror(number)}")
 
 
-def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
-    """Answer of the driver to a request, which has room for it. Raises NicError: the driver cannot `verb`."""
+def _encoded(ifname: str) -> bytes:
     name = ifname.encode()
     if not 0 < len(name) < IFNAME_SIZE:
         raise NicError(f"{ifname!r} is no name of an interface: 1 to {IFNAME_SIZE - 1} bytes")
+    return name
+
+
+def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
+    """Answer of the driver to a request, which has room for it. Raises NicError: the driver cannot `verb`."""
+    name = _encoded(ifname)
     buffer = ctypes.create_string_buffer(request, len(request))
     ifreq = struct.pack(f"{IFNAME_SIZE}sP16x", name, ctypes.addressof(buffer))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
@@ -42,3 +49,22 @@ def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
         except OSError as error:
             raise NicError(_meaning(error.errno or 0, ifname, verb)) from error
     return buffer.raw
+
+
+@contextmanager
+def controls(ifname: str, verb: str) -> Iterator[Any]:
+    """pyroute2's IoctlEthtool for an interface; what fails inside is raised as NicError: the driver cannot `verb`."""
+    from pyroute2.ethtool.ioctl import IoctlEthtool, NoSuchDevice, NotSupportedError
+
+    _encoded(ifname)
+    nic = IoctlEthtool(ifname)
+    try:
+        yield nic
+    except NotSupportedError as error:
+        raise NicError(_meaning(errno.EOPNOTSUPP, ifname, verb)) from error
+    except NoSuchDevice as error:
+        raise NicError(_meaning(errno.ENODEV, ifname, verb)) from error
+    except OSError as error:
+        raise NicError(_meaning(error.errno or 0, ifname, verb)) from error
+    finally:
+        nic.close()
