@@ -9,7 +9,7 @@ from .ethtool import NicError, controls
 
 @dataclass(frozen=True)
 class Channels:
-    """Numbers of queues. combined: those that receive and send; rx, tx: those that do one of it; 0 where there are none."""
+    """Numbers of queues. combined: those that receive and send; rx, tx: those that do one of it; 0: none."""
 
     rx: int
     tx: int
