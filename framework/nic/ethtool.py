@@ -22,13 +22,19 @@ class NicError(ZcframeError):
     """An interface that is not there, or does not do what was asked for."""
 
 
-def _meaning(number: int, ifname: str, verb: str) -> str:
+class UnsupportedError(NicError):
+    """The driver has no such verb."""
+
+
+def _refusal(number: int, ifname: str, verb: str) -> NicError:
+    if number == errno.EOPNOTSUPP:
+        return UnsupportedError(f"the driver of {ifname} cannot {verb}")
     reasons = {
-        errno.EOPNOTSUPP: f"the driver of {ifname} cannot {verb}",
-        errno.EPERM: f"no permission to {verb} of {ifname}: run as root, or with CAP_NET_ADMIN",
+        errno.EPERM: f"{ifname}: no permission to {verb}: run as root, or with CAP_NET_ADMIN",
         errno.ENODEV: f"there is no interface {ifname}",
+        errno.EINVAL: f"the driver of {ifname} refuses to {verb} to this",
     }
-    return reasons.get(number, f"{ifname}: cannot {verb}: {os.strerror(number)}")
+    return NicError(reasons.get(number, f"{ifname}: cannot {verb}: {os.strerror(number)}"))
 
 
 def _encoded(ifname: str) -> bytes:
@@ -47,7 +53,7 @@ def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
         try:
             fcntl.ioctl(any_socket, SIOCETHTOOL, ifreq)
         except OSError as error:
-            raise NicError(_meaning(error.errno or 0, ifname, verb)) from error
+            raise _refusal(error.errno or 0, ifname, verb) from error
     return buffer.raw
 
 
@@ -61,10 +67,10 @@ def controls(ifname: str, verb: str) -> Iterator[Any]:
     try:
         yield nic
     except NotSupportedError as error:
-        raise NicError(_meaning(errno.EOPNOTSUPP, ifname, verb)) from error
+        raise _refusal(errno.EOPNOTSUPP, ifname, verb) from error
     except NoSuchDevice as error:
-        raise NicError(_meaning(errno.ENODEV, ifname, verb)) from error
+        raise _refusal(errno.ENODEV, ifname, verb) from error
     except OSError as error:
-        raise NicError(_meaning(error.errno or 0, ifname, verb)) from error
+        raise _refusal(error.errno or 0, ifname, verb) from error
     finally:
         nic.close()
