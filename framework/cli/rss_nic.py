@@ -32,6 +32,12 @@ def _whole(text: str) -> int:
     return int(text)
 
 
+def _key(text: str) -> bytes:
+    from ..rss import rss_key
+
+    return rss_key(text, "--key")
+
+
 def _table(text: str) -> list[int]:
     words = text.split(",")
     if not all(word.isdecimal() for word in words):
@@ -57,7 +63,7 @@ def _show_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _set_arguments(parser: argparse.ArgumentParser) -> None:
     _iface(parser)
-    parser.add_argument("--key", help="microsoft, symmetric, random or 40 bytes as hex digits")
+    parser.add_argument("--key", type=_key, help="microsoft, symmetric, random or 40 bytes as hex digits")
     _spread(parser)
     parser.add_argument("--reta", type=_table, metavar="LIST", help="queues of the table, repeated to its end: 0,0,1,2")
     parser.add_argument("--channels", type=_whole, metavar="N", help="receive queues that the NIC works with")
@@ -89,12 +95,11 @@ def _show(options: argparse.Namespace) -> int:
 
 def _wanted_rss(options: argparse.Namespace, ifname: str) -> RssSettings:
     from ..nic import read_channels, read_rss
-    from ..rss import rss_key
 
     given = vars(options)
     wanted = read_rss(ifname)
     if "key" in given:
-        wanted = wanted.with_key(rss_key(given["key"], "--key"), ifname)
+        wanted = wanted.with_key(given["key"], ifname)
     if "fields" in given:
         wanted = wanted.with_fields(given["fields"], ifname)
     queues = given.get("reta") or range(given.get("queues", 0))
@@ -162,10 +167,11 @@ def _set(options: argparse.Namespace) -> int:
 
 def _symmetric(options: argparse.Namespace) -> int:
     from ..nic import Interface, judge, read_channels, read_rss
+    from ..rss import SYMMETRIC_KEY
 
     ifname = options.iface
     Interface(ifname)
-    options.key = "symmetric"
+    options.key = SYMMETRIC_KEY
     options.fields = getattr(options, "fields", "5-tuple")
     options.queues = getattr(options, "queues", None) or read_channels(ifname).queues
     _apply(ifname, {"rss": _wanted_rss(options, ifname).document()})

@@ -157,6 +157,8 @@ def hold_by_hand(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
 
 def restore(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> list[str]:
     """Put back what a killed run, and then `zcframe rss set`, left on an interface; a line each. Raises NicError."""
+    if ifname not in held(folder):
+        return []
     with locked(folder), locked(_by_hand(folder)):
         lines = (_restore(layer, ifname, root) for layer in (folder, _by_hand(folder)))
         return [line for line in lines if line]
