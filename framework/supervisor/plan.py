@@ -152,7 +152,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         ring_slots=config.ring_slots,
         memory=len(prepared.cpus) * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
         tuning=tuple(change for tuning in prepared.tuning for change in tuning.changes) if config.tune else (),
-        warnings=(*prepared.affinity.warnings, *dict.fromkeys(w for tuning in prepared.tuning for w in tuning.warnings)),
+        warnings=(*prepared.affinity.warnings, *(text for tuning in prepared.tuning for text in tuning.warnings)),
     )
 
 

@@ -98,7 +98,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["rss", "set", "lo"], "zcframe: nothing to set on lo: give --key, --queues, --reta"),
         (["rss", "set", "lo", "--queues", "x"], "zcframe: argument --queues: 'x' is not a number above 0"),
         (["rss", "set", "lo", "--reta", "0,,1"], "zcframe: argument --reta: '0,,1' is not a list of queues"),
-        (["run", "--tune", "--read", "a"], "zcframe: --tune: there is nothing to tune without --iface"),
+        (["run", "--tune", "--read", "a"], "zcframe: --tune: only live capture has it, name an --iface"),
         (["affinity", "--queues", "0"], "zcframe: --queues 0: at least one"),
     ],
 )

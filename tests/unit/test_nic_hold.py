@@ -6,14 +6,16 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from zcframe.framework.nic import NicError, held, hold, hold_by_hand, restore
+from zcframe.framework.nic import NicError, held, hold, hold_by_hand, restore, setting
 from zcframe.framework.nic.hold import in_passes
 from zcframe.framework.nic.record import started_at
 
+hold_module = sys.modules["zcframe.framework.nic.hold"]
 THREADED, TIMEOUT = "/sys/class/net/eth0/threaded", "/sys/class/net/eth0/gro_flush_timeout"
 
 
@@ -61,13 +63,21 @@ def dead() -> int:
 
 def test_what_was_there_is_on_file_before_it_is_changed(machine: Machine) -> None:
     holding = hold("eth0", machine.state, machine.root)
-    (machine.root / THREADED.lstrip("/")).chmod(0o400)
     holding.change(TIMEOUT, "1000")
     record = json.loads(machine.file.read_text())
     assert record["before"] == {TIMEOUT: "20000"}
     assert (record["ifname"], record["ifindex"], record["mac"]) == ("eth0", 7, "02:00:00:00:00:07")
     assert (record["pid"], record["started"]) == (os.getpid(), started_at(os.getpid()))
     assert machine.read(TIMEOUT) == "1000"
+
+
+def test_it_is_on_file_even_where_the_change_itself_fails(machine: Machine) -> None:
+    holding = hold("eth0", machine.state, machine.root)
+    (machine.root / THREADED.lstrip("/")).unlink()
+    (machine.root / THREADED.lstrip("/")).symlink_to("/proc/version")
+    with pytest.raises(OSError):
+        holding.change(THREADED, "1")
+    assert json.loads(machine.file.read_text())["before"] == {THREADED: machine.read(THREADED)}
 
 
 def test_the_folder_and_its_files_are_for_nobody_else(machine: Machine) -> None:
@@ -86,6 +96,22 @@ def test_undo_puts_back_the_first_value_and_removes_the_file(machine: Machine) -
     holding.undo()
     assert machine.read(TIMEOUT) == "20000"
     assert held(machine.state) == []
+
+
+def test_the_last_change_is_undone_first(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a link is taken down last, once all that needs it up is put back."""
+    written: list[tuple[str, str]] = []
+
+    def write(ifname: str, name: str, value: str, root: Path) -> None:
+        written.append((name, value))
+        setting.write_setting(ifname, name, value, root)
+
+    monkeypatch.setattr(hold_module, "write_setting", write)
+    holding = hold("eth0", machine.state, machine.root)
+    for name in (TIMEOUT, THREADED):
+        holding.change(name, "7")
+    holding.undo()
+    assert written == [(TIMEOUT, "7"), (THREADED, "7"), (THREADED, "0"), (TIMEOUT, "20000")]
 
 
 def test_the_start_of_a_process_is_that_of_ps() -> None:
