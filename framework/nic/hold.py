@@ -7,7 +7,7 @@ next; what was set by hand (`zcframe rss set`) stays until `zcframe rss restore`
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from .ethtool import NicError
@@ -110,6 +110,15 @@ class Hold:
     def change_all(self, values: Mapping[str, Value]) -> Refused:
         """As many of them as can be; the others with the reason."""
         return in_passes(values, self.change)
+
+    def put_back(self, names: Iterable[str]) -> Refused:
+        """Undo some of the changes now, the last one first; those that cannot be undone, with the reason."""
+        before = {name: self._record.before[name] for name in names if name in self._record.before}
+        refused = self.change_all(dict(reversed(before.items())))
+        rest = {n: value for n, value in self._record.before.items() if n not in before or n in refused}
+        self._record = self._record.with_before(rest)
+        save(self._folder, self._record)
+        return refused
 
     def settle(self) -> None:
         """Forget what is as it was."""

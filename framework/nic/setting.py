@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from .channels import Channels, read_channels, write_channels
 from .coalesce import Coalesce, read_coalesce, write_coalesce
+from .ethtool import NicError
 from .interface import Interface, set_up
 from .rings import Rings, read_rings, write_rings
 from .rss import RssSettings, read_rss, write_rss
@@ -78,11 +79,19 @@ def read_setting(ifname: str, name: str, root: Path = ROOT) -> Value:
     return (root / name.lstrip("/")).read_text().strip() if is_path(name) else VERBS[name].read(ifname)
 
 
+def _write_file(path: Path, name: str, value: str) -> None:
+    # Never created: a file that is not there is a setting that is not there.
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "w") as file:
+        file.write(f"{value}\n")
+    # An interrupt whose interface is down takes every affinity without an error, and keeps its own.
+    if (kept := path.read_text().strip()) != value:
+        hint = ": it moves only while its interface is up" if name.startswith("/proc/irq/") else ""
+        raise NicError(f"{name} stays at {kept}, not {value}{hint}")
+
+
 def write_setting(ifname: str, name: str, value: Value, root: Path = ROOT) -> None:
-    """Give it a value. Raises NicError and OSError."""
+    """Give it a value. Raises NicError, also where a file took it and did not keep it, and OSError."""
     if is_path(name):
-        # Never created: a file that is not there is a setting that is not there.
-        with os.fdopen(os.open(root / name.lstrip("/"), os.O_WRONLY | os.O_TRUNC), "w") as file:
-            file.write(f"{value}\n")
+        _write_file(root / name.lstrip("/"), name, value)
     else:
         VERBS[name].write(ifname, value)

@@ -238,6 +238,26 @@ def test_settings_that_lean_on_others_are_written_after_them() -> None:
     assert in_passes({"table": 1, "rings": 2}, write) == {"table": "there is no such queue"}
 
 
+def test_some_changes_are_undone_before_the_rest(machine: Machine) -> None:
+    holding = hold("eth0", machine.state, machine.root)
+    holding.change(TIMEOUT, "1000")
+    holding.change(THREADED, "1")
+    assert holding.put_back([THREADED, "/never/changed"]) == {}
+    assert (machine.read(THREADED), machine.read(TIMEOUT)) == ("0", "1000")
+    assert json.loads(machine.file.read_text())["before"] == {TIMEOUT: "20000"}
+
+
+def test_a_value_that_was_taken_and_not_kept_is_told(machine: Machine) -> None:
+    """As an interrupt does whose interface is down."""
+    holding = hold("eth0", machine.state, machine.root)
+    irq = "/proc/irq/26/smp_affinity_list"
+    (machine.root / irq.lstrip("/")).parent.mkdir(parents=True)
+    (machine.root / irq.lstrip("/")).symlink_to("/dev/null")
+    refused = holding.change_all({irq: "2"})
+    assert refused == {irq: f"{irq} stays at , not 2: it moves only while its interface is up"}
+    assert json.loads(machine.file.read_text())["before"] == {irq: ""}
+
+
 def test_a_damaged_file_is_named(machine: Machine) -> None:
     hold("eth0", machine.state, machine.root)
     machine.file.write_text('{"ifname": "eth0"')

@@ -6,7 +6,7 @@ import contextlib
 import os
 import select
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Any, Final
 
 from ...nic import Interface, LinkWatch, NicError, apply_rss, hold
 from ...rss.reta import buckets_of
@@ -36,6 +36,7 @@ class Zerocopy:
         self.rings: list[SocketRing] = []
         self._told_end = False
         self._warnings: list[str] = []
+        self._changes: dict[str, Any] = {}
         self._interface = Interface(plan.ifname)
         if plan.queues > RSS_QUEUES:
             raise ZerocopyError(f"--queues {plan.queues}: RSS of the 82576 reaches {RSS_QUEUES} of its queues")
@@ -91,8 +92,8 @@ class Zerocopy:
         """Let the frames come."""
         self._hold.change("link", "up")
         # An interface that is down has no interrupts.
-        changes = self.plan.changes()
-        self._warn(self._hold.change_all({change.name: change.after for change in changes}).values())
+        self._changes = {change.name: change.after for change in self.plan.changes()}
+        self._warn(self._hold.change_all(self._changes).values())
         # Of what we did ourselves nobody needs to be told.
         self._watch.changes()
         self._events.register(self._watch, select.EPOLLIN)
@@ -101,6 +102,8 @@ class Zerocopy:
         """Take the interface down: what has arrived is published, and nothing more comes. It is put back at the end."""
         self._events.unregister(self._watch)
         with contextlib.suppress(OSError, NicError):
+            # While it is up: interrupts of an interface that is down stay where they are.
+            self._warn(self._hold.put_back(self._changes).values())
             self._hold.change("link", "down")
         os.eventfd_write(self._stopped, 1)
 

@@ -113,9 +113,13 @@ def check_set(bench: Bench, command: Command) -> None:
 
 
 def start_run(bench: Bench, command: Command) -> None:
+    """Until it has noted, in the state file, the last of what it changes."""
     line = command.line("run", "--iface", IFACE, "--queues", QUEUES, "--json", "--tune", *PLUGINS)
     bench.guest.run(f"{line} > /tmp/document 2> /tmp/said & echo $! > /tmp/zcframe.pid")
-    bench.until(f"grep -q '^[1-9]' /sys/class/net/{IFACE}/gro_flush_timeout || ! kill -0 $(cat /tmp/zcframe.pid)", 300)
+    noted = (
+        f'grep -q "\\"pid\\": $(cat /tmp/zcframe.pid),.*gro_flush_timeout" /host/run/zcframe/{IFACE}.json 2> /dev/null'
+    )
+    bench.until(f"{noted} || ! kill -0 $(cat /tmp/zcframe.pid)", 200)
     has(bench.guest.run(f"ethtool -x {IFACE}"), SYMMETRIC)
 
 
@@ -125,16 +129,24 @@ def end_run(bench: Bench, signal: str) -> str:
     return bench.guest.run("cat /tmp/said")
 
 
+def interrupt_cpus(bench: Bench, queue: int) -> str:
+    irq = bench.guest.run(f"sed -n 's/^ *\\([0-9]*\\):.*{IFACE}-rxtx-{queue}$/\\1/p' /proc/interrupts")
+    return bench.guest.run(f"cat /proc/irq/{irq}/smp_affinity_list")
+
+
+def check_plan(bench: Bench, command: Command) -> None:
+    """`--check` changes nothing, not even the link."""
+    before = card(bench)
+    line = command.line("run", "--iface", IFACE, "--queues", QUEUES, "--tune", "--check", *PLUGINS)
+    has(bench.guest.run(line, 300), "tune     ", f"/sys/class/net/{IFACE}/gro_flush_timeout: 0 -> ")
+    same("the card after --check", card(bench), before)
+
+
 def check_killed(bench: Bench, command: Command) -> None:
     """Twice: a killed run is undone by restore, and by the next run, which is undone by its own end."""
     before = card(bench)
     start_run(bench, command)
-    has(
-        bench.guest.run(
-            f"cat /proc/irq/$(sed -n 's/^ *\\([0-9]*\\):.*{IFACE}-rxtx-2$/\\1/p' /proc/interrupts)/smp_affinity_list"
-        ),
-        "2",
-    )
+    expect("CPU of the interrupt of queue 2", interrupt_cpus(bench, 2), "2")
     has(command.refused("set", IFACE, "--queues", 2), "held by another run, pid")
     has(end_run(bench, "KILL"), f"tune: /sys/class/net/{IFACE}/gro_flush_timeout: 0 -> ")
     expect("the card keeps what the killed run set", card(bench) != before, True)
@@ -143,7 +155,7 @@ def check_killed(bench: Bench, command: Command) -> None:
     start_run(bench, command)
     end_run(bench, "KILL")
     start_run(bench, command)
-    has(end_run(bench, "INT"), f"warning: {IFACE}: put back what was changed by a run that was killed (pid ")
+    has(end_run(bench, "TERM"), f"warning: {IFACE}: put back what was changed by a run that was killed (pid ")
     same("the card after a run", card(bench), before)
     has(command.rss("restore", IFACE), "nothing to put back")
 
@@ -177,6 +189,7 @@ def run(bench: Bench) -> str:
         guest.run(f"ip link set {IFACE} down")
         check_shown(bench, command)
         check_set(bench, command)
+        check_plan(bench, command)
         check_killed(bench, command)
         bench.unload()
         check_igb(bench, command, igb)
