@@ -165,6 +165,7 @@ def check_igb(bench: Bench, command: Command, modules: list[Path]) -> None:
     for module in modules:
         bench.guest.attempt(f"insmod /bin/{module.name}")
     bench.guest.run(f"ip link set {IGB} up")
+    bench.until(f"[ $(cat /sys/class/net/{IGB}/carrier) = 1 ]")
     before = card(bench, IGB)
     has(command.refused("symmetric", IGB), f"the driver of {IGB} takes no RSS key (igb")
     has(command.rss("show", IGB), "cannot be proved: the driver does not tell its key")
@@ -172,6 +173,7 @@ def check_igb(bench: Bench, command: Command, modules: list[Path]) -> None:
     expect("table of igb", table(bench.guest.run(f"ethtool -x {IGB}")), [n % 2 for n in range(128)])
     has(bench.guest.run(f"ethtool -l {IGB} | tail -n 1"), "2")
     has(command.rss("restore", IGB), "put back")
+    bench.until(f"[ $(cat /sys/class/net/{IGB}/carrier) = 1 ]")
     same("igb after restore", card(bench, IGB), before)
     has(command.script(TUNE), "refused {}", "rx-usecs:\t50")
     same("igb after tuning", card(bench, IGB), before)
