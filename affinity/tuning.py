@@ -96,7 +96,7 @@ def _deferral(knobs: Knobs) -> Iterator[Change]:
 
 def _coalescing(knobs: Knobs) -> Iterator[Change]:
     now = knobs.coalesce
-    # A driver that knows no delay tells 0, and refuses any other.
+    # 0: the driver knows no delay, and would refuse one, or was told to have none.
     if now is None or not (now.rx_usecs or now.adaptive_rx):
         return
     wanted = Coalesce(min(INTERRUPT_USECS, flush_ns(knobs.slots, knobs.speed) // 1000), adaptive_rx=False)
