@@ -19,16 +19,19 @@ SYMMETRIC = ":".join(["6d", "5a"] * 20)
 FLOWS = ("tcp4", "udp4", "tcp6", "udp6")
 QUEUES = 4
 IGB = "eth0"
-# The plan of --tune, made and undone on any interface, with what ethtool says in between.
-TUNE = f"""
-import subprocess
-from zcframe.affinity import plan_tuning
-from zcframe.framework.nic import hold
-tuning, holding = plan_tuning("{IGB}", (0, 1), everything=True), hold("{IGB}")
-print("refused", holding.change_all({{change.name: change.after for change in tuning.changes}}))
-print(subprocess.run(["ethtool", "-c", "{IGB}"], capture_output=True, text=True).stdout)
-holding.undo()
-"""
+# The plan of --tune, made and undone on any interface, with what ethtool says in between; the guest's shell takes a line.
+TUNE = "; ".join(
+    [
+        "import subprocess",
+        "from zcframe.affinity import plan_tuning",
+        "from zcframe.framework.nic import hold",
+        f"changes = plan_tuning('{IGB}', (0, 1), everything=True).changes",
+        f"holding = hold('{IGB}')",
+        "print('refused', holding.change_all({change.name: change.after for change in changes}))",
+        f"print(subprocess.run(['ethtool', '-c', '{IGB}'], capture_output=True, text=True).stdout)",
+        "holding.undo()",
+    ]
+)
 
 
 class Command:
