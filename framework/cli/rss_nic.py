@@ -12,7 +12,7 @@ from ..errors import UsageError
 from .parser import add_options
 
 if TYPE_CHECKING:
-    from ..nic import Hold, RssSettings
+    from ..nic import RssSettings
 
 Wanted = dict[str, Any]
 
@@ -127,28 +127,13 @@ def _wanted(options: argparse.Namespace) -> Wanted:
     return wanted
 
 
-def _change(hold: Hold, wanted: Wanted) -> None:
-    """All of it, or nothing. Raises NicError."""
-    from ..nic import NicError, read_setting
-
-    earlier = {name: read_setting(hold.ifname, name) for name in wanted}
-    refused = hold.change_all(wanted)
-    if not refused and "rss" in wanted and read_setting(hold.ifname, "rss") != wanted["rss"]:
-        refused = {"rss": f"{hold.ifname} did not take the RSS settings: its driver kept others"}
-    if refused:
-        hold.change_all(earlier)
-    hold.settle()
-    if refused:
-        raise NicError("; ".join(refused.values()))
-
-
 def _apply(ifname: str, wanted: Wanted) -> None:
     from ..nic import hold_by_hand
 
     hold = hold_by_hand(ifname)
     if hold.told:
         print(f"zcframe: {hold.told}", file=sys.stderr)
-    _change(hold, wanted)
+    hold.change_together(wanted)
 
 
 def _set(options: argparse.Namespace) -> int:

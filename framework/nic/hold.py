@@ -111,6 +111,16 @@ class Hold:
         """As many of them as can be; the others with the reason."""
         return in_passes(values, self.change)
 
+    def change_together(self, values: Mapping[str, Value]) -> None:
+        """All of them or none; what is as it was before the hold is forgotten. Raises NicError and OSError."""
+        earlier = {name: read_setting(self.ifname, name, self._root) for name in values}
+        refused = self.change_all(values)
+        if refused:
+            self.change_all(earlier)
+        self._settle()
+        if refused:
+            raise NicError("; ".join(refused.values()))
+
     def put_back(self, names: Iterable[str]) -> Refused:
         """Undo some of the changes now, the last one first; those that cannot be undone, with the reason."""
         before = {name: self._record.before[name] for name in names if name in self._record.before}
@@ -120,8 +130,7 @@ class Hold:
         save(self._folder, self._record)
         return refused
 
-    def settle(self) -> None:
-        """Forget what is as it was."""
+    def _settle(self) -> None:
         before = self._record.before.items()
         changed = {name: v for name, v in before if read_setting(self.ifname, name, self._root) != v}
         self._record = self._record.with_before(changed)

@@ -120,7 +120,10 @@ def read_rss(ifname: str) -> RssSettings:
 
 
 def write_rss(ifname: str, settings: RssSettings) -> None:
-    """Have the NIC do this; what it does already is not written. Raises NicError."""
+    """Have the NIC do this; what it does already is not written.
+
+    Raises NicError where it cannot, or does something else.
+    """
     before = read_rss(ifname)
     if replace(before, fields=settings.fields) != settings:
         table = struct.pack(f"={len(settings.reta)}I", *settings.reta)
@@ -132,6 +135,8 @@ def write_rss(ifname: str, settings: RssSettings) -> None:
     for flow, bits in settings.fields:
         if dict(before.fields).get(flow) != bits:
             ethtool(ifname, RXNFC.pack(SRXFH, FLOWS[flow], bits), f"set its hash fields for {flow}")
+    if read_rss(ifname) != settings:
+        raise NicError(f"{ifname} did not take the RSS settings: its driver kept others")
 
 
 def settings_of(config: RssConfig, before: RssSettings, ifname: str) -> RssSettings:
@@ -142,11 +147,5 @@ def settings_of(config: RssConfig, before: RssSettings, ifname: str) -> RssSetti
 
 
 def apply_rss(hold: Hold, config: RssConfig) -> None:
-    """Have the NIC spread as `config` says, and read it back; the hold puts back what was before.
-
-    Raises NicError where it cannot, or does something else.
-    """
-    wanted = settings_of(config, read_rss(hold.ifname), hold.ifname)
-    hold.change("rss", wanted.document())
-    if read_rss(hold.ifname) != wanted:
-        raise NicError(f"{hold.ifname} did not take the RSS settings: its driver kept others")
+    """Have the NIC spread as `config` says; the hold puts back what was before. Raises NicError as `write_rss` does."""
+    hold.change("rss", settings_of(config, read_rss(hold.ifname), hold.ifname).document())

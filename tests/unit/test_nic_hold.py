@@ -168,15 +168,23 @@ def test_what_was_set_by_hand_stays_below_a_run(machine: Machine) -> None:
     assert restore("eth0", machine.state, machine.root) == []
 
 
+def test_changes_together_are_all_made_or_none_is(machine: Machine) -> None:
+    holding = hold_by_hand("eth0", machine.state, machine.root)
+    holding.change_together({TIMEOUT: "1000"})
+    (machine.root / THREADED.lstrip("/")).unlink()
+    (machine.root / THREADED.lstrip("/")).symlink_to("/proc/version")
+    with pytest.raises(NicError, match=THREADED):
+        holding.change_together({TIMEOUT: "2000", THREADED: "1"})
+    assert machine.read(TIMEOUT) == "1000"
+    assert json.loads((machine.state / "set" / "eth0.json").read_text())["before"] == {TIMEOUT: "20000"}
+
+
 def test_what_is_as_it_was_is_forgotten(machine: Machine) -> None:
     holding = hold_by_hand("eth0", machine.state, machine.root)
-    holding.change(TIMEOUT, "1000")
-    holding.change(THREADED, "1")
-    holding.change(THREADED, "0")
-    holding.settle()
+    holding.change_together({TIMEOUT: "1000", THREADED: "1"})
+    holding.change_together({THREADED: "0"})
     assert json.loads((machine.state / "set" / "eth0.json").read_text())["before"] == {TIMEOUT: "20000"}
-    holding.change(TIMEOUT, "20000")
-    holding.settle()
+    holding.change_together({TIMEOUT: "20000"})
     assert held(machine.state) == []
 
 

@@ -71,6 +71,19 @@ def test_everything_is_set_and_read_back(monkeypatch: pytest.MonkeyPatch) -> Non
     assert nic.fields == dict.fromkeys(FLOWS.values(), FIELDS["5-tuple"])
 
 
+def test_a_driver_that_keeps_its_own_key_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    nic = driver(monkeypatch)
+
+    def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
+        answer = nic.ethtool(ifname, request, verb)
+        nic.key = bytes(40)
+        return answer
+
+    monkeypatch.setattr(rss, "ethtool", ethtool)
+    with pytest.raises(NicError, match="eth0 did not take the RSS settings"):
+        write_rss("eth0", wanted())
+
+
 def test_what_is_so_already_is_not_written(monkeypatch: pytest.MonkeyPatch) -> None:
     nic = driver(monkeypatch)
     write_rss("eth0", read_rss("eth0"))
