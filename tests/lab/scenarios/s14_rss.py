@@ -28,7 +28,7 @@ TUNE = "; ".join(
         f"changes = plan_tuning('{IGB}', (0, 1), everything=True).changes",
         f"holding = hold('{IGB}')",
         "print('refused', holding.change_all({change.name: change.after for change in changes}))",
-        f"print(subprocess.run(['ethtool', '-c', '{IGB}'], capture_output=True, text=True).stdout)",
+        f"print(subprocess.run(['/usr/sbin/ethtool', '-c', '{IGB}'], capture_output=True, text=True).stdout)",
         "holding.undo()",
     ]
 )
