@@ -1,9 +1,10 @@
-"""Which CPU a worker runs on: read the topology, make a plan, apply and undo it."""
+"""Which CPU a worker runs on, and what of an interface is set to suit it: read, make a plan, apply and undo it."""
 
 from .cpulist import format_cpu_list, parse_cpu_list
 from .pin import Pin, pin, pin_to, unpin
 from .plan import Assignment, Plan, describe, make_plan
 from .topology import Cpu, Topology, nic_node, read_topology
+from .tuning import Tuning, describe_tuning, plan_tuning
 
 __all__ = [
     "Assignment",
@@ -11,13 +12,16 @@ __all__ = [
     "Pin",
     "Plan",
     "Topology",
+    "Tuning",
     "describe",
+    "describe_tuning",
     "format_cpu_list",
     "make_plan",
     "nic_node",
     "parse_cpu_list",
     "pin",
     "pin_to",
+    "plan_tuning",
     "read_topology",
     "unpin",
 ]

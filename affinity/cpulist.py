@@ -1,4 +1,4 @@
-"""Lists of CPUs in the kernel's notation: "0-3,8"."""
+"""Lists and masks of CPUs in the kernel's notation: "0-3,8", "00000000,0000010f"."""
 
 from __future__ import annotations
 
@@ -51,3 +51,11 @@ def format_cpu_list(cpus: Iterable[int]) -> str:
         else:
             runs.append([cpu, cpu])
     return ",".join(f"{low}-{high}" if high > low else f"{low}" for low, high in runs) or "none"
+
+
+def format_cpu_mask(cpus: Iterable[int], like: str) -> str:
+    """The mask of these CPUs, as wide as the kernel wrote `like`: ((0, 9), "00,00000000") is "00,00000201"."""
+    width = len(like.replace(",", ""))
+    digits = f"{sum(1 << cpu for cpu in set(cpus)):0{width}x}"
+    groups = [digits[max(0, end - 8) : end] for end in range(len(digits), 0, -8)]
+    return ",".join(reversed(groups))

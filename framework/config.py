@@ -28,7 +28,7 @@ RATE_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 # Options that exclude each other: where a layer gives one of them, it hides the other in the layers below.
 EXCLUSIVE = (("pps", "speed"),)
-LIVE_ONLY = ("backend", "fanout", "force", "hugepages")
+LIVE_ONLY = ("backend", "fanout", "force", "hugepages", "tune")
 
 
 def nearest(word: str, choices: Iterable[str]) -> str:
@@ -214,6 +214,9 @@ class RunConfig:
         "what the NIC hashes (5-tuple)",
     )
     cpus: str = _option("auto", "cpus", _text, "auto|LIST", "CPUs for the workers, such as 0-3,8 (auto)")
+    tune: bool = _option(
+        False, "tune", _flag, "", "with --iface: tune interface and kernel for this capture, and undo it at the end"
+    )
     ring_slots: int = _option(
         4096, "ring-slots", _slots, "N", "frames that a ring holds, a power of two, 64 to 65536 (4096)"
     )

@@ -1,4 +1,4 @@
-"""`zcframe affinity`: the topology and the plan, and what would be pinned where."""
+"""`zcframe affinity`: the topology, what would be pinned where, and what --tune would do to an interface."""
 
 from __future__ import annotations
 
@@ -9,15 +9,21 @@ from .parser import add_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    add_options(parser, ["queues", "cpus", "verbose"])
+    add_options(parser, ["iface", "queues", "cpus", "tune", "verbose"])
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Print what `zcframe run` with the same options would do; nothing is pinned."""
+    """Print what `zcframe run` with the same options would do; nothing is pinned, nothing tuned."""
     config = load(vars(options))
 
-    from zcframe.affinity import describe, make_plan, read_topology
+    from zcframe.affinity import describe, describe_tuning, make_plan, nic_node, plan_tuning, read_topology
 
-    topology = read_topology()
-    print("\n".join(describe(make_plan(topology, config.queues, config.cpus), topology)))
+    topology, ifnames, queues = read_topology(), config.iface, config.queues
+    node = nic_node(ifnames[0]) if ifnames else None
+    plan = make_plan(topology, queues * max(1, len(ifnames)), config.cpus, node)
+    lines = describe(plan, topology)
+    for port, ifname in enumerate(ifnames):
+        cpus = plan.cpus[port * queues : (port + 1) * queues]
+        lines += describe_tuning(ifname, plan_tuning(ifname, cpus, everything=True))
+    print("\n".join(lines))
     return 0

@@ -7,6 +7,7 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
 from zcframe import __version__
 
@@ -22,7 +23,7 @@ COMMANDS = {
     "plugins": "list what is installed, with parameters and docs",
     "affinity": "print the topology and the plan, and what would be pinned where",
     "doctor": "say what keeps live capture from working, or from being fast, and what mends it",
-    "rss": "predict the queue balance of a capture for a key, fields and queue count",
+    "rss": "predict the queue balance of a capture, or show, set and restore a NIC's",
 }
 
 HELP = f"""usage: zcframe COMMAND [OPTION]...
@@ -39,11 +40,18 @@ exit codes: 0 done, also after Ctrl-C; 1 failed; 2 wrong usage; 3 loss above --m
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
-    """Parse the arguments of one subcommand and run it."""
-    module = importlib.import_module(f".{name}", __package__)
-    parser = Parser(prog=f"zcframe {name}", description=f"{COMMANDS[name]}.")
-    module.add_arguments(parser)
-    return int(module.execute(parser.parse(arguments)))
+    """Parse the arguments of one subcommand, or of one of its verbs, and run it."""
+    command: Any = importlib.import_module(f".{name}", __package__)
+    prog, description = f"zcframe {name}", COMMANDS[name]
+    verbs = getattr(command, "VERBS", {})
+    if verbs and arguments and not arguments[0].startswith("-"):
+        verb, *arguments = arguments
+        if verb not in verbs:
+            raise UsageError(f"{prog} has no verb {verb!r}{nearest(verb, verbs)} ({prog} --help lists them)")
+        command, prog, description = verbs[verb], f"{prog} {verb}", verbs[verb].doc
+    parser = Parser(prog=prog, description=f"{description}.")
+    command.add_arguments(parser)
+    return int(command.execute(parser.parse(arguments)))
 
 
 def _dispatch(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""`zcframe rss`: how a key, fields and a number of queues would spread the traffic of a capture."""
+"""`zcframe rss`: how a key, fields and a number of queues would spread a capture; verbs for real NICs."""
 
 from __future__ import annotations
 
@@ -10,12 +10,19 @@ from typing import TYPE_CHECKING
 from ..config import RunConfig, load
 from ..errors import CaptureFileError, LinkTypeError, ZcframeError
 from .parser import add_options
+from .rss_nic import VERBS
 
 if TYPE_CHECKING:
     from ..rss.predict import Prediction, Predictor
 
 
+__all__ = ["VERBS", "add_arguments", "execute"]
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.epilog = "Verbs, each with a --help of its own: " + "; ".join(
+        f"{n} IFACE: {v.doc}" for n, v in VERBS.items()
+    )
     add_options(parser, ["read", "queues", "rss_key", "rss_fields", "json", "verbose"])
 
 

@@ -1,23 +1,48 @@
-"""The standard controls of a NIC: RSS through ethtool, link state through netlink, interrupts through /proc."""
+"""The standard controls of a NIC: RSS, channels and rings through ethtool, link state through netlink, interrupts.
 
-from .ethtool import NicError
+Whatever is changed goes through a `Hold`, which keeps on file what was there before, and puts it back.
+"""
+
+from .channels import Channels, read_channels, write_channels
+from .coalesce import Coalesce, read_coalesce, write_coalesce
+from .ethtool import NicError, UnsupportedError
+from .hold import Hold, held, hold, hold_by_hand, restore
 from .interface import Interface, set_up
-from .irq import Steering, irqs_of, steer
-from .rss import AppliedRss, RssSettings, apply_rss, read_rss, write_rss
+from .irq import irqs_of
+from .rings import Rings, read_rings, write_rings
+from .rss import RssSettings, apply_rss, read_rss, write_rss
+from .setting import Change, read_setting
+from .symmetry import Verdict, judge
 from .watch import LinkChange, LinkWatch
 
 __all__ = [
-    "AppliedRss",
+    "Change",
+    "Channels",
+    "Coalesce",
+    "Hold",
     "Interface",
     "LinkChange",
     "LinkWatch",
     "NicError",
+    "Rings",
     "RssSettings",
-    "Steering",
+    "UnsupportedError",
+    "Verdict",
     "apply_rss",
+    "held",
+    "hold",
+    "hold_by_hand",
     "irqs_of",
+    "judge",
+    "read_channels",
+    "read_coalesce",
+    "read_rings",
     "read_rss",
+    "read_setting",
+    "restore",
     "set_up",
-    "steer",
+    "write_channels",
+    "write_coalesce",
+    "write_rings",
     "write_rss",
 ]

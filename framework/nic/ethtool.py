@@ -1,4 +1,4 @@
-"""The ioctl SIOCETHTOOL, for the verbs that pyroute2 has not: setting the RSS key, table and hash fields."""
+"""The ioctl SIOCETHTOOL: by pyroute2 for the verbs that it has, by ourselves for RSS key, table and hash fields."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ import fcntl
 import os
 import socket
 import struct
-from typing import Final
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 from ..abi import IFNAME_SIZE
 from ..errors import ZcframeError
@@ -20,25 +22,55 @@ class NicError(ZcframeError):
     """An interface that is not there, or does not do what was asked for."""
 
 
-def _meaning(number: int, ifname: str, verb: str) -> str:
+class UnsupportedError(NicError):
+    """The driver has no such verb."""
+
+
+def _refusal(number: int, ifname: str, verb: str) -> NicError:
+    if number == errno.EOPNOTSUPP:
+        return UnsupportedError(f"the driver of {ifname} cannot {verb}")
     reasons = {
-        errno.EOPNOTSUPP: f"the driver of {ifname} cannot {verb}",
-        errno.EPERM: f"no permission to {verb} of {ifname}: run as root, or with CAP_NET_ADMIN",
+        errno.EPERM: f"{ifname}: no permission to {verb}: run as root, or with CAP_NET_ADMIN",
         errno.ENODEV: f"there is no interface {ifname}",
+        errno.EINVAL: f"the driver of {ifname} refuses to {verb} to this",
     }
-    return reasons.get(number, f"{ifname}: cannot {verb}: {os.strerror(number)}")
+    return NicError(reasons.get(number, f"{ifname}: cannot {verb}: {os.strerror(number)}"))
+
+
+def _encoded(ifname: str) -> bytes:
+    name = ifname.encode()
+    if not 0 < len(name) < IFNAME_SIZE:
+        raise NicError(f"{ifname!r} is no name of an interface: 1 to {IFNAME_SIZE - 1} bytes")
+    return name
 
 
 def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
     """Answer of the driver to a request, which has room for it. Raises NicError: the driver cannot `verb`."""
-    name = ifname.encode()
-    if not 0 < len(name) < IFNAME_SIZE:
-        raise NicError(f"{ifname!r} is no name of an interface: 1 to {IFNAME_SIZE - 1} bytes")
+    name = _encoded(ifname)
     buffer = ctypes.create_string_buffer(request, len(request))
     ifreq = struct.pack(f"{IFNAME_SIZE}sP16x", name, ctypes.addressof(buffer))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         try:
             fcntl.ioctl(any_socket, SIOCETHTOOL, ifreq)
         except OSError as error:
-            raise NicError(_meaning(error.errno or 0, ifname, verb)) from error
+            raise _refusal(error.errno or 0, ifname, verb) from error
     return buffer.raw
+
+
+@contextmanager
+def controls(ifname: str, verb: str) -> Iterator[Any]:
+    """pyroute2's IoctlEthtool for an interface; what fails inside is raised as NicError: the driver cannot `verb`."""
+    from pyroute2.ethtool.ioctl import IoctlEthtool, NoSuchDevice, NotSupportedError
+
+    _encoded(ifname)
+    nic = IoctlEthtool(ifname)
+    try:
+        yield nic
+    except NotSupportedError as error:
+        raise _refusal(errno.EOPNOTSUPP, ifname, verb) from error
+    except NoSuchDevice as error:
+        raise _refusal(errno.ENODEV, ifname, verb) from error
+    except OSError as error:
+        raise _refusal(error.errno or 0, ifname, verb) from error
+    finally:
+        nic.close()

@@ -156,7 +156,7 @@ def rps(root: Path, ifname: str) -> Check:
 
 def steering(root: Path, ifname: str) -> Check:
     """Whether each queue's interrupt goes to one CPU; `zcframe run` sees to it while it runs."""
-    irqs = irqs_of(ifname, root / "proc") if (root / "proc/interrupts").exists() else {}
+    irqs = irqs_of(ifname, root / "proc")
     if not irqs:
         return Check("interrupts", "none", f"{ifname} has none while it is down, or none by queue")
     lists = (_text(root / "proc/irq" / str(irq) / "smp_affinity_list") for irq in irqs.values())

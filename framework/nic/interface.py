@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 from pathlib import Path
 from typing import Final
-
-from pyroute2 import IPRoute
-from pyroute2.netlink.exceptions import NetlinkError
 
 from .ethtool import NicError
 
@@ -35,13 +33,31 @@ class Interface:
         return int(self._read("ifindex"))
 
     @property
+    def identity(self) -> tuple[int, str, str]:
+        """(index, MAC address, bus address or ""): another interface of the same name differs in it."""
+        device = self._folder / "device"
+        return self.index, self._read("address"), device.resolve().name if device.exists() else ""
+
+    @property
     def up(self) -> bool:
         """Whether it was brought up; not whether there is a link."""
         return bool(int(self._read("flags"), 16) & IFF_UP)
 
 
+def name_of(index: int, root: Path = SYSFS) -> str | None:
+    """The name of the interface that has this index now."""
+    for path in root.glob("*/ifindex"):
+        with contextlib.suppress(OSError):
+            if int(path.read_text()) == index:
+                return path.parent.name
+    return None
+
+
 def set_up(name: str, up: bool) -> None:
     """Bring an interface up or down. Raises NicError."""
+    from pyroute2 import IPRoute  # slow to import, and only wanted here
+    from pyroute2.netlink.exceptions import NetlinkError
+
     index = Interface(name).index
     try:
         with IPRoute() as route:

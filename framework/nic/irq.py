@@ -2,56 +2,31 @@
 
 from __future__ import annotations
 
-import contextlib
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 PROC: Final = Path("/proc")
-# "zc0-rxtx-3", "eth0-TxRx-3", "eth0-rx-3": how drivers name the vector of queue 3.
-QUEUE_NAME: Final = r"-(?:rxtx|txrx|rx)-(\d+)$"
 
 
-def irqs_of(ifname: str, root: Path = PROC) -> dict[int, int]:
-    """Queue -> interrupt, of an interface that is up; empty where names of interrupts do not tell."""
-    pattern = re.compile(re.escape(ifname) + QUEUE_NAME, re.IGNORECASE)
+def _names(ifname: str, device: str) -> re.Pattern[str]:
+    """How drivers name that of queue 3: "zc0-rxtx-3", "i40e-eth0-TxRx-3", "mlx5_comp3@pci:...", "virtio0-input.3"."""
+    names = [rf"(?:\w+-)?{re.escape(ifname)}-(?:rxtx|txrx|tx-rx|rx|fp)-(\d+)"]
+    if device:
+        names += [rf"mlx5_comp(\d+)@pci:{re.escape(device)}", rf"{re.escape(device)}-input\.(\d+)"]
+    return re.compile("|".join(names), re.IGNORECASE)
+
+
+def irqs_of(ifname: str, root: Path = PROC, device: str = "") -> dict[int, int]:
+    """Queue -> interrupt, of an interface that is up; empty where names of interrupts do not tell.
+
+    device: its bus address, by which some drivers name their interrupts.
+    """
+    pattern, table = _names(ifname, device), root / "interrupts"
     found = {}
-    for row in (root / "interrupts").read_text().splitlines():
+    for row in table.read_text().splitlines() if table.exists() else ():
         words = row.split()
-        named = pattern.match(words[-1]) if words and words[0].rstrip(":").isdigit() else None
+        named = pattern.fullmatch(words[-1]) if words and words[0].rstrip(":").isdigit() else None
         if named:
-            found[int(named[1])] = int(words[0].rstrip(":"))
+            found[int(named[named.lastindex or 1])] = int(words[0].rstrip(":"))
     return found
-
-
-class Steering:
-    """Interrupts that were sent elsewhere; `undo()` sends them back, once. `warnings`: those that could not be."""
-
-    def __init__(self) -> None:
-        self.warnings: list[str] = []
-        self._before: list[tuple[Path, str]] = []
-
-    def send(self, path: Path, cpu: int) -> None:
-        try:
-            before = path.read_text().strip()
-            path.write_text(f"{cpu}\n")
-        except OSError as error:
-            self.warnings.append(f"interrupt {path.parent.name} stays where it is: {error.strerror}")
-            return
-        self._before.append((path, before))
-
-    def undo(self) -> None:
-        while self._before:
-            path, cpus = self._before.pop()
-            # An interrupt that is gone goes nowhere.
-            with contextlib.suppress(OSError):
-                path.write_text(f"{cpus}\n")
-
-
-def steer(irqs: Mapping[int, int], root: Path = PROC) -> Steering:
-    """Send each interrupt to a CPU."""
-    steering = Steering()
-    for irq, cpu in irqs.items():
-        steering.send(root / "irq" / str(irq) / "smp_affinity_list", cpu)
-    return steering

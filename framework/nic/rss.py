@@ -1,17 +1,21 @@
-"""Key, redirection table and hash fields of a NIC: read, set, and put back."""
+"""Key, redirection table and hash fields of a NIC: read, and set."""
 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
-from typing import Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from ..rss import RssConfig
-from .ethtool import NicError, ethtool
+from .ethtool import NicError, UnsupportedError, ethtool
+
+if TYPE_CHECKING:
+    from .hold import Hold
 
 GRSSH, SRSSH = 0x46, 0x47
 GRXFH, SRXFH = 0x29, 0x2A
-# struct ethtool_rxfh: cmd, context, table and key sizes, hfunc, input_xfrm, reserved; then table and key.
+# struct ethtool_rxfh: cmd, context, table and key sizes, hfunc, input_xfrm (6.8), reserved; then table and key.
 RXFH = struct.Struct("=IIIIBB2xI")
 # The head of struct ethtool_rxnfc: cmd, flow type, data.
 RXNFC = struct.Struct("=IIQ")
@@ -21,23 +25,79 @@ ADDRESSES: Final = 1 << 4 | 1 << 5
 PORTS: Final = 1 << 6 | 1 << 7
 FIELDS: Final = {"ip-pair": ADDRESSES, "5-tuple": ADDRESSES | PORTS}
 
+# ETH_RSS_HASH_*, RXH_XFRM_*, ETH_RXFH_INDIR_NO_CHANGE.
+TOEPLITZ: Final = 1
+FUNCTIONS: Final = {TOEPLITZ: "toeplitz", 2: "xor", 4: "crc32"}
+TRANSFORMS: Final = {0: "none", 1: "symmetric-xor", 2: "symmetric-or-xor"}
+KEEP_FUNCTION: Final = 0
+KEEP_TABLE: Final = 0xFFFFFFFF
+
 
 @dataclass(frozen=True)
 class RssSettings:
-    """What a NIC spreads by. fields: RXH_* bits of each flow of FLOWS that the driver tells of."""
+    """What a NIC spreads by; key, reta and fields are empty where its driver does not tell them.
+
+    fields: RXH_* bits of each flow of FLOWS that the driver tells of. function: of FUNCTIONS. transform: of TRANSFORMS,
+    what the NIC does to a packet's fields before it hashes them.
+    """
 
     key: bytes
     reta: tuple[int, ...]
     fields: tuple[tuple[str, int], ...]
+    function: int = TOEPLITZ
+    transform: int = 0
+
+    @classmethod
+    def of(cls, document: Mapping[str, Any]) -> RssSettings:
+        """Those of a `document()`."""
+        key, reta, fields = bytes.fromhex(document["key"]), tuple(document["reta"]), tuple(document["fields"].items())
+        return cls(key, reta, fields, document["function"], document["transform"])
+
+    def document(self) -> dict[str, Any]:
+        """For JSON: key in hex, table, bits of the fields by flow, numbers of function and transform."""
+        return {
+            "key": self.key.hex(),
+            "reta": list(self.reta),
+            "fields": dict(self.fields),
+            "function": self.function,
+            "transform": self.transform,
+        }
+
+    def with_key(self, key: bytes, ifname: str) -> RssSettings:
+        """The same with a key, repeated where the NIC's is longer. Raises NicError where it takes none like it."""
+        if not self.key:
+            raise NicError(f"the driver of {ifname} takes no RSS key (igb takes one from kernels of mid-2026 on only)")
+        if len(self.key) < len(key):
+            raise NicError(f"{ifname} takes RSS keys of {len(self.key)} bytes, not of {len(key)}")
+        return replace(self, key=_repeated(key, len(self.key)))
+
+    def with_reta(self, queues: Sequence[int], ifname: str) -> RssSettings:
+        """The same with these queues, in turn, in the table. Raises NicError where the NIC has none."""
+        if not self.reta:
+            raise NicError(f"the driver of {ifname} has no RSS table that could be set")
+        return replace(self, reta=_repeated(tuple(queues), len(self.reta)))
+
+    def with_fields(self, fields: str, ifname: str) -> RssSettings:
+        """The same with "ip-pair" or "5-tuple" for every flow. Raises NicError where the driver tells of none."""
+        if not self.fields:
+            raise NicError(f"the driver of {ifname} lets nobody choose its hash fields")
+        return replace(self, fields=tuple((flow, FIELDS[fields]) for flow, _ in self.fields))
 
 
-def _read_table(ifname: str) -> tuple[bytes, tuple[int, ...]]:
+def _repeated(items: Any, length: int) -> Any:
+    return (items * -(-length // len(items)))[:length]
+
+
+def _read_head(ifname: str) -> tuple[bytes, tuple[int, ...], int, int]:
+    """(key, table, function, transform)"""
     verb = "tell its RSS table"
     sizes = RXFH.unpack(ethtool(ifname, RXFH.pack(GRSSH, 0, 0, 0, 0, 0, 0), verb))
     entries, octets = sizes[2], sizes[3]
     request = RXFH.pack(GRSSH, 0, entries, octets, 0, 0, 0) + bytes(4 * entries + octets)
-    answer = ethtool(ifname, request, verb)[RXFH.size :]
-    return answer[4 * entries :], struct.unpack_from(f"={entries}I", answer)
+    answer = ethtool(ifname, request, verb)
+    function, transform = RXFH.unpack_from(answer)[4:6]
+    reta = struct.unpack_from(f"={entries}I", answer, RXFH.size)
+    return answer[RXFH.size + 4 * entries :], reta, function, transform
 
 
 def _read_fields(ifname: str, flow: str) -> int:
@@ -45,54 +105,47 @@ def _read_fields(ifname: str, flow: str) -> int:
     return int(RXNFC.unpack(answer)[2])
 
 
+def _read_all_fields(ifname: str) -> tuple[tuple[str, int], ...]:
+    """Of the flows that the driver tells of."""
+    try:
+        return tuple((flow, _read_fields(ifname, flow)) for flow in FLOWS)
+    except UnsupportedError:
+        return ()
+
+
 def read_rss(ifname: str) -> RssSettings:
     """What the NIC does now. Raises NicError."""
-    key, reta = _read_table(ifname)
-    return RssSettings(key, reta, tuple((flow, _read_fields(ifname, flow)) for flow in FLOWS))
+    key, reta, function, transform = _read_head(ifname)
+    return RssSettings(key, reta, _read_all_fields(ifname), function, transform)
 
 
 def write_rss(ifname: str, settings: RssSettings) -> None:
-    """Have the NIC do this. Raises NicError."""
-    table = struct.pack(f"={len(settings.reta)}I", *settings.reta)
-    head = RXFH.pack(SRSSH, 0, len(settings.reta), len(settings.key), 0, 0, 0)
-    ethtool(ifname, head + table + settings.key, "set its RSS key and table")
-    for flow, bits in settings.fields:
-        if _read_fields(ifname, flow) != bits:
-            ethtool(ifname, RXNFC.pack(SRXFH, FLOWS[flow], bits), f"set its hash fields for {flow}")
+    """Have the NIC do this; what it does already is not written.
 
-
-class AppliedRss:
-    """Settings in force on a NIC; `undo()` puts back those before, once."""
-
-    def __init__(self, ifname: str, before: RssSettings) -> None:
-        self._ifname, self._before = ifname, before
-        self._undone = False
-
-    def undo(self) -> None:
-        if not self._undone:
-            self._undone = True
-            write_rss(self._ifname, self._before)
-
-
-def _settings(config: RssConfig, before: RssSettings) -> RssSettings:
-    """The configuration in a table as long as the NIC's."""
-    times = -(-len(before.reta) // len(config.reta))
-    reta = (config.reta * times)[: len(before.reta)]
-    return RssSettings(config.key, reta, tuple((flow, FIELDS[config.fields]) for flow in FLOWS))
-
-
-def apply_rss(ifname: str, config: RssConfig) -> AppliedRss:
-    """Have the NIC spread as `config` says, read it back, and return how to undo it.
-
-    Raises NicError where it cannot, or does something else; what was set by then is put back.
+    Raises NicError where it cannot, or does something else.
     """
     before = read_rss(ifname)
-    applied, wanted = AppliedRss(ifname, before), _settings(config, before)
-    try:
-        write_rss(ifname, wanted)
-        if read_rss(ifname) != wanted:
-            raise NicError(f"{ifname} did not take the RSS settings: its driver kept others")
-    except NicError:
-        applied.undo()
-        raise
-    return applied
+    if replace(before, fields=settings.fields) != settings:
+        table = struct.pack(f"={len(settings.reta)}I", *settings.reta)
+        # No table at all would mean: the default one.
+        entries = len(settings.reta) or KEEP_TABLE
+        function = KEEP_FUNCTION if settings.function == before.function else settings.function
+        head = RXFH.pack(SRSSH, 0, entries, len(settings.key), function, settings.transform, 0)
+        ethtool(ifname, head + table + settings.key, "set its RSS key and table")
+    for flow, bits in settings.fields:
+        if dict(before.fields).get(flow) != bits:
+            ethtool(ifname, RXNFC.pack(SRXFH, FLOWS[flow], bits), f"set its hash fields for {flow}")
+    if read_rss(ifname) != settings:
+        raise NicError(f"{ifname} did not take the RSS settings: its driver kept others")
+
+
+def settings_of(config: RssConfig, before: RssSettings, ifname: str) -> RssSettings:
+    """The configuration as the NIC takes it: in a table as long as its own. Raises NicError where it cannot."""
+    wanted = before.with_key(config.key, ifname).with_reta(config.reta, ifname).with_fields(config.fields, ifname)
+    # A driver that does not tell its function is not asked for one.
+    return replace(wanted, function=before.function and TOEPLITZ, transform=0)
+
+
+def apply_rss(hold: Hold, config: RssConfig) -> None:
+    """Have the NIC spread as `config` says; the hold puts back what was before. Raises NicError as `write_rss` does."""
+    hold.change("rss", settings_of(config, read_rss(hold.ifname), hold.ifname).document())

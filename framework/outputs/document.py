@@ -74,6 +74,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
         "memory": plan.memory,
         "queues": [{"iface": queue.ifname, "queue": queue.queue, "cpu": queue.cpu} for queue in plan.queues],
         "plugins": [{"name": p.name, "params": dict(p.params), "origin": p.origin} for p in plan.plugins],
+        "tuning": [asdict(change) for change in plan.tuning],
         "warnings": list(plan.warnings),
     }
 

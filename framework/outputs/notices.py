@@ -19,10 +19,12 @@ class Notices:
         print(text, file=sys.stderr, flush=True)
 
     def plan(self, plan: RunPlan) -> None:
-        """Say which trace is replayed where no source was named, and what the plan warns of."""
+        """Say which trace is replayed where no source was named, what is tuned, and what the plan warns of."""
         if plan.source.kind == "trace":
             rounds = "for ever, Ctrl-C ends it" if plan.loop == 0 else f"{plan.loop} times"
             self.line(f"zcframe: no source named: the bundled trace at {plan.pace}, {rounds}")
+        for change in plan.tuning:
+            self.line(f"zcframe: tune: {clean(str(change))}")
         self.warnings(plan.warnings)
 
     def warnings(self, warnings: Iterable[str]) -> None:

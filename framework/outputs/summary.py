@@ -124,6 +124,7 @@ def plan_lines(plan: RunPlan) -> list[str]:
     for i, plugin in enumerate(plan.plugins):
         origin = f"  ({clean(plugin.origin)})" if plugin.origin else ""
         lines.append(f"{'plugins' if not i else '':8} {clean(plugin.name)}{_params(plugin.params)}{origin}")
+    lines += [f"{'tune' if not i else '':8} {clean(str(change))}" for i, change in enumerate(plan.tuning)]
     return lines
 
 

@@ -21,10 +21,10 @@ SYMMETRIC_KEY: Final = bytes.fromhex("6d5a") * (abi.RSS_KEY_SIZE // 2)
 NAMED_KEYS: Final = {"microsoft": MICROSOFT_KEY, "symmetric": SYMMETRIC_KEY}
 
 
-def rss_key(spec: str) -> bytes:
+def rss_key(spec: str, option: str = "--rss-key") -> bytes:
     """The key that `spec` names: microsoft, symmetric, random, or 40 bytes in hex (':' or '-' may stand between).
 
-    Raises UsageError for anything else.
+    Raises UsageError for anything else, which names the option.
     """
     if spec in NAMED_KEYS:
         return NAMED_KEYS[spec]
@@ -32,10 +32,10 @@ def rss_key(spec: str) -> bytes:
         return os.urandom(abi.RSS_KEY_SIZE)
     wanted = f"use microsoft, symmetric, random or {abi.RSS_KEY_SIZE} bytes in hex"
     if not re.fullmatch(r"[0-9A-Fa-f]{2}(?:[:-]?[0-9A-Fa-f]{2})*", spec):
-        raise UsageError(f"--rss-key {spec!r}: not a key; {wanted}")
+        raise UsageError(f"{option} {spec!r}: not a key; {wanted}")
     key = bytes.fromhex(spec.replace(":", "").replace("-", ""))
     if len(key) != abi.RSS_KEY_SIZE:
-        raise UsageError(f"--rss-key of {len(key)} bytes; {wanted}")
+        raise UsageError(f"{option} of {len(key)} bytes; {wanted}")
     return key
 
 

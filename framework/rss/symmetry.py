@@ -8,6 +8,7 @@ turns into. Hashing all of them, 64 to 288 bits a hash type, is therefore a comp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from .fields import HashType, check_key, hash_types
@@ -54,15 +55,19 @@ def _broken_bit(key: bytes, kind: HashType) -> int | None:
     return None
 
 
-def prove_symmetry(key: bytes, fields: str) -> SymmetryProof:
-    """Hash every single-bit input of every hash type in both directions; the module says why that is a proof.
+def prove_kinds(key: bytes, kinds: Sequence[HashType]) -> SymmetryProof:
+    """Hash every single-bit input of these hash types in both directions; the module says why that is a proof.
 
-    key: 40 bytes. Raises UsageError for another length or an unknown name of fields.
+    key: 40 bytes. Raises UsageError for another length.
     """
     check_key(key)
-    kinds = hash_types(fields)
     for done, kind in enumerate(kinds):
         bit = _broken_bit(key, kind)
         if bit is not None:
             return SymmetryProof(tuple(k.name for k in kinds[:done]), kind.name, bit)
     return SymmetryProof(tuple(kind.name for kind in kinds))
+
+
+def prove_symmetry(key: bytes, fields: str) -> SymmetryProof:
+    """The proof for every hash type that can occur with `fields`. Raises UsageError for an unknown name of fields."""
+    return prove_kinds(key, hash_types(fields))

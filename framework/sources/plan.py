@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ..errors import UsageError
+from ..nic import Change
 from ..rss import RssConfig
 from ..rss.reta import check_queues, check_reta
 
@@ -17,11 +19,11 @@ Fanout = Literal["hash", "qm", "ip-pair"]
 class LivePlan:
     """Orders for one interface.
 
-    cpus: that of each queue's worker, to which the queue's interrupt goes as well; first: number of this interface's
-    first worker in the run; port: which of the run's interfaces this is, as packets tell it (`pkt.iface`); set_rss:
-    whether the card's RSS is to be set, and put back at the end; fanout: how AF_PACKET shares frames out; hugepages:
-    whether User Buffers are to lie in huge pages; force: take an interface that this machine needs itself.
-    Raises UsageError for what cannot be.
+    cpus: that of each queue's worker; first: number of this interface's first worker in the run; port: which of the
+    run's interfaces this is, as packets tell it (`pkt.iface`); set_rss: whether the card's RSS is to be set, and put
+    back at the end; fanout: how AF_PACKET shares frames out; hugepages: whether User Buffers are to lie in huge pages;
+    force: take an interface that this machine needs itself; changes: asked once the interface is up, says what else is
+    to be set on it, interrupts above all, and put back at the end. Raises UsageError for what cannot be.
     """
 
     backend: Backend
@@ -36,6 +38,7 @@ class LivePlan:
     fanout: Fanout = "hash"
     hugepages: bool = False
     force: bool = False
+    changes: Callable[[], Sequence[Change]] = tuple
 
     def __post_init__(self) -> None:
         check_queues(self.queues)

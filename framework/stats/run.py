@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from ..nic import Change
 from .ledger import Ledger
 
 
@@ -74,7 +75,8 @@ class PluginPlan:
 class RunPlan:
     """Everything that is decided before the first frame: what `--check` prints.
 
-    pace: "max", "original" or "100,000 packets a second"; loop: 0 for ever; memory: bytes of rings and blocks.
+    pace: "max", "original" or "100,000 packets a second"; loop: 0 for ever; memory: bytes of rings and blocks; tuning:
+    what --tune changes.
     """
 
     source: SourceInfo
@@ -85,6 +87,7 @@ class RunPlan:
     loop: int
     ring_slots: int
     memory: int = 0
+    tuning: tuple[Change, ...] = ()
     warnings: tuple[str, ...] = ()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from zcframe.affinity import Plan, make_plan, nic_node, read_topology
+from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
 from zcframe.framework import abi
 from zcframe.framework.chain.bind import BoundPlugin, bind
 from zcframe.framework.chain.progress import MAX_PLUGINS
@@ -21,13 +21,17 @@ from zcframe.framework.stats import PluginPlan, QueuePlan, RssCheck, RssInfo, Ru
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the options came to: nothing has started yet. `affinity` says which CPU each worker gets."""
+    """What the options came to: nothing has started yet.
+
+    affinity: which CPU each worker gets. tuning: of each interface as it is now, interrupts only without --tune.
+    """
 
     config: RunConfig
     rss: RssConfig
     specs: tuple[PluginSpec, ...]
     plugins: tuple[BoundPlugin, ...]
     affinity: Plan
+    tuning: tuple[Tuning, ...]
     source_plan: SourcePlan
 
     @property
@@ -46,6 +50,12 @@ def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, 
         seen[name] += 1
         bound.append(bind(spec.declared, spec.params, queues, name if seen[name] == 1 else f"{name}#{seen[name]}"))
     return tuple(bound)
+
+
+def _tuning(config: RunConfig, cpus: tuple[int, ...], port: int) -> Tuning:
+    """What is to be set on the interface that was named as number `port`, as it is now. Raises NicError."""
+    first = port * config.queues
+    return plan_tuning(config.iface[port], cpus[first : first + config.queues], everything=config.tune)
 
 
 def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: int) -> LivePlan:
@@ -70,6 +80,8 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
         fanout=config.fanout,
         hugepages=config.hugepages,
         force=config.force,
+        # Without --tune, what only looks on leaves interrupts, too.
+        changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend == "zerocopy" else (),
     )
 
 
@@ -91,7 +103,7 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
 
 
 def prepare(config: RunConfig) -> Prepared:
-    """Resolve key, plugins, CPUs and files. Raises UsageError, PluginSpecError."""
+    """Resolve key, plugins, CPUs, files and interface. Raises UsageError, PluginSpecError, NicError."""
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     specs = tuple(parse_spec(text) for text in config.plugins)
     workers = config.queues * max(1, len(config.iface))
@@ -103,6 +115,7 @@ def prepare(config: RunConfig) -> Prepared:
         specs=specs,
         plugins=_bind_all(specs, workers),
         affinity=affinity,
+        tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus),
     )
 
@@ -138,7 +151,8 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,
         memory=len(prepared.cpus) * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
-        warnings=tuple(prepared.affinity.warnings),
+        tuning=tuple(change for tuning in prepared.tuning for change in tuning.changes) if config.tune else (),
+        warnings=(*prepared.affinity.warnings, *(text for tuning in prepared.tuning for text in tuning.warnings)),
     )
 
 

@@ -259,6 +259,39 @@ def test_an_interface_that_is_not_there_and_one_that_shares_no_rings() -> None:
     refused(loopback, 1, "zc82576")
 
 
+def test_rss_of_an_interface_that_is_not_there_or_has_none() -> None:
+    commands = [
+        "show nothere0",
+        "set nothere0 --queues 2",
+        "restore nothere0",
+        "set lo --key symmetric",
+        "symmetric lo",
+    ]
+    *gone, no_rss, no_channels = together(*(["rss", *words.split()] for words in commands))
+    for done in gone:
+        refused(done, 1, "no interface 'nothere0'", "lo")
+    refused(no_rss, 1, "driver of lo cannot tell its RSS table")
+    refused(no_channels, 1, "driver of lo cannot tell its")
+
+
+RSS_USAGE = {
+    "set lo --key secret": ["--key 'secret'", "microsoft"],
+    f"set lo --key {'00' * 39}": ["--key of 39 bytes", "40"],
+    "set lo --queues 2 --reta 0,1": ["--queues and --reta"],
+    "set lo --queues -1": ["--queues"],
+    "set lo --rings many": ["--rings", "many"],
+    "set lo --fields 6-tuple": ["--fields", "6-tuple"],
+    "symmetric": ["IFACE"],
+    "restore lo eth9": ["eth9"],
+    "symetric lo": ["did you mean symmetric"],
+}
+
+
+def test_wrong_usage_of_rss() -> None:
+    for words, done in zip(RSS_USAGE, together(*(["rss", *words.split()] for words in RSS_USAGE)), strict=True):
+        refused(done, 2, *RSS_USAGE[words])
+
+
 def test_a_plugin_that_does_not_compile_names_its_line(tmp_path: Path) -> None:
     villains = ANALYZERS / "villains.py"
     lines = villains.read_text().splitlines()

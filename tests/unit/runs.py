@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from zcframe.framework.config import RunConfig
+from zcframe.framework.nic import Change
 from zcframe.framework.stats import (
     Ledger,
     Observer,
@@ -47,7 +48,9 @@ def queues(number: int = 8, **more: Any) -> list[QueueStats]:
     return [queue_stats(queue, 1000 * (queue + 1), **more) for queue in range(number)]
 
 
-def plan(source: SourceInfo = TRACE, *, loop: int = 0, warnings: tuple[str, ...] = ()) -> RunPlan:
+def plan(
+    source: SourceInfo = TRACE, *, loop: int = 0, tuning: tuple[Change, ...] = (), warnings: tuple[str, ...] = ()
+) -> RunPlan:
     return RunPlan(
         source=source,
         rss=RSS,
@@ -57,6 +60,7 @@ def plan(source: SourceInfo = TRACE, *, loop: int = 0, warnings: tuple[str, ...]
         loop=loop,
         ring_slots=4096,
         memory=8 * 4096 * 2080,
+        tuning=tuning,
         warnings=warnings,
     )
 

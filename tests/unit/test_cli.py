@@ -21,7 +21,8 @@ import zcframe
 from runs import FILE, Supervisor, plan, queue_stats, result, snapshot
 from zcframe.framework.cli import front, main
 from zcframe.framework.errors import PluginCompileError, UsageError
-from zcframe.framework.stats import RunResult
+from zcframe.framework.nic import Change
+from zcframe.framework.stats import RunResult, SourceInfo
 
 COMMAND = [sys.executable, "-c", "import sys; from zcframe.framework.cli import main; sys.exit(main())"]
 
@@ -91,6 +92,13 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--config", "nowhere.toml"], "zcframe: --config nowhere.toml: No such file or directory"),
         (["rss", "--quues", "8"], "zcframe: there is no option --quues: did you mean --queues?"),
         (["plugins", "--jsn"], "zcframe: there is no option --jsn"),
+        (["rss", "shwo", "lo"], "zcframe: zcframe rss has no verb 'shwo': did you mean show?"),
+        (["rss", "show"], "zcframe: the following arguments are required: IFACE"),
+        (["rss", "show", "lo", "--jsn"], "zcframe: there is no option --jsn: did you mean --json?"),
+        (["rss", "set", "lo"], "zcframe: nothing to set on lo: give --key, --queues, --reta"),
+        (["rss", "set", "lo", "--queues", "x"], "zcframe: argument --queues: 'x' is not a number above 0"),
+        (["rss", "set", "lo", "--reta", "0,,1"], "zcframe: argument --reta: '0,,1' is not a list of queues"),
+        (["run", "--tune", "--read", "a"], "zcframe: --tune: only live capture has it, name an --iface"),
         (["affinity", "--queues", "0"], "zcframe: --queues 0: at least one"),
     ],
 )
@@ -309,6 +317,24 @@ def test_check_with_json_is_one_document(fake: Fake, capsys: pytest.CaptureFixtu
     document = json.loads(capsys.readouterr().out)
     assert document["queues"][3] == {"iface": "", "queue": 3, "cpu": 1}
     assert document["plugins"][0] == {"name": "flows", "params": {"top": 20}, "origin": "zcframe.plugins.flows"}
+
+
+def test_check_and_a_run_print_what_is_tuned(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    path = "/sys/class/net/zc0/gro_flush_timeout"
+    coalesce = Change("coalesce", {"rx_usecs": 3}, {"rx_usecs": 50}, "steady")
+    found = plan(SourceInfo("iface", ("zc0",), "zerocopy"), tuning=(Change(path, "0", "1000", "a timer"), coalesce))
+    fake(found=found)
+    assert main(["run", "--iface", "zc0", "--tune", "--check"]) == 0
+    shown = lines(capsys.readouterr().out)
+    assert shown[-2:] == [
+        f"tune     {path}: 0 -> 1000  (a timer)",
+        "         coalesce: rx_usecs=3 -> rx_usecs=50  (steady)",
+    ]
+    assert main(["run", "--iface", "zc0", "--tune", "--check", "--json"]) == 0
+    (first, _) = json.loads(capsys.readouterr().out)["tuning"]
+    assert first == {"name": path, "before": "0", "after": "1000", "why": "a timer"}
+    assert main(["run", "--iface", "zc0", "--tune", "--json"]) == 0
+    assert f"zcframe: tune: {path}: 0 -> 1000  (a timer)" in lines(capsys.readouterr().err)
 
 
 def test_plugins_are_listed_with_parameters_and_docs(

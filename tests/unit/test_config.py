@@ -76,6 +76,7 @@ def test_pace_and_rounds(given: dict[str, Any], pace: tuple[int, float | None, s
         ({"pps": "1", "speed": "max"}, "--pps and --speed both set the pace: give one of them"),
         ({"iface": "zc0", "read": ["a"]}, "--iface zc0 and --read: an interface is not replayed, give one of them"),
         ({"iface": "zc0", "speed": "max"}, "--iface zc0 and --speed: an interface is not replayed, give one of them"),
+        ({"tune": True}, "--tune: only live capture has it, name an --iface"),
         ({"iface": ""}, "--iface : a name, or a list of names, is needed"),
         ({"speed": "fast"}, "--speed fast: original or max is needed"),
         ({"rss_fields": "ports"}, "--rss-fields ports: ip-pair or 5-tuple is needed"),

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from zcframe.framework.nic import Interface, NicError, irqs_of, read_rss, rss, set_up, steer
+from zcframe.framework.nic import Interface, NicError, irqs_of, read_rss, rss, set_up
 
 INTERRUPTS = """\
             CPU0       CPU1
@@ -17,6 +17,10 @@ INTERRUPTS = """\
  26:          0          0   PCI-MSIX-0000:00:02.0   8-edge      zc0-other
  27:          0          0   PCI-MSIX-0000:00:03.0   0-edge      zc00-rxtx-0
  28:          0          0   PCI-MSIX-0000:00:04.0   3-edge      eth0-TxRx-3
+ 29:          0          0   PCI-MSIX-0000:00:05.0   1-edge      i40e-eth1-TxRx-1
+ 30:          0          0   PCI-MSIX-0000:00:06.0   1-edge      mlx5_comp2@pci:0000:00:06.0
+ 31:          0          0   PCI-MSIX-0000:00:07.0   1-edge      virtio0-input.0
+ 32:          0          0   PCI-MSIX-0000:00:07.0   2-edge      virtio0-output.0
 NMI:          0          0   Non-maskable interrupts
 """
 
@@ -31,6 +35,7 @@ int main(void)
     printf("%d %d %d %d\\n", ETHTOOL_GRSSH, ETHTOOL_SRSSH, ETHTOOL_GRXFH, ETHTOOL_SRXFH);
     printf("%d %d %d %d\\n", TCP_V4_FLOW, UDP_V4_FLOW, TCP_V6_FLOW, UDP_V6_FLOW);
     printf("%d %d\\n", RXH_IP_SRC | RXH_IP_DST, RXH_L4_B_0_1 | RXH_L4_B_2_3);
+    printf("%u\\n", ETH_RXFH_INDIR_NO_CHANGE);
 }
 """
 
@@ -38,9 +43,6 @@ int main(void)
 @pytest.fixture
 def proc(tmp_path: Path) -> Path:
     (tmp_path / "interrupts").write_text(INTERRUPTS)
-    for irq in (24, 25):
-        (tmp_path / "irq" / str(irq)).mkdir(parents=True)
-        (tmp_path / "irq" / str(irq) / "smp_affinity_list").write_text("0-1\n")
     return tmp_path
 
 
@@ -54,23 +56,20 @@ def test_structures_and_numbers_are_those_of_the_header(tmp_path: Path) -> None:
     assert found[1] == (rss.GRSSH, rss.SRSSH, rss.GRXFH, rss.SRXFH)
     assert found[2] == tuple(rss.FLOWS.values())
     assert found[3] == (rss.ADDRESSES, rss.PORTS)
+    assert found[4] == (rss.KEEP_TABLE,)
 
 
 def test_interrupts_of_an_interface(proc: Path) -> None:
     assert irqs_of("zc0", proc) == {0: 24, 1: 25}
     assert irqs_of("eth0", proc) == {3: 28}
+    assert irqs_of("eth1", proc) == {1: 29}
+    assert irqs_of("eth2", proc, "0000:00:06.0") == {2: 30}
+    assert irqs_of("eth3", proc, "virtio0") == {0: 31}
     assert irqs_of("lo", proc) == {}
 
 
-def test_interrupts_go_and_come_back(proc: Path) -> None:
-    paths = [proc / "irq" / str(irq) / "smp_affinity_list" for irq in (24, 25)]
-    steering = steer({24: 1, 25: 0, 99: 0}, proc)
-    assert [path.read_text() for path in paths] == ["1\n", "0\n"]
-    (warning,) = steering.warnings
-    assert "99" in warning
-    steering.undo()
-    steering.undo()
-    assert [path.read_text() for path in paths] == ["0-1\n", "0-1\n"]
+def test_a_machine_that_tells_no_interrupts(tmp_path: Path) -> None:
+    assert irqs_of("eth0", tmp_path) == {}
 
 
 def test_facts_of_an_interface() -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
-from ...nic import Interface, LinkWatch, NicError, apply_rss, irqs_of, set_up, steer
+from ...nic import Interface, LinkWatch, NicError, apply_rss, hold
 from ...rss.reta import buckets_of
 from ..base import SourceEvent
 from ..plan import LivePlan
@@ -35,12 +35,15 @@ class Zerocopy:
         self._undo: list[Callable[[], object]] = []
         self.rings: list[SocketRing] = []
         self._told_end = False
+        self._warnings: list[str] = []
+        self._changes: dict[str, Any] = {}
         self._interface = Interface(plan.ifname)
         if plan.queues > RSS_QUEUES:
             raise ZerocopyError(f"--queues {plan.queues}: RSS of the 82576 reaches {RSS_QUEUES} of its queues")
         family = family_number()
         try:
             self._stopped = self._owned(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            self._warned = self._owned(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             for queue in range(plan.queues):
                 buckets = buckets_of(queue, plan.rss.reta)
                 self.rings.append(SocketRing(family, plan, queue, buckets))
@@ -59,34 +62,38 @@ class Zerocopy:
 
     def start(self) -> None:
         """Set the card up and take its queues. Where the interface is up, frames begin to fill the rings."""
-        self._was_up = self._interface.up
+        self._hold = hold(self.plan.ifname)
+        self._undo.append(self._hold.undo)
         for ring in self.rings:
             ring.bind()
-        self._undo.append(apply_rss(self.plan.ifname, self.plan.rss).undo)
+        apply_rss(self._hold, self.plan.rss)
         self._events = select.epoll()
         self._undo.append(self._events.close)
         self._events.register(self._stopped, select.EPOLLIN)
         self._watch = LinkWatch(self._interface.index)
         self._undo.append(self._watch.close)
+        self._events.register(self._warned, select.EPOLLIN)
+        if self._hold.told:
+            self._warn([self._hold.told])
         for ring in self.rings:
             # Errors and hang-ups only: frames are the workers' business.
             self._events.register(ring.poll_fd, 0)
 
-    def _steer_interrupts(self) -> None:
-        irqs = irqs_of(self.plan.ifname)
-        wanted = {irqs[queue]: cpu for queue, cpu in enumerate(self.plan.cpus) if queue in irqs}
-        self._undo.append(steer(wanted).undo)
+    def _warn(self, texts: Iterable[str]) -> None:
+        """Have `poll_events` tell them."""
+        for text in texts:
+            self._warnings.append(text)
+            os.eventfd_write(self._warned, 1)
 
     def ready(self) -> None:
         """Nothing to wait for: the card needs no compiler."""
 
     def go(self) -> None:
         """Let the frames come."""
-        if not self._was_up:
-            self._undo.append(lambda: set_up(self.plan.ifname, False))
-            set_up(self.plan.ifname, True)
+        self._hold.change("link", "up")
         # An interface that is down has no interrupts.
-        self._steer_interrupts()
+        self._changes = {change.name: change.after for change in self.plan.changes()}
+        self._warn(self._hold.change_all(self._changes).values())
         # Of what we did ourselves nobody needs to be told.
         self._watch.changes()
         self._events.register(self._watch, select.EPOLLIN)
@@ -94,22 +101,24 @@ class Zerocopy:
     def stop(self) -> None:
         """Take the interface down: what has arrived is published, and nothing more comes. It is put back at the end."""
         self._events.unregister(self._watch)
-        if self._was_up:
-            self._undo.append(lambda: set_up(self.plan.ifname, True))
-            self._was_up = False
-        with contextlib.suppress(NicError):
-            set_up(self.plan.ifname, False)
+        with contextlib.suppress(OSError, NicError):
+            # While it is up: interrupts of an interface that is down stay where they are.
+            self._warn(self._hold.put_back(self._changes).values())
+            self._hold.change("link", "down")
         os.eventfd_write(self._stopped, 1)
 
     def poll_events(self) -> list[SourceEvent]:
-        """News of the link, then the end, once: stopped as ordered, or the device is gone."""
+        """Warnings, news of the link, then the end, once: stopped as ordered, or the device is gone."""
         if self._told_end:
             return []
         found = dict(self._events.poll(0))
+        texts = []
+        if found.pop(self._warned, 0):
+            os.eventfd_read(self._warned)
+            texts, self._warnings = self._warnings, []
         if found.pop(self._watch.fileno(), 0):
-            news = [change for change in self._watch.changes() if change.kind != "gone"]
-            return [*(SourceEvent("warning", change.text) for change in news), *self._end(found)]
-        return self._end(found)
+            texts += [change.text for change in self._watch.changes() if change.kind != "gone"]
+        return [*(SourceEvent("warning", text) for text in texts), *self._end(found)]
 
     def _end(self, found: dict[int, int]) -> list[SourceEvent]:
         if self._stopped in found:

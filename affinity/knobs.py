@@ -1,0 +1,88 @@
+"""What of an interface can be tuned, and how it is set now."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from zcframe.framework.nic import Coalesce, Interface, NicError, irqs_of, read_coalesce, read_rings
+
+from .topology import ROOT
+
+# Below /sys/class/net/<interface>; the kernel documents them in networking/{scaling,napi}.rst and ABI/testing.
+PATTERNS: Final = (
+    "queues/rx-*/rps_cpus",
+    "queues/tx-*/xps_cpus",
+    "threaded",
+    "napi_defer_hard_irqs",
+    "gro_flush_timeout",
+)
+
+
+@dataclass(frozen=True)
+class Knobs:
+    """files: text of each file of PATTERNS that can be read, and of smp_affinity_list of each interrupt, by its path.
+
+    irqs: interrupt of each queue, where their names tell. speed: Mb/s, 0 where it is not known. slots: of a receive
+    ring, 0 where the driver does not tell. coalesce: None where it does not tell that.
+    """
+
+    ifname: str
+    files: Mapping[str, str]
+    irqs: Mapping[int, int]
+    speed: int = 0
+    slots: int = 0
+    coalesce: Coalesce | None = None
+    irqbalance: bool = False
+
+    def queues(self, direction: str, knob: str) -> dict[int, str]:
+        """Queue -> path of its file: ("rx", "rps_cpus") or ("tx", "xps_cpus")."""
+        start = f"/sys/class/net/{self.ifname}/queues/{direction}-"
+        found = {path: path.removeprefix(start).partition("/") for path in self.files if path.startswith(start)}
+        return {int(queue): path for path, (queue, _, name) in found.items() if name == knob}
+
+
+def irq_file(irq: int) -> str:
+    return f"/proc/irq/{irq}/smp_affinity_list"
+
+
+def _text(path: Path) -> str | None:
+    # Of a queue that is alone, xps_cpus is there, and cannot be read.
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return None
+
+
+def _speed(text: str | None) -> int:
+    return int(text) if text is not None and text.isdecimal() else 0
+
+
+def _irqbalance(root: Path) -> bool:
+    return any(_text(path) == "irqbalance" for path in (root / "proc").glob("[0-9]*/comm"))
+
+
+def read_files(ifname: str, root: Path = ROOT) -> Knobs:
+    """What sysfs and procfs below `root` tell. Raises NicError where there is no such interface."""
+    device = Interface(ifname, root / "sys/class/net").identity[2]
+    folder = root / "sys/class/net" / ifname
+    irqs = irqs_of(ifname, root / "proc", device)
+    paths = [path for pattern in PATTERNS for path in sorted(folder.glob(pattern))]
+    paths += [root / irq_file(irq).lstrip("/") for irq in irqs.values()]
+    texts = {f"/{path.relative_to(root)}": _text(path) for path in paths}
+    files = {path: text for path, text in texts.items() if text is not None}
+    return Knobs(ifname, files, irqs, _speed(_text(folder / "speed")), irqbalance=_irqbalance(root))
+
+
+def read_knobs(ifname: str) -> Knobs:
+    """What this machine tells, its drivers' answers among it. Raises NicError where there is no such interface."""
+    found = read_files(ifname)
+    slots, coalesce = 0, None
+    with contextlib.suppress(NicError):
+        slots = read_rings(ifname).rx
+    with contextlib.suppress(NicError):
+        coalesce = read_coalesce(ifname)
+    return replace(found, slots=slots, coalesce=coalesce)

@@ -1,0 +1,144 @@
+"""What would make the kernel's part of a capture cheaper: a pure function of an interface and the workers' CPUs.
+
+Not in it, on purpose: net.core.busy_poll and busy_read hold for every socket of the machine; a source that polls asks
+for it on its own sockets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Final
+
+from zcframe.framework.nic import Change, Coalesce
+
+from .cpulist import format_cpu_mask
+from .knobs import Knobs, irq_file, read_knobs
+
+# How often NAPI finds nothing before it turns the interrupt on again; until then a timer has it look.
+EMPTY_POLLS: Final = 100
+# The timer's longest, and what is taken where ring or speed is not known.
+LONGEST_NS: Final = 1_000_000
+PLAIN_NS: Final = 50_000
+# Bits that the shortest frame takes on the wire, with preamble and gap.
+SHORTEST_BITS: Final = 84 * 8
+INTERRUPT_USECS: Final = 50
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """Changes in the order in which they are made, and what the operator should know."""
+
+    changes: tuple[Change, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def _of_file(knobs: Knobs, path: str, after: str, why: str) -> Iterator[Change]:
+    if path in knobs.files:
+        yield Change(path, knobs.files[path], after, why)
+
+
+def _interrupts(knobs: Knobs, cpus: Sequence[int]) -> Iterator[Change]:
+    for queue, cpu in enumerate(cpus):
+        if queue in knobs.irqs:
+            why = f"interrupt of queue {queue}: to its worker's CPU"
+            yield from _of_file(knobs, irq_file(knobs.irqs[queue]), str(cpu), why)
+
+
+def _rps(knobs: Knobs, cpus: Sequence[int]) -> Iterator[Change]:
+    """Receive packet steering: which CPUs the kernel hands a queue's packets to."""
+    queues = knobs.queues("rx", "rps_cpus")
+    for queue, path in sorted(queues.items()):
+        if len(queues) < len(cpus):
+            wanted, why = (
+                list(cpus),
+                f"{len(cpus)} workers, {len(queues)} queues: all of their CPUs share the kernel's part",
+            )
+        elif queue >= len(cpus):
+            continue
+        elif queue in knobs.irqs:
+            wanted, why = [], f"queue {queue}: its interrupt comes to the worker's CPU already"
+        else:
+            wanted, why = [cpus[queue]], f"queue {queue}: it has no interrupt that could go to the worker's CPU"
+        yield Change(path, knobs.files[path], format_cpu_mask(wanted, knobs.files[path]), why)
+
+
+def _xps(knobs: Knobs, cpus: Sequence[int]) -> Iterator[Change]:
+    """Transmit packet steering: which queue a CPU sends by."""
+    queues = knobs.queues("tx", "xps_cpus")
+    if len(queues) < len(cpus):
+        return
+    for queue, cpu in enumerate(cpus):
+        if path := queues.get(queue):
+            after = format_cpu_mask([cpu], knobs.files[path])
+            yield Change(path, knobs.files[path], after, f"what CPU {cpu} sends leaves by queue {queue}")
+
+
+def _threaded(knobs: Knobs) -> Iterator[Change]:
+    if not knobs.irqs:
+        why = "no interrupts to steer: NAPI in threads of its own, not on the CPU of whoever sends"
+        yield from _of_file(knobs, f"/sys/class/net/{knobs.ifname}/threaded", "1", why)
+
+
+def flush_ns(slots: int, speed: int) -> int:
+    """How long NAPI may look away: the time in which the line, at `speed` Mb/s, fills half a ring; at most 1 ms."""
+    if not slots or not speed:
+        return PLAIN_NS
+    return min(LONGEST_NS, slots // 2 * SHORTEST_BITS * 1000 // speed)
+
+
+def _deferral(knobs: Knobs) -> Iterator[Change]:
+    folder, pause = f"/sys/class/net/{knobs.ifname}", flush_ns(knobs.slots, knobs.speed)
+    why = f"a timer of {pause / 1000:g} us instead of an interrupt while packets come"
+    yield from _of_file(knobs, f"{folder}/napi_defer_hard_irqs", str(EMPTY_POLLS), why)
+    yield from _of_file(knobs, f"{folder}/gro_flush_timeout", str(pause), why)
+
+
+def _coalescing(knobs: Knobs) -> Iterator[Change]:
+    now = knobs.coalesce
+    # 0: the driver knows no delay, and would refuse one, or was told to have none.
+    if now is None or not (now.rx_usecs or now.adaptive_rx):
+        return
+    wanted = Coalesce(min(INTERRUPT_USECS, flush_ns(knobs.slots, knobs.speed) // 1000), adaptive_rx=False)
+    why = "a delay of interrupts that does not change under way, within what a ring holds"
+    yield Change("coalesce", asdict(now), asdict(wanted), why)
+
+
+def _warnings(knobs: Knobs) -> Iterator[str]:
+    if knobs.irqbalance:
+        yield "irqbalance runs, and moves interrupts away from their workers: systemctl stop irqbalance"
+
+
+def _needed(changes: Iterator[Change]) -> Iterator[Change]:
+    return (change for change in changes if change.before != change.after)
+
+
+def make_steering(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
+    """Interrupts only: what every capture does. cpus: that of each queue's worker."""
+    return Tuning(tuple(_needed(_interrupts(knobs, cpus))), tuple(_warnings(knobs)))
+
+
+def make_tuning(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
+    """Everything that `--tune` does. cpus: that of each queue's worker."""
+
+    def steps() -> Iterator[Change]:
+        yield from _interrupts(knobs, cpus)
+        yield from _rps(knobs, cpus)
+        yield from _xps(knobs, cpus)
+        yield from _threaded(knobs)
+        yield from _deferral(knobs)
+        yield from _coalescing(knobs)
+
+    return Tuning(tuple(_needed(steps())), tuple(_warnings(knobs)))
+
+
+def plan_tuning(ifname: str, cpus: Sequence[int], *, everything: bool) -> Tuning:
+    """The plan for an interface as it is now. Raises NicError where there is none of that name."""
+    return (make_tuning if everything else make_steering)(read_knobs(ifname), cpus)
+
+
+def describe_tuning(ifname: str, tuning: Tuning) -> list[str]:
+    """Lines for `zcframe affinity --iface`."""
+    head = f"tuning of {ifname}, by zcframe run --tune:"
+    lines = [f"  {change}" for change in tuning.changes]
+    return [head, *(lines or ["  nothing to change"]), *(f"warning: {warning}" for warning in tuning.warnings)]

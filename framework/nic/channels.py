@@ -1,0 +1,53 @@
+"""How many queues an interface works with (`ethtool -l`, `-L`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from .ethtool import NicError, controls
+
+
+@dataclass(frozen=True)
+class Channels:
+    """Numbers of queues. combined: those that receive and send; rx, tx: those that do one of it; 0: none."""
+
+    rx: int
+    tx: int
+    other: int
+    combined: int
+    max_rx: int
+    max_tx: int
+    max_other: int
+    max_combined: int
+
+    @property
+    def queues(self) -> int:
+        """Queues that receive."""
+        return self.rx + self.combined
+
+    def with_queues(self, queues: int) -> Channels:
+        """The same with so many queues that receive, combined ones where the driver has them. Raises NicError."""
+        most = self.max_combined or self.max_rx
+        if not 1 <= queues <= most:
+            raise NicError(f"{queues} channels: the driver allows 1 to {most}")
+        return replace(self, combined=queues, rx=0) if self.max_combined else replace(self, rx=queues)
+
+
+def read_channels(ifname: str) -> Channels:
+    """Those of now. Raises NicError where the driver does not tell them."""
+    with controls(ifname, "tell its channels") as nic:
+        found = nic.get_channels()
+    counts = {name: getattr(found, f"{name}_count") for name in ("rx", "tx", "other", "combined")}
+    limits = {f"max_{name}": getattr(found, f"max_{name}") for name in counts}
+    return Channels(**counts, **limits)
+
+
+def write_channels(ifname: str, channels: Channels) -> None:
+    """Have the interface work with these numbers; those that are in force already cost nothing. Raises NicError."""
+    if read_channels(ifname) == channels:
+        return
+    with controls(ifname, "set its channels") as nic:
+        wanted = nic.get_channels()
+        for name in ("rx", "tx", "other", "combined"):
+            setattr(wanted, f"{name}_count", getattr(channels, name))
+        nic.set_channels(wanted)

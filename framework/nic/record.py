@@ -1,0 +1,121 @@
+"""The state file: what an interface was before it was changed, and who changed it. It outlives whoever is killed."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Final
+
+from .ethtool import NicError
+from .interface import Interface
+from .setting import Value
+
+# Emptied at boot, as the settings of every NIC are. Keys of RSS are nobody's business but root's.
+FOLDER: Final = Path("/run/zcframe")
+# Whose settings stay when the process is gone: those of `zcframe rss set`.
+BY_HAND: Final = 0
+
+# Fields of /proc/<pid>/stat behind the name of the program, counted from its state: proc(5).
+STATE, START_TIME = 0, 19
+
+
+def started_at(pid: int) -> int | None:
+    """When a process started, in clock ticks since boot; None where it is gone, or dead and not yet buried."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[STATE] in "ZX" else int(fields[START_TIME])
+
+
+@dataclass(frozen=True)
+class Record:
+    """before: the value that each changed setting had, the first change first. A pid alone may have a new owner."""
+
+    ifname: str
+    ifindex: int
+    mac: str
+    device: str
+    pid: int
+    started: int
+    before: dict[str, Value]
+
+    @classmethod
+    def made(cls, interface: Interface, pid: int) -> Record:
+        """An empty one of process `pid`, or BY_HAND."""
+        return cls(interface.name, *interface.identity, pid, started_at(pid) or 0, {})
+
+    @property
+    def alive(self) -> bool:
+        """Whether who changed the settings still runs."""
+        return self.pid != BY_HAND and started_at(self.pid) == self.started
+
+    def of(self, interface: Interface) -> bool:
+        """Whether it speaks of this interface, not of an earlier one in its place."""
+        return interface.identity == (self.ifindex, self.mac, self.device)
+
+    def with_before(self, before: dict[str, Value]) -> Record:
+        return replace(self, before=before)
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """The folder is there, root's alone, and nobody else takes or gives back interfaces. Raises NicError."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise NicError(f"cannot keep in {folder} what is to be put back: {error.strerror}; run as root") from error
+    try:
+        found = os.fstat(fd)
+        if found.st_uid != os.geteuid() or found.st_mode & 0o022:
+            raise NicError(f"{folder} is not this user's alone, and settings are put back from it: remove it")
+        fcntl.flock(fd, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(fd)
+
+
+def path_of(folder: Path, ifname: str) -> Path:
+    return folder / f"{ifname}.json"
+
+
+def load(folder: Path, ifname: str) -> Record | None:
+    """The record of an interface, or None. Raises NicError where it is no record."""
+    path = path_of(folder, ifname)
+    try:
+        return Record(**json.loads(path.read_text()))
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise NicError(f"cannot read {path}: {error.strerror}; run as root") from error
+    except (ValueError, TypeError) as error:
+        raise NicError(f"{path} is damaged; look at what {ifname} is set to, and remove the file") from error
+
+
+def save(folder: Path, record: Record) -> None:
+    """Write it whole or not at all."""
+    path = path_of(folder, record.ifname)
+    new = path.with_suffix(".new")
+    with open(new, "w", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as file:
+        json.dump(asdict(record), file)
+    new.replace(path)
+
+
+def remove(folder: Path, ifname: str) -> None:
+    path_of(folder, ifname).unlink(missing_ok=True)
+
+
+def names(folder: Path) -> list[str]:
+    """Interfaces that have a record in the folder. Raises NicError."""
+    try:
+        return sorted(name.removesuffix(".json") for name in os.listdir(folder) if name.endswith(".json"))
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise NicError(f"cannot read {folder}: {error.strerror}; run as root") from error

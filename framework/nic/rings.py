@@ -1,0 +1,38 @@
+"""How many descriptors the hardware rings of an interface have (`ethtool -g`, `-G`)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .ethtool import NicError, controls
+
+
+@dataclass(frozen=True)
+class Rings:
+    """Descriptors of each receive and each transmit ring, and the most that the driver allows."""
+
+    rx: int
+    tx: int
+    max_rx: int
+    max_tx: int
+
+
+def read_rings(ifname: str) -> Rings:
+    """Those of now. Raises NicError where the driver does not tell them."""
+    with controls(ifname, "tell its ring sizes") as nic:
+        found = nic.get_rings()
+    return Rings(found.rx, found.tx, found.rx_max, found.tx_max)
+
+
+def write_rings(ifname: str, rings: Rings) -> None:
+    """Have the interface use rings of these sizes; those that are in force already cost nothing. Raises NicError."""
+    before = read_rings(ifname)
+    for name, most in (("rx", before.max_rx), ("tx", before.max_tx)):
+        if getattr(rings, name) > most:
+            raise NicError(f"{ifname}: {name} rings of {getattr(rings, name)}: the driver allows {most}")
+    if (before.rx, before.tx) == (rings.rx, rings.tx):
+        return
+    with controls(ifname, "set its ring sizes") as nic:
+        wanted = nic.get_rings()
+        wanted.rx, wanted.tx = rings.rx, rings.tx
+        nic.set_rings(wanted)
