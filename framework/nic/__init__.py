@@ -4,7 +4,7 @@ from .ethtool import NicError
 from .interface import Interface, set_up
 from .irq import Steering, irqs_of, steer
 from .rss import AppliedRss, RssSettings, apply_rss, read_rss, write_rss
-from .watch import LinkChange, LinkWatch
+from .watch import LinkChange, LinkWatch, link_state
 
 __all__ = [
     "AppliedRss",
@@ -16,6 +16,7 @@ __all__ = [
     "Steering",
     "apply_rss",
     "irqs_of",
+    "link_state",
     "read_rss",
     "set_up",
     "steer",
