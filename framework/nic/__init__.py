@@ -13,7 +13,7 @@ from .rings import Rings, read_rings, write_rings
 from .rss import RssSettings, apply_rss, read_rss, write_rss
 from .setting import Change, read_setting
 from .symmetry import Verdict, judge
-from .watch import LinkChange, LinkWatch
+from .watch import LinkChange, LinkWatch, link_state
 
 __all__ = [
     "Change",
@@ -34,6 +34,7 @@ __all__ = [
     "hold_by_hand",
     "irqs_of",
     "judge",
+    "link_state",
     "read_channels",
     "read_coalesce",
     "read_rings",

@@ -1,0 +1,182 @@
+"""The supervisor's side of AF_PACKET: sockets of an interface in one group, whose frames come from `go()` on."""
+
+from __future__ import annotations
+
+import errno
+import select
+import socket
+import time
+from collections.abc import Callable
+from typing import Final
+
+from numba.core import types
+
+from ...jit.compiler import precompile
+from ...nic import LinkChange, LinkWatch, link_state
+from ..base import SourceEvent
+from ..plan import LivePlan
+from .alarm import Alarm
+from .fanout import join
+from .losses import Losses
+from .pull import pull
+from .ring import RETIRE_MS, PacketRing
+from .socket import PacketError, be_promiscuous, bind
+
+LOOPBACK: Final = "lo"
+# How often the end looks whether all is settled, and for how long: a block that is not full waits for its timer.
+LOOK_NS: Final = RETIRE_MS * 1_000_000 // 2
+SETTLE_S: Final = 1.0
+
+
+class Packet:
+    """All traffic of one interface, shared out among as many packet sockets as there are workers; it only looks on.
+
+    Making it takes the memory and lets nothing in yet. Raises PacketError, LinkTypeError, RingError.
+    """
+
+    backend: Final = "packet"
+    kind: Final = "iface"
+    link_types: Final = ("ETHERNET",)
+    pid: Final = None
+
+    def __init__(self, plan: LivePlan) -> None:
+        self.plan, self.names = plan, (plan.ifname,)
+        self._index = _index_of(plan.ifname)
+        self._losses = Losses(self._index)
+        self._undo: list[Callable[[], object]] = []
+        self._news: list[SourceEvent] = []
+        self._last: SourceEvent | None = None
+        self._deadline = 0.0
+        self._joined = self._going = self._told_end = False
+        self.rings: list[PacketRing] = []
+        try:
+            for number in range(plan.queues):
+                self.rings.append(PacketRing(plan, number, self._losses if number == 0 else None))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def events_fd(self) -> int:
+        """To poll for input: news of the link, an error at a socket, the end."""
+        return self._events.fileno()
+
+    def start(self) -> None:
+        """Bind the sockets and put them into one group; their gates stay shut."""
+        self._watch = LinkWatch(self._index)
+        self._undo.append(self._watch.close)
+        self._alarm = Alarm()
+        self._undo.append(self._alarm.close)
+        for ring in self.rings:
+            bind(ring.socket, self.plan.ifname)
+        if self.plan.ifname != LOOPBACK:
+            be_promiscuous(self.rings[0].socket, self._index)
+        self._joined = self._join()
+        self._watch_all()
+        state = link_state(self._index)
+        if state is not None and not state.up:
+            self._warn(f"{self.plan.ifname} is down: nothing comes until somebody brings it up")
+
+    def _join(self) -> bool:
+        """Form the group, or leave it until the interface is up, where the kernel (before 6.13) asks for that."""
+        try:
+            loopback = self.plan.ifname == LOOPBACK
+            join([ring.socket for ring in self.rings], self.plan.ifname, self.plan.fanout, incoming_only=loopback)
+            return True
+        except OSError as error:
+            state = link_state(self._index)
+            if error.errno != errno.EINVAL or state is None or state.up:
+                raise PacketError(f"cannot share out the frames of {self.plan.ifname}: {error.strerror}") from error
+            return False
+
+    def _watch_all(self) -> None:
+        self._events = select.epoll()
+        self._undo.append(self._events.close)
+        self._events.register(self._watch, select.EPOLLIN)
+        self._events.register(self._alarm, select.EPOLLIN)
+        for ring in self.rings:
+            # Errors only: frames are the workers' business.
+            self._events.register(ring.socket, 0)
+
+    def _warn(self, text: str) -> None:
+        self._news.append(SourceEvent("warning", text))
+        self._alarm.start(1)
+
+    def ready(self) -> None:
+        """Compile what every worker calls."""
+        precompile(pull, types.Array(types.int64, 1, "C"))
+
+    def go(self) -> None:
+        """Let the frames come."""
+        self._going = True
+        self._losses.begin()
+        if self._joined:
+            self._open_gates()
+
+    def _open_gates(self) -> None:
+        for ring in self.rings:
+            ring.open_gate()
+
+    def stop(self) -> None:
+        """Shut the gates. The end is told when the workers have fetched what came before."""
+        self._end(SourceEvent("finished", f"{self.plan.ifname} stopped"))
+
+    def _end(self, event: SourceEvent) -> None:
+        if self._last is not None:
+            return
+        self._last, self._deadline = event, time.monotonic() + SETTLE_S
+        for ring in self.rings:
+            ring.close_gate()
+        self._alarm.start(LOOK_NS, again=True)
+
+    def poll_events(self) -> list[SourceEvent]:
+        """News of the interface, and the end, once."""
+        if self._told_end:
+            return []
+        self._alarm.clear()
+        for ring in self.rings:
+            ring.clear_error()
+        for change in self._watch.changes():
+            self._hear(change)
+        told, self._news = [*self._news, *self._ending()], []
+        return told
+
+    def _ending(self) -> list[SourceEvent]:
+        """The end, where it was asked for and all is settled, or will not be."""
+        if self._last is None or not (self._settled() or time.monotonic() > self._deadline):
+            return []
+        self._told_end = True
+        return [self._last]
+
+    def _hear(self, change: LinkChange) -> None:
+        """A change of the interface; one that is gone is the end, once the workers have fetched what it brought."""
+        if change.kind == "gone":
+            self._end(SourceEvent("failed", change.text))
+            return
+        self._news.append(SourceEvent("warning", change.text))
+        if change.kind == "up" and not self._joined:
+            self._joined = self._join()
+            if self._joined and self._going:
+                self._open_gates()
+
+    def _settled(self) -> bool:
+        return all(ring.settle() for ring in self.rings)
+
+    def progress(self) -> tuple[int, int]:
+        """No end is known."""
+        return 0, 0
+
+    def close(self) -> None:
+        """Give everything back, in the order opposite to that of its making; may be called again."""
+        while self.rings:
+            self.rings.pop().close()
+        while self._undo:
+            self._undo.pop()()
+
+
+def _index_of(ifname: str) -> int:
+    try:
+        return socket.if_nametoindex(ifname)
+    except OSError:
+        known = ", ".join(name for _, name in socket.if_nameindex())
+        raise PacketError(f"there is no interface {ifname!r}: {known}") from None

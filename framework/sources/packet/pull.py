@@ -1,0 +1,255 @@
+"""From blocks of a TPACKET_V3 ring to descriptors, and back: the frames stay where the kernel put them.
+
+A worker that is killed between any two stores is succeeded by one that calls `pull` again, with the notes that it left.
+What makes that exact:
+
+- A frame is there for the chain from the store of `write` on, and never before. How far the walk had come at that
+  moment (block, offset, frames left) was noted before, in whichever of two copies was not in force: in force is the
+  copy that bears the value of `write`. So `write` and the place of the walk change by one and the same store; who is
+  killed before it has done nothing, and its successor describes the same frames into the same slots once more.
+- A block is given back when `read` has passed its last frame: the chain commits before it moves `read`, so that nobody
+  will ask for these frames again. Up to which frame a block reaches is noted before `write` shows that frame.
+- Giving back is a store to the block, then one to the notes. A successor that finds the first without the second tells
+  by the block itself: the kernel has it (its status says so), or has filled it again (its sequence number is another
+  one). The status is looked at first, since the kernel writes it last. So no block is given back twice, which would
+  throw away what the kernel has filled in meanwhile, and none is forgotten, which would stop the kernel there for good.
+
+Notes, zeroed when they were made:
+
+    0    sequence of the block that was given back last, u64
+    64   place of the walk: write u32 | frames left u32 | block's sequence u64 | offset of the next frame u64 |
+         frames truncated so far u64
+    128  its other copy
+    192  for each block, `write` behind its last frame, u32
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ... import abi
+from ...jit.compiler import compiled, inlined
+from ...jit.memory import (
+    acquire_u32,
+    load_be16,
+    load_u16,
+    load_u32,
+    load_u64,
+    prefetch_read,
+    release_u32,
+    release_u64,
+    store_u8,
+    store_u16,
+    store_u32,
+    store_u64,
+)
+from ...rss.toeplitz import ETHERTYPE_VLAN, rss_hash
+from .layout import (
+    BLOCK_FIRST,
+    BLOCK_FRAMES,
+    BLOCK_SEQUENCE,
+    BLOCK_STATUS,
+    FRAME_CAPTURED,
+    FRAME_LENGTH,
+    FRAME_MAC,
+    FRAME_NANOSECONDS,
+    FRAME_NEXT,
+    FRAME_SECONDS,
+    FRAME_STATUS,
+    FRAME_TPID_VALID,
+    FRAME_VLAN_TCI,
+    FRAME_VLAN_TPID,
+    FRAME_VLAN_VALID,
+    STATUS_KERNEL,
+    STATUS_USER,
+    TAG_SIZE,
+)
+
+# Descriptors of one call: they stay in the cache until the chain takes them.
+AT_MOST: Final = 4096
+COUNTER_BITS: Final = 0xFFFFFFFF
+HALF_COUNTER: Final = 1 << 31
+SECOND: Final = 1_000_000_000
+# So many bytes ahead of the walk, so many lines of the cache are asked for. The walk cannot run ahead of itself, since
+# each header tells where the next one is, and the lines lie in the cache of the core that wrote them.
+AHEAD: Final = 1024
+LINES: Final = 3
+
+# The words that `pull` is called with.
+HEADER: Final = 0
+DESCRIPTORS: Final = 1
+USER: Final = 2
+SLOTS: Final = 3
+NOTES: Final = 4
+BLOCKS: Final = 5  # address of the first one, from which descriptors' offsets count
+BLOCK_SIZE: Final = 6
+BLOCK_COUNT: Final = 7
+LONGEST: Final = 8
+TABLES: Final = 9
+FIELDS: Final = 10
+PORT: Final = 11
+WORDS: Final = 12
+
+GIVEN_BACK: Final = 0
+PLACE: Final = 64
+OTHER_PLACE: Final = 128
+ENDS: Final = 192
+PLACE_WRITE: Final = 0
+PLACE_LEFT: Final = 4
+PLACE_SEQUENCE: Final = 8
+PLACE_OFFSET: Final = 16
+PLACE_TRUNCATED: Final = 24
+
+
+def notes_size(blocks: int) -> int:
+    """Bytes of notes for a ring of so many blocks."""
+    return ENDS + 4 * blocks
+
+
+@inlined
+def place_in_force(notes, write):  # type: ignore[no-untyped-def]
+    return notes + PLACE if load_u32(notes + PLACE + PLACE_WRITE) == write else notes + OTHER_PLACE
+
+
+@inlined
+def block_of(words, sequence):  # type: ignore[no-untyped-def]
+    return words[BLOCKS] + (sequence - 1) % words[BLOCK_COUNT] * words[BLOCK_SIZE]
+
+
+@inlined
+def end_of(words, sequence):  # type: ignore[no-untyped-def]
+    return words[NOTES] + ENDS + (sequence - 1) % words[BLOCK_COUNT] * 4
+
+
+@inlined
+def is_ready(block, sequence):  # type: ignore[no-untyped-def]
+    """Whether the kernel has handed over this very block, not an older one in the same place."""
+    return acquire_u32(block + BLOCK_STATUS) & STATUS_USER != 0 and load_u64(block + BLOCK_SEQUENCE) == sequence
+
+
+@inlined
+def give_back(words):  # type: ignore[no-untyped-def]
+    """Give the kernel every block whose frames are all behind `read`."""
+    notes, user = words[NOTES], words[USER]
+    place = place_in_force(notes, load_u32(words[HEADER] + abi.HEADER_WRITE))
+    walked = load_u64(place + PLACE_SEQUENCE) - (1 if load_u32(place + PLACE_LEFT) else 0)
+    read = load_u32(user + abi.USER_READ)
+    for sequence in range(load_u64(notes + GIVEN_BACK) + 1, walked + 1):
+        if (read - load_u32(end_of(words, sequence))) & COUNTER_BITS >= HALF_COUNTER:
+            break
+        block = block_of(words, sequence)
+        if is_ready(block, sequence):
+            release_u32(block + BLOCK_STATUS, STATUS_KERNEL)
+        release_u64(notes + GIVEN_BACK, sequence)
+
+
+@inlined
+def hash_untagged(frame, length, tpid, tables, fields):  # type: ignore[no-untyped-def]
+    """`rss_hash` of a frame as it was before the kernel took its outer tag: the card looks behind one 802.1Q tag."""
+    if tpid != 0 and (tpid != ETHERTYPE_VLAN or load_be16(frame + 12) == ETHERTYPE_VLAN):
+        return 0
+    return rss_hash(frame, length, tables, fields)
+
+
+@inlined
+def stripped_tag(found):  # type: ignore[no-untyped-def]
+    """Ethertype of the tag that the kernel took from a frame; 0: none."""
+    status = load_u32(found + FRAME_STATUS)
+    if status & FRAME_VLAN_VALID == 0:
+        return 0
+    return load_u16(found + FRAME_VLAN_TPID) if status & FRAME_TPID_VALID else ETHERTYPE_VLAN
+
+
+@inlined
+def prefetch_lines(address):  # type: ignore[no-untyped-def]
+    for line in range(LINES):
+        prefetch_read(address + line * abi.CACHE_LINE)
+
+
+@inlined
+def describe(words, found, descriptor):  # type: ignore[no-untyped-def]
+    """Write the descriptor of the frame whose header is at `found`; returns whether it is cut."""
+    frame = found + load_u16(found + FRAME_MAC)
+    captured, wire = load_u32(found + FRAME_CAPTURED), load_u32(found + FRAME_LENGTH)
+    length = min(captured, words[LONGEST])
+    tpid = stripped_tag(found)
+    hashed = hash_untagged(frame, length, tpid, words[TABLES], words[FIELDS])
+    cut = length < wire
+    status = abi.STATUS_TRUNCATED if cut else 0
+    tci = 0
+    if tpid != 0:
+        status |= abi.STATUS_VLAN
+        tci = load_u32(found + FRAME_VLAN_TCI)
+        wire += TAG_SIZE
+    timestamp = load_u32(found + FRAME_SECONDS) * SECOND + load_u32(found + FRAME_NANOSECONDS)
+    store_u64(descriptor + abi.DESC_TIMESTAMP, timestamp)
+    store_u32(descriptor + abi.DESC_OFFSET, frame - words[BLOCKS])
+    store_u32(descriptor + abi.DESC_WIRE_LEN, wire)
+    store_u32(descriptor + abi.DESC_RSS_HASH, hashed)
+    store_u16(descriptor + abi.DESC_LEN, length)
+    store_u16(descriptor + abi.DESC_VLAN_TCI, tci)
+    store_u16(descriptor + abi.DESC_VLAN_TPID, tpid)
+    store_u16(descriptor + abi.DESC_STATUS, status)
+    store_u8(descriptor + abi.DESC_RSS_TYPE, hashed >> 32)
+    store_u8(descriptor + abi.DESC_FLAG_ACCESS, abi.ACCESS_READABLE)
+    store_u16(descriptor + abi.DESC_PORT, words[PORT])
+    return cut
+
+
+@inlined
+def publish(words, write, taken, sequence, left, offset, truncated):  # type: ignore[no-untyped-def]
+    """Show `taken` frames behind `write`: note the place in the copy that is not in force, then put it in force."""
+    notes, header = words[NOTES], words[HEADER]
+    place = 2 * notes + PLACE + OTHER_PLACE - place_in_force(notes, write)
+    behind = (write + taken) & COUNTER_BITS
+    store_u32(place + PLACE_LEFT, left)
+    store_u64(place + PLACE_SEQUENCE, sequence)
+    store_u64(place + PLACE_OFFSET, offset)
+    store_u64(place + PLACE_TRUNCATED, truncated)
+    release_u32(place + PLACE_WRITE, behind)
+    release_u32(header + abi.HEADER_WRITE, behind)  # B, matches C
+
+
+@inlined
+def walk(words):  # type: ignore[no-untyped-def]
+    """Describe frames as long as there are frames and slots, at most AT_MOST; returns their number."""
+    write = load_u32(words[HEADER] + abi.HEADER_WRITE)
+    place = place_in_force(words[NOTES], write)
+    left, sequence = load_u32(place + PLACE_LEFT), load_u64(place + PLACE_SEQUENCE)
+    found, truncated = words[BLOCKS] + load_u64(place + PLACE_OFFSET), load_u64(place + PLACE_TRUNCATED)
+    store_u64(words[HEADER] + abi.HEADER_TRUNCATED, truncated)
+    descriptors, mask = words[DESCRIPTORS], words[SLOTS] - 1
+    room = words[SLOTS] - ((write - load_u32(words[USER] + abi.USER_READ)) & COUNTER_BITS)
+    room = min(room, AT_MOST)
+    taken = 0
+    while taken < room:
+        if left == 0:
+            block = block_of(words, sequence + 1)
+            if not is_ready(block, sequence + 1):
+                break
+            sequence += 1
+            left = load_u32(block + BLOCK_FRAMES)
+            found = block + load_u32(block + BLOCK_FIRST)
+        frames = min(left, room - taken)
+        for slot in range(write + taken, write + taken + frames):
+            prefetch_lines(found + AHEAD)
+            truncated += describe(words, found, descriptors + (slot & mask) * abi.DESC_SIZE)
+            found += load_u32(found + FRAME_NEXT)
+        taken += frames
+        left -= frames
+        if left == 0:
+            store_u32(end_of(words, sequence), write + taken)
+    if taken:
+        publish(words, write, taken, sequence, left, found - words[BLOCKS], truncated)
+    return taken
+
+
+@compiled
+def pull(words):  # type: ignore[no-untyped-def]
+    """Give back what was read, then describe what has come; returns how many frames that were.
+
+    words: int64, shape (WORDS,). Nobody else writes `write` of this ring, its descriptors, its notes, or `read`
+    meanwhile.
+    """
+    give_back(words)
+    return walk(words)

@@ -1,0 +1,118 @@
+"""One worker's packet socket, and the ring of blocks that the kernel fills for it."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ... import abi
+from ...packet.decode import MAX_LENGTH
+from ...ring import Mapping, PulledRing, RingEnd
+from ...rss.toeplitz import toeplitz_tables
+from ..plan import LivePlan
+from .losses import Losses
+from .pull import WORDS, notes_size, pull
+from .socket import clear_error, let_all_in, let_nothing_in, make_blocks, open_socket, statistics
+
+BLOCK_SIZE: Final = 256 << 10
+# A block takes the longest frame that a plugin can see. The kernel needs one to fill while others are being read.
+MIN_BLOCK_SIZE: Final = 64 << 10
+MIN_BLOCKS: Final = 4
+# A block that is not full goes to the worker so long after its first frame, at most twice that.
+RETIRE_MS: Final = 8
+COUNTER_BITS: Final = 0xFFFFFFFF
+
+
+def blocks_for(slots: int) -> tuple[int, int]:
+    """(bytes of a block, number of blocks) that hold as many bytes as a User Buffer of so many slots."""
+    wanted = slots * abi.BLOCK_SIZE
+    size = min(max(wanted // MIN_BLOCKS, MIN_BLOCK_SIZE), BLOCK_SIZE)
+    return size, max(wanted // size, MIN_BLOCKS)
+
+
+class Puller:
+    """What the worker calls for frames. words: see `pull`; notes, tables: what they point to, kept as long."""
+
+    def __init__(self, notes: Mapping, tables: np.ndarray[Any, Any]) -> None:
+        self.words = np.zeros(WORDS, np.int64)
+        self._notes, self._tables = notes, tables
+
+    def __call__(self, _: RingEnd) -> int:
+        return int(pull(self.words))
+
+
+class PacketRing(PulledRing):
+    """The ring of worker `number` of the interface, and its socket, to which nothing comes before `open_gate()`.
+
+    losses: of the interface as a whole, on the books of this ring. Raises PacketError, and RingError where memory does
+    not suffice.
+    """
+
+    def __init__(self, plan: LivePlan, number: int, losses: Losses | None = None) -> None:
+        self._plan, self._losses = plan, losses
+        self._block_size, self._blocks = blocks_for(plan.ring_slots)
+        self._tables = toeplitz_tables(plan.rss.key)
+        self._arrived = self._dropped = 0
+        self._settled = False
+        self.socket = open_socket(plan.ifname)
+        domain, notes = plan.first + number, notes_size(self._blocks)
+        super().__init__(number, plan.ring_slots, plan.ifname, domain=domain, longest=MAX_LENGTH, notes=notes)
+        try:
+            let_nothing_in(self.socket)
+            make_blocks(self.socket, self._block_size, self._blocks, RETIRE_MS)
+        except BaseException:
+            self.close()
+            raise
+
+    def open_gate(self) -> None:
+        """Let frames come."""
+        let_all_in(self.socket)
+
+    def close_gate(self) -> None:
+        """Let no more frames come; what has come stays."""
+        let_nothing_in(self.socket)
+
+    def clear_error(self) -> None:
+        """Have poll() no longer tell that the interface went down."""
+        clear_error(self.socket)
+
+    def consumer(self) -> RingEnd:
+        """Map as a worker does, blocks and notes as well; it goes on where its predecessor ended."""
+        blocks = Mapping(self.socket.fileno(), self._block_size * self._blocks, writable=True)
+        notes = self.notes()
+        puller = Puller(notes, self._tables)
+        end = self.end(blocks, self.socket.fileno(), puller)
+        puller.words[:] = [
+            *(end.header_address, end.desc_address, end.user_address, end.slots, notes.address),
+            *(blocks.address, self._block_size, self._blocks, MAX_LENGTH),
+            *(self._tables.ctypes.data, self._plan.rss.field_mask, self._plan.port),
+        ]
+        return end
+
+    def account(self) -> None:
+        """Bring the books up to date, until all is settled."""
+        if self._settled:
+            return
+        arrived, dropped = statistics(self.socket)
+        self._arrived += arrived
+        self._dropped += dropped
+        books = self.counters
+        books["ring_full"], books["arrived"] = self._dropped, self._arrived
+        if self._losses is not None:
+            self._losses.refresh()
+            books["nic_drop"] = self._losses.lost
+            books["arrived"] += np.uint64(self._losses.lost)
+            books["flags"] |= abi.RING_AT_LEAST if self._losses.at_least else 0
+
+    def settle(self) -> bool:
+        """Whether the worker has fetched all that came before the gate was shut; the books are closed then."""
+        self.account()
+        fetched = int(self.counters["write"][0])
+        self._settled = self._settled or fetched == (self._arrived - self._dropped) & COUNTER_BITS
+        return self._settled
+
+    def close(self) -> None:
+        """Give the socket and the memory back; may be called again."""
+        self.socket.close()
+        super().close()

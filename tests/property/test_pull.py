@@ -1,0 +1,145 @@
+"""A worker that fetches frames from a TPACKET_V3 ring is killed between any two instructions: each frame comes once.
+
+The worker is led by single steps (ptrace). Whenever it has changed anything that outlives it, the kernel fills whatever
+blocks it has been given back, and a successor goes on from there to the end; then all is put back, and the worker takes
+its next step. The kernel is a model of ours (tests/tpacket.py); tests/netns does the same with the real one, by chance.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tpacket import Bench
+
+PTRACE_TRACEME, PTRACE_SINGLESTEP = 0, 9
+TOTAL = 260
+
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+libc.ptrace.restype = ctypes.c_long
+
+
+@contextlib.contextmanager
+def bench(taken: int = 30) -> Iterator[Bench]:
+    """Compiled, all blocks full, the ring full in the middle of a block; of its 64 frames so many are taken."""
+    made = Bench()
+    while made.kernel.put():
+        pass
+    made.kernel.hand_over()
+    assert made.pull() == made.slots
+    assert made.take(taken) == list(range(taken))
+    try:
+        yield made
+    finally:
+        made.close()
+
+
+class Traced:
+    """A worker that stands still between two instructions, at first ahead of its pull."""
+
+    def __init__(self, made: Bench) -> None:
+        self.pid = os.fork()
+        if self.pid == 0:
+            libc.ptrace(PTRACE_TRACEME, 0, None, None)
+            os.kill(os.getpid(), signal.SIGSTOP)
+            made.pull()
+            os._exit(0)
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+
+    def step(self) -> bool:
+        """One instruction; False at its end."""
+        if libc.ptrace(PTRACE_SINGLESTEP, self.pid, None, None):
+            pytest.skip("no process may be traced here")
+        _, status = os.waitpid(self.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status) or os.WEXITSTATUS(status) == 0
+        return os.WIFSTOPPED(status)
+
+    def until_change(self, made: Bench, changes: int) -> None:
+        """On until it has changed what outlives it so many times."""
+        before = made.keep()[0]
+        while changes and self.step():
+            now = made.keep()[0]
+            before, changes = now, changes - (now != before)
+        assert not changes
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, ChildProcessError):
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+
+
+def check_each_change(made: Bench) -> int:
+    """Step a worker through its pull, and try a successor after each change; returns their number."""
+    traced, changes, left = Traced(made), 0, list(range(made.read, TOTAL))
+    try:
+        before = made.keep()[0]
+        while traced.step():
+            now = made.keep()
+            if now[0] != before:
+                before, changes = now[0], changes + 1
+                assert made.take_all(TOTAL) == left, f"after {changes} changes"
+                made.put_back(now)
+    finally:
+        traced.kill()
+    return changes
+
+
+@pytest.mark.parametrize("taken", [30, 64])
+def test_killed_after_any_store(taken: int) -> None:
+    """Also where the block in which the ring was full is the first one that must not be given back."""
+    with bench(taken) as made:
+        # Blocks given back, 30 frames or more described with two stores or more each, then published.
+        assert check_each_change(made) > 60
+        assert made.take_all(TOTAL) == list(range(taken, TOTAL))
+
+
+@pytest.mark.parametrize("stores", [1, 2, 3, 4, 30, 66])
+def test_successor_killed_after_any_store(stores: int) -> None:
+    """The kernel has filled again what the first one gave back, when the second one begins."""
+    with bench() as made:
+        first = Traced(made)
+        first.until_change(made, stores)
+        first.kill()
+        while made.kernel.number < TOTAL and made.kernel.put():
+            pass
+        made.kernel.hand_over()
+        assert check_each_change(made) > 3
+        assert made.take_all(TOTAL) == list(range(30, TOTAL))
+
+
+Step = tuple[str, int]
+STEPS = st.one_of(
+    st.tuples(st.just("put"), st.integers(1, 100)),
+    st.tuples(st.just("hand over"), st.just(0)),
+    st.tuples(st.just("pull"), st.just(0)),
+    st.tuples(st.just("take"), st.integers(1, 70)),
+)
+
+
+@given(steps=st.lists(STEPS, max_size=60))
+@settings(deadline=None)
+def test_in_any_order(steps: list[Step]) -> None:
+    """Kernel, puller and chain take turns as they like: frames come in order, whole, once."""
+    made, found = Bench(), []
+    for what, count in steps:
+        if what == "put":
+            for _ in range(count):
+                made.kernel.put()
+        elif what == "hand over":
+            made.kernel.hand_over()
+        elif what == "pull":
+            made.pull()
+        else:
+            found += made.take(count)
+    total = made.kernel.number + 100
+    found += made.take_all(total)
+    made.close()
+    assert found == list(range(total))
