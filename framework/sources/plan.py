@@ -34,7 +34,7 @@ class LivePlan:
     cpus: tuple[int, ...] = ()
     first: int = 0
     port: int = 0
-    set_rss: bool = True
+    set_rss: bool = False
     fanout: Fanout = "hash"
     hugepages: bool = False
     force: bool = False

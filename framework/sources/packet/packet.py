@@ -12,9 +12,10 @@ from typing import Final
 from numba.core import types
 
 from ...jit.compiler import precompile
-from ...nic import LinkChange, LinkWatch, link_state
+from ...nic import LinkChange, LinkWatch, link_state, read_channels
 from ..base import SourceEvent
 from ..plan import LivePlan
+from ..settings import Settings, spread_over
 from .alarm import Alarm
 from .fanout import join
 from .losses import Losses
@@ -43,7 +44,8 @@ class Packet:
         self.plan, self.names = plan, (plan.ifname,)
         self._index = _index_of(plan.ifname)
         self._losses = Losses(self._index)
-        self._undo: list[Callable[[], object]] = []
+        self._settings = Settings(plan)
+        self._undo: list[Callable[[], object]] = [self._settings.undo]
         self._news: list[SourceEvent] = []
         self._last: SourceEvent | None = None
         self._deadline = 0.0
@@ -73,9 +75,17 @@ class Packet:
             be_promiscuous(self.rings[0].socket, self._index)
         self._joined = self._join()
         self._watch_all()
+        if self.plan.set_rss:
+            self._spread()
         state = link_state(self._index)
         if state is not None and not state.up:
             self._warn(f"{self.plan.ifname} is down: nothing comes until somebody brings it up")
+
+    def _spread(self) -> None:
+        """Somebody wishes for another key or other fields: the card's queues share out by them, whoever reads."""
+        self._settings.spread(spread_over(self.plan.rss, read_channels(self.plan.ifname).queues))
+        for line in self._settings.told():
+            self._warn(line)
 
     def _join(self) -> bool:
         """Form the group, or leave it until the interface is up, where the kernel (before 6.13) asks for that."""
@@ -109,6 +119,8 @@ class Packet:
     def go(self) -> None:
         """Let the frames come."""
         self._going = True
+        for line in self._settings.tune():
+            self._warn(line)
         self._losses.begin()
         if self._joined:
             self._open_gates()

@@ -6,12 +6,13 @@ import contextlib
 import os
 import select
 from collections.abc import Callable, Iterable
-from typing import Any, Final
+from typing import Final
 
-from ...nic import Interface, LinkWatch, NicError, apply_rss, hold
+from ...nic import Interface, LinkWatch, NicError
 from ...rss.reta import buckets_of
 from ..base import SourceEvent
 from ..plan import LivePlan
+from ..settings import Settings
 from .family import ZerocopyError, family_number
 from .ring import SocketRing
 
@@ -36,7 +37,7 @@ class Zerocopy:
         self.rings: list[SocketRing] = []
         self._told_end = False
         self._warnings: list[str] = []
-        self._changes: dict[str, Any] = {}
+        self._settings = Settings(plan)
         self._interface = Interface(plan.ifname)
         if plan.queues > RSS_QUEUES:
             raise ZerocopyError(f"--queues {plan.queues}: RSS of the 82576 reaches {RSS_QUEUES} of its queues")
@@ -62,19 +63,18 @@ class Zerocopy:
 
     def start(self) -> None:
         """Set the card up and take its queues. Where the interface is up, frames begin to fill the rings."""
-        self._hold = hold(self.plan.ifname)
-        self._undo.append(self._hold.undo)
+        self._settings.hold()
+        self._undo.append(self._settings.undo)
         for ring in self.rings:
             ring.bind()
-        apply_rss(self._hold, self.plan.rss)
+        self._settings.spread(self.plan.rss)
         self._events = select.epoll()
         self._undo.append(self._events.close)
         self._events.register(self._stopped, select.EPOLLIN)
         self._watch = LinkWatch(self._interface.index)
         self._undo.append(self._watch.close)
         self._events.register(self._warned, select.EPOLLIN)
-        if self._hold.told:
-            self._warn([self._hold.told])
+        self._warn(self._settings.told())
         for ring in self.rings:
             # Errors and hang-ups only: frames are the workers' business.
             self._events.register(ring.poll_fd, 0)
@@ -90,10 +90,9 @@ class Zerocopy:
 
     def go(self) -> None:
         """Let the frames come."""
-        self._hold.change("link", "up")
+        self._settings.hold().change("link", "up")
         # An interface that is down has no interrupts.
-        self._changes = {change.name: change.after for change in self.plan.changes()}
-        self._warn(self._hold.change_all(self._changes).values())
+        self._warn(self._settings.tune())
         # Of what we did ourselves nobody needs to be told.
         self._watch.changes()
         self._events.register(self._watch, select.EPOLLIN)
@@ -102,9 +101,8 @@ class Zerocopy:
         """Take the interface down: what has arrived is published, and nothing more comes. It is put back at the end."""
         self._events.unregister(self._watch)
         with contextlib.suppress(OSError, NicError):
-            # While it is up: interrupts of an interface that is down stay where they are.
-            self._warn(self._hold.put_back(self._changes).values())
-            self._hold.change("link", "down")
+            self._warn(self._settings.untune())
+            self._settings.hold().change("link", "down")
         os.eventfd_write(self._stopped, 1)
 
     def poll_events(self) -> list[SourceEvent]:

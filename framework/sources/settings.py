@@ -1,0 +1,60 @@
+"""What a live source sets on its interface for a run, and puts back: RSS where it is asked for, interrupts, --tune."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any
+
+from ..abi import MAX_QUEUES
+from ..nic import Hold, NicError, apply_rss, hold
+from ..rss import RssConfig
+from .plan import LivePlan
+
+
+class Settings:
+    """Of one interface. Nothing is held, and no right is needed, before something is to be changed.
+
+    Methods return what the operator should know, line by line.
+    """
+
+    def __init__(self, plan: LivePlan) -> None:
+        self._plan = plan
+        self._hold: Hold | None = None
+        self._tuned: dict[str, Any] = {}
+
+    def hold(self) -> Hold:
+        """The right to change the interface, taken once. Raises NicError where another run has it."""
+        if self._hold is None:
+            self._hold = hold(self._plan.ifname)
+        return self._hold
+
+    def told(self) -> list[str]:
+        """What a former run had left, and that it was put back."""
+        return [self._hold.told] if self._hold is not None and self._hold.told else []
+
+    def spread(self, rss: RssConfig) -> None:
+        """Have the card spread by this key, table and fields. Raises NicError where it cannot."""
+        apply_rss(self.hold(), rss)
+
+    def tune(self) -> list[str]:
+        """Make the plan's changes, as the interface is now; what could not be changed, with the reason."""
+        self._tuned = {change.name: change.after for change in self._plan.changes()}
+        return list(self.hold().change_all(self._tuned).values()) if self._tuned else []
+
+    def untune(self) -> list[str]:
+        """Undo them while the interface is up: interrupts of one that is down stay where they are."""
+        return list(self.hold().put_back(self._tuned).values()) if self._tuned else []
+
+    def undo(self) -> None:
+        """Put back what is left; may be called again."""
+        held, self._hold = self._hold, None
+        if held is not None:
+            # What is gone needs nothing put back; what cannot be stays on file, for zcframe rss restore.
+            with contextlib.suppress(OSError, NicError):
+                held.undo()
+
+
+def spread_over(rss: RssConfig, queues: int) -> RssConfig:
+    """The same key and fields with an even table over this many queues of a card, MAX_QUEUES at most."""
+    queues = min(queues, MAX_QUEUES)
+    return rss.with_reta([bucket % queues for bucket in range(len(rss.reta))], queues)
