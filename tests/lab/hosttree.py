@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from .guest import Guest
@@ -41,8 +42,8 @@ def _depends(content: bytes) -> list[str]:
     return [name.replace("-", "_") for name in found[1].decode().split(",") if name] if found else []
 
 
-def pack_modules(kernel: Kernel, folder: Path) -> list[Path]:
-    """The modules that mount the tree, in the order in which they load, unpacked into `folder`."""
+def pack_modules(kernel: Kernel, folder: Path, names: Sequence[str] = MODULES) -> list[Path]:
+    """These modules of the kernel's package and what they need, in the order in which they load, unpacked into `folder`."""
     files, order = _module_files(kernel), []
 
     def add(name: str) -> None:
@@ -56,7 +57,7 @@ def pack_modules(kernel: Kernel, folder: Path) -> list[Path]:
         (folder / f"{name}.ko").write_bytes(content)
 
     folder.mkdir(parents=True, exist_ok=True)
-    for name in MODULES:
+    for name in names:
         add(name)
     return [folder / f"{name}.ko" for name in order]
 
