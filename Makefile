@@ -9,11 +9,11 @@ ARGS ?=
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench kernel lab clean
+.PHONY: help run test check bench bench-lab kernel lab clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/.has-run ## capture: 8 queues, the bundled trace through the software NIC, a live view
 	@$(BIN)/zcframe run --queues $(QUEUES) $(ARGS)
@@ -36,6 +36,9 @@ kernel: ## build the kernel modules; KDIR=... names another kernel's headers
 
 lab: $(VENV)/.has-test ## boot the modules on an emulated 82576 and prove them (root, Debian; docs/lab.md)
 	@$(BIN)/python -m tests.lab $(ARGS)
+
+bench-lab: $(VENV)/.has-bench ## PF_ZEROCOPY against libpcap and AF_XDP on the emulated 82576 (root, Debian)
+	@$(BIN)/python -m benchmarks.lab $(ARGS)
 
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
