@@ -9,7 +9,7 @@ ARGS ?=
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-kernel bench kernel lab clean
+.PHONY: help run test check check-kernel bench bench-lab kernel lab clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -40,6 +40,9 @@ kernel: ## build the kernel modules; KDIR=... names another kernel's headers
 
 lab: $(VENV)/.has-test ## boot the modules on an emulated 82576 and prove them (root, Debian; docs/lab.md)
 	@$(BIN)/python -m tests.lab $(ARGS)
+
+bench-lab: $(VENV)/.has-bench ## PF_ZEROCOPY against libpcap and AF_XDP on the emulated 82576 (root, Debian)
+	@$(BIN)/python -m benchmarks.lab $(ARGS)
 
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -13,7 +13,8 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-BEGIN, END = "<!-- benchmarks: begin -->", "<!-- benchmarks: end -->"
+BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
+SECTION = "benchmarks"
 HEADINGS = ("figure", "zcframe", "peer", "ratio", "bar", "verdict")
 PACKAGES = ("numba", "llvmlite", "numpy", "dpkt", "scapy", "nfstream")
 
@@ -118,11 +119,12 @@ def machine() -> str:
     )
 
 
-def write_section(path: Path, text: str) -> None:
-    """Put `text` between the markers of a Markdown file, which are added at its end where they are missing."""
+def write_section(path: Path, text: str, section: str = SECTION) -> None:
+    """Put `text` between a section's markers in a Markdown file, which are added at its end where they are missing."""
+    begin, end = BEGIN.format(section), END.format(section)
     old = path.read_text() if path.exists() else "# Benchmarks\n"
-    if BEGIN not in old or END not in old:
-        old = f"{old.rstrip()}\n\n{BEGIN}\n{END}\n"
-    before, _, rest = old.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    path.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}")
+    if begin not in old or end not in old:
+        old = f"{old.rstrip()}\n\n{begin}\n{end}\n"
+    before, _, rest = old.partition(begin)
+    _, _, after = rest.partition(end)
+    path.write_text(f"{before}{begin}\n{text}\n{end}{after}")

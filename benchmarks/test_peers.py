@@ -18,7 +18,7 @@ from benchmarks.blocks import load_blocks
 from benchmarks.chain import FLOWS, SIZES, SYNS, TALKERS, CChain
 from benchmarks.peers import flows_dpkt, flows_scapy
 from benchmarks.peers.flow_count import FlowCount, Key, flow_key
-from benchmarks.table import BEGIN, END, Row, render, write_section
+from benchmarks.table import BEGIN, END, SECTION, Row, render, write_section
 from zcframe.framework import abi
 from zcframe.framework.sources.trace import bundled_trace
 
@@ -207,4 +207,5 @@ def test_the_section_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
     write_section(page, "first")
     page.write_text(page.read_text() + "\nHow to read it.\n")
     write_section(page, "second")
-    assert page.read_text() == f"# Benchmarks\n\n{BEGIN}\nsecond\n{END}\n\nHow to read it.\n"
+    begin, end = BEGIN.format(SECTION), END.format(SECTION)
+    assert page.read_text() == f"# Benchmarks\n\n{begin}\nsecond\n{end}\n\nHow to read it.\n"

@@ -176,21 +176,23 @@ void zc_ring_kick(struct zc_ring *ring)
  * @ring: [napi]
  *
  * A consumer that drives the ring by its own page says when it sleeps; one
- * that uses recv() or poll() alone is found in the wait queue.
+ * that uses recv() or poll() alone is found in the wait queue.  The timer may
+ * run at any time of the second half, so that queues which share a CPU share
+ * its interrupt.
  */
 void zc_ring_wake(struct zc_ring *ring)
 {
 	u32 unread = zc_cursor_unread(&ring->cursor);
 	u32 frames = READ_ONCE(ring->wake.frames);
-	u32 usecs = READ_ONCE(ring->wake.usecs);
+	u64 late = (u64)READ_ONCE(ring->wake.usecs) * NSEC_PER_USEC;
 
 	if (!zc_ring_wants_wake(ring->user) && READ_ONCE(ring->mapped))
 		return;
-	if (!usecs || (frames && unread >= frames))
+	if (!late || (frames && unread >= frames))
 		zc_ring_wake_now(ring);
 	else if (!hrtimer_active(&ring->wake_timer))
-		hrtimer_start(&ring->wake_timer, ns_to_ktime((u64)usecs * NSEC_PER_USEC),
-			      HRTIMER_MODE_REL_SOFT);
+		hrtimer_start_range_ns(&ring->wake_timer, ns_to_ktime(late / 2), late / 2,
+				       HRTIMER_MODE_REL_SOFT);
 }
 
 /** zc_ring_readable() - rx: a frame is unread; tx: a completion is not taken */

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from .kernels import Kernel
@@ -95,6 +96,7 @@ class Guest:
     """One booted machine: `run(command)` gives its output; `begin`, `expect`, `end` do so in steps.
 
     shared: a folder of the host that it may mount. hotplug: the card is in a slot from which `unplug()` takes it.
+    devices: further arguments of QEMU. append: further ones of the kernel, which win over the lab's.
     """
 
     def __init__(
@@ -107,12 +109,14 @@ class Guest:
         memory: str = "1G",
         shared: str = "",
         hotplug: bool = False,
+        devices: Sequence[str] = (),
+        append: str = "",
     ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="zclab-")
         self.folder = Path(self._folder.name)
         self.to_guest, self.from_guest = self.folder / "in", self.folder / "out"
         self.console = self.folder / "console"
-        append = APPEND + (" intel_iommu=on iommu.strict=1 iommu.passthrough=0" if iommu else "")
+        append = f"{APPEND}{' intel_iommu=on iommu.strict=1 iommu.passthrough=0' if iommu else ''} {append}"
         netdev = (
             f"dgram,id=n0,local.type=unix,local.path={self.to_guest},remote.type=unix,remote.path={self.from_guest}"
         )
@@ -127,7 +131,7 @@ class Guest:
         command = [
             *QEMU, "-smp", str(cpus), "-m", memory, "-kernel", str(kernel.vmlinux), "-initrd", str(image), *machine,
             "-serial", f"file:{self.console}", "-serial", "stdio",
-            "-netdev", netdev, "-device", card, "-append", append,
+            "-netdev", netdev, "-device", card, *devices, "-append", append,
         ]  # fmt: skip
         self.kernel, self.buffer = kernel, ""
         pipe = subprocess.PIPE

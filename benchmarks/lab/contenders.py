@@ -1,0 +1,56 @@
+"""Who captures, by which interface, and for how long it may keep a frame: ten milliseconds, like everyone else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from .machine import OURS, THEIRS, Machine
+
+# Bytes of blocks for everyone: eight rings of 4,096 slots of 2 KiB.
+SLOTS = 4096
+MEGABYTES = 64
+# The card spaces a queue's interrupts (EITR), and the reader's wake-up is as late again.
+SPACED_US = 5000
+# What rx-usecs is where nobody moderates: of ours none, of igb the mark for its own judgement.
+UNSPACED = {OURS: 0, THEIRS: 3}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A program of the guest on an interface whose interrupts are at least `spaced_us` apart, unless that is 0."""
+
+    name: str
+    interface: str
+    program: str
+    arguments: tuple[int | str, ...]
+    spaced_us: int = 0
+
+    @contextmanager
+    def on(self, machine: Machine, warm_s: float = 0, window_s: float = 0) -> Iterator[None]:
+        """Started, on its interface; `machine.stop()` ends it.
+
+        It counts apart what it reads in `window_s`, from `warm_s` after the first frame on.
+        """
+        rest = UNSPACED[self.interface]
+        times = (int(warm_s * 1000), int(window_s * 1000))
+        machine.guest.run(f"ethtool -C {self.interface} rx-usecs {self.spaced_us or rest}")
+        try:
+            machine.start(" ".join(map(str, (f"/bin/{self.program}", self.interface, *times, *self.arguments))))
+            yield
+        finally:
+            machine.kill()
+            machine.guest.run(f"ethtool -C {self.interface} rx-usecs {rest}")
+
+
+# Slots, and the frames and microseconds after which a worker is woken.
+WOKEN = (SLOTS, SLOTS // 4, SPACED_US)
+RING = Contender("PF_ZEROCOPY", OURS, "ring", WOKEN, SPACED_US)
+PLAIN = Contender("PF_ZEROCOPY, recv()", OURS, "recv", WOKEN, SPACED_US)
+PCAP = Contender("libpcap", THEIRS, "pcap", (1, MEGABYTES))
+PCAP_MODERATED = Contender("libpcap, moderated", THEIRS, "pcap", (1, MEGABYTES), SPACED_US)
+PCAP_FANOUT = Contender("libpcap, 8 sockets", THEIRS, "pcap", (8, MEGABYTES), SPACED_US)
+XDP = Contender("AF_XDP, copying", THEIRS, "xdp", (SLOTS,), SPACED_US)
+CONTENDERS = (RING, PCAP, PCAP_MODERATED, PCAP_FANOUT, XDP, PLAIN)
+PEERS = (PCAP, PCAP_MODERATED, PCAP_FANOUT)
