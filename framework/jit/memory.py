@@ -79,6 +79,18 @@ release_u32 = _make_store(32, ordering="release")
 release_u64 = _make_store(64, ordering="release")
 
 
+@intrinsic
+def exchange_u32(typingctx, address, expected, value):  # type: ignore[no-untyped-def]
+    """1 where `expected` stood at `address` and `value` stands there now, else 0; acquires and releases."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        narrow = [builder.trunc(word, ir.IntType(32)) for word in args[1:]]
+        found = builder.cmpxchg(_pointer(builder, args[0], 32), *narrow, "acq_rel", "monotonic")
+        return builder.zext(builder.extract_value(found, 1), I64)
+
+    return types.int64(types.int64, types.int64, types.int64), codegen
+
+
 def _make_fence(scope: str | None) -> Any:
     @intrinsic
     def fence(typingctx):  # type: ignore[no-untyped-def]

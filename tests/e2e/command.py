@@ -128,13 +128,16 @@ def together(*commands: Sequence[object]) -> list[Finished]:
 
 
 class Background:
-    """The command while it runs: `flowing()` waits for the first packets, `finish()` for the end."""
+    """The command while it runs: `flowing()` waits for the first packets, `finish()` for the end.
 
-    def __init__(self, folder: Path, *arguments: object, **popen: Any) -> None:
+    launcher: words in front of it.
+    """
+
+    def __init__(self, folder: Path, *arguments: object, launcher: Sequence[object] = (), **popen: Any) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [*PROGRAM, *_as_words(arguments)],
+                [*_as_words(launcher), *PROGRAM, *_as_words(arguments)],
                 **{"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, "env": environment(), **popen},
                 start_new_session=True,
                 preexec_fn=die_with_tests,

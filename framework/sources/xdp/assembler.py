@@ -1,0 +1,76 @@
+"""A few instructions of eBPF, with labels: as much as our program needs. (RFC 9669)"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+INSTRUCTION: Final = struct.Struct("=BBhi")
+
+LOAD: Final = {1: 0x71, 2: 0x69, 4: 0x61}
+# Of the classes ALU64 and JMP: the operand is `imm`; with SOURCE_REGISTER it is a register.
+SOURCE_REGISTER: Final = 0x08
+ALU: Final = {"add": 0x07, "mul": 0x27, "rsh": 0x77, "xor": 0xA7, "mov": 0xB7}
+MUL32: Final = 0x24
+JUMP: Final = {"always": 0x05, "eq": 0x15, "gt": 0x25, "ge": 0x35}
+CALL: Final = 0x85
+EXIT: Final = 0x95
+LOAD_64: Final = 0x18
+PSEUDO_MAP_FD: Final = 1
+
+
+class Assembler:
+    """Instructions in order. Registers are numbers 0..10; a label stands for the instruction that follows it."""
+
+    def __init__(self) -> None:
+        self._words: list[tuple[int, int, int, int, str, int]] = []
+        self._labels: dict[str, int] = {}
+
+    def _emit(self, code: int, to: int = 0, source: int = 0, imm: int = 0, *, label: str = "", offset: int = 0) -> None:
+        self._words.append((code, to, source, offset, label, imm))
+
+    def label(self, name: str) -> None:
+        self._labels[name] = len(self._words)
+
+    def load(self, size: int, to: int, base: int, offset: int) -> None:
+        """Register `to` = `size` bytes (1, 2, 4) at register `base` + `offset`, as the machine loads them."""
+        self._emit(LOAD[size], to, base, offset=offset)
+
+    def alu(self, name: str, to: int, imm: int) -> None:
+        """64-bit arithmetic with a constant."""
+        self._emit(ALU[name], to, imm=imm)
+
+    def alu_register(self, name: str, to: int, source: int) -> None:
+        self._emit(ALU[name] | SOURCE_REGISTER, to, source)
+
+    def multiply32(self, to: int, imm: int) -> None:
+        """The low 32 bits of the product; the high ones become 0."""
+        self._emit(MUL32, to, imm=imm)
+
+    def jump(self, label: str) -> None:
+        self._emit(JUMP["always"], label=label)
+
+    def jump_if(self, name: str, left: int, imm: int, label: str) -> None:
+        """Where `left` compares so, unsigned, with a constant."""
+        self._emit(JUMP[name], left, imm=imm, label=label)
+
+    def jump_if_register(self, name: str, left: int, right: int, label: str) -> None:
+        self._emit(JUMP[name] | SOURCE_REGISTER, left, right, label=label)
+
+    def load_map(self, to: int, fd: int) -> None:
+        self._emit(LOAD_64, to, PSEUDO_MAP_FD, fd)
+        self._emit(0)
+
+    def call(self, function: int) -> None:
+        self._emit(CALL, imm=function)
+
+    def leave(self) -> None:
+        self._emit(EXIT)
+
+    def assemble(self) -> bytes:
+        """8 bytes an instruction, for BPF_PROG_LOAD."""
+        code = []
+        for place, (operation, to, source, offset, label, imm) in enumerate(self._words):
+            jump = self._labels[label] - place - 1 if label else offset
+            code.append(INSTRUCTION.pack(operation, source << 4 | to, jump, imm))
+        return b"".join(code)

@@ -1,0 +1,74 @@
+"""The system call bpf(), as far as a program on an interface and a map of sockets need it.
+
+Every function returns a file descriptor, close-on-exec, or raises OSError as the kernel says.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import platform
+import struct
+from typing import Final
+
+SYSCALL: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
+
+MAP_CREATE, MAP_UPDATE, MAP_DELETE, PROG_LOAD, LINK_CREATE = 0, 2, 3, 5, 28
+TYPE_XSKMAP: Final = 17
+TYPE_XDP: Final = 6
+ATTACH_XDP: Final = 37
+MODE_GENERIC: Final = 1 << 1
+MODE_NATIVE: Final = 1 << 2
+
+NAME: Final = b"zcframe"
+LOG_SIZE: Final = 1 << 16
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def _bpf(command: int, attributes: bytes) -> int:
+    number = SYSCALL.get(platform.machine())
+    if number is None:
+        raise OSError(f"the number of bpf() is not known on {platform.machine()}")
+    memory = ctypes.create_string_buffer(attributes, len(attributes))
+    result = int(_libc.syscall(number, command, memory, len(attributes)))
+    if result < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+    return result
+
+
+def make_xskmap(entries: int) -> int:
+    """A map of sockets, all places empty."""
+    return _bpf(MAP_CREATE, struct.pack("=7I16s", TYPE_XSKMAP, 4, 4, entries, 0, 0, 0, NAME))
+
+
+def load_program(instructions: bytes) -> int:
+    """An XDP program. What the verifier has against it stands in the OSError."""
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    license_text, log = ctypes.create_string_buffer(b"GPL"), ctypes.create_string_buffer(LOG_SIZE)
+    attributes = struct.pack(
+        "=IIQQIIQII16sII",
+        *(TYPE_XDP, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_text)),
+        *(1, LOG_SIZE, ctypes.addressof(log), 0, 0, NAME, 0, ATTACH_XDP),
+    )
+    try:
+        return _bpf(PROG_LOAD, attributes)
+    except OSError as error:
+        raise OSError(error.errno, f"{error.strerror} {log.value.decode(errors='replace')}".strip()) from error
+
+
+def attach(program: int, ifindex: int, mode: int) -> int:
+    """A link, whose last descriptor keeps the program on the interface: whoever holds it is killed, it goes."""
+    return _bpf(LINK_CREATE, struct.pack("=4I", program, ifindex, ATTACH_XDP, mode))
+
+
+def put_socket(map_fd: int, slot: int, fd: int) -> None:
+    """Have frames for `slot` go to this socket from now on."""
+    key, value = ctypes.c_uint32(slot), ctypes.c_uint32(fd)
+    _bpf(MAP_UPDATE, struct.pack("=IxxxxQQQ", map_fd, ctypes.addressof(key), ctypes.addressof(value), 0))
+
+
+def take_socket(map_fd: int, slot: int) -> None:
+    """Empty the place: frames for `slot` pass to the stack."""
+    key = ctypes.c_uint32(slot)
+    _bpf(MAP_DELETE, struct.pack("=IxxxxQQQ", map_fd, ctypes.addressof(key), 0, 0))

@@ -1,0 +1,112 @@
+"""The program that the driver runs for each frame: it chooses the worker, whose socket the kernel then serves.
+
+A frame of a queue that nobody serves, or of a worker whose place in the map is empty, goes on to the stack.
+"""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from .assembler import Assembler
+from .share import Share
+
+XDP_PASS: Final = 2
+REDIRECT_MAP: Final = 51
+
+# struct xdp_md
+MD_DATA, MD_DATA_END, MD_QUEUE = 0, 4, 16
+
+ETHERNET: Final = 14
+TAG: Final = 4
+# A provider's tag and a customer's.
+TAGS: Final = 2
+TAGGED: Final = (0x8100, 0x88A8)
+IPV4, IPV4_SIZE, IPV4_ADDRESSES = 0x0800, 20, (12, 16)
+IPV6, IPV6_SIZE, IPV6_ADDRESSES = 0x86DD, 40, tuple(range(8, 40, 4))
+
+# Multiplying by it (2^32 / golden ratio, as a signed number) makes every bit of the addresses tell in the highest ones.
+SPREADING: Final = 0x9E3779B1 - (1 << 32)
+
+CONTEXT, RESULT = 1, 0
+DATA, END, HEADER, WORD, SLOT, HASH = 2, 3, 4, 5, 6, 7
+
+
+def _skip_tags(code: Assembler) -> None:
+    """HEADER is behind the Ethernet header, WORD the EtherType: bring both behind the tags."""
+    for number in range(TAGS):
+        for tag in TAGGED:
+            code.jump_if("eq", WORD, socket.htons(tag), f"tag{number}")
+        code.jump("tags_done")
+        code.label(f"tag{number}")
+        code.alu("add", HEADER, TAG)
+        code.jump_if_register("gt", HEADER, END, "hashed")
+        code.load(2, WORD, HEADER, -2)
+    code.label("tags_done")
+
+
+def _fold_addresses(code: Assembler, size: int, words: tuple[int, ...]) -> None:
+    """HASH = xor of the words of both addresses: the same in both directions."""
+    code.alu_register("mov", WORD, HEADER)
+    code.alu("add", WORD, size)
+    code.jump_if_register("gt", WORD, END, "hashed")
+    for offset in words:
+        code.load(4, WORD, HEADER, offset)
+        code.alu_register("xor", HASH, WORD)
+
+
+def _hash(code: Assembler) -> None:
+    """HASH, 32 bits, of both IP addresses; 0 for every other frame."""
+    code.load(4, DATA, CONTEXT, MD_DATA)
+    code.load(4, END, CONTEXT, MD_DATA_END)
+    code.alu_register("mov", HEADER, DATA)
+    code.alu("add", HEADER, ETHERNET)
+    code.jump_if_register("gt", HEADER, END, "hashed")
+    code.load(2, WORD, DATA, ETHERNET - 2)
+    _skip_tags(code)
+    code.jump_if("eq", WORD, socket.htons(IPV4), "ipv4")
+    code.jump_if("eq", WORD, socket.htons(IPV6), "ipv6")
+    code.jump("hashed")
+    code.label("ipv4")
+    _fold_addresses(code, IPV4_SIZE, IPV4_ADDRESSES)
+    code.jump("mix")
+    code.label("ipv6")
+    _fold_addresses(code, IPV6_SIZE, IPV6_ADDRESSES)
+    code.label("mix")
+    code.multiply32(HASH, SPREADING)
+    code.label("hashed")
+
+
+def choose_slot(code: Assembler, share: Share) -> None:
+    """SLOT = number of the worker; goes to the label "pass" where nobody serves the queue."""
+    code.load(4, SLOT, CONTEXT, MD_QUEUE)
+    code.jump_if("ge", SLOT, share.queues, "pass")
+    if not share.shared:
+        return
+    code.alu("mov", HASH, 0)
+    _hash(code)
+    # As Share.workers_of has it: the first queues may have one worker more.
+    code.alu("mov", WORD, share.workers // share.queues)
+    code.jump_if("ge", SLOT, share.workers % share.queues, "counted")
+    code.alu("add", WORD, 1)
+    code.label("counted")
+    # A 32-bit hash, times the number of workers, by 2^32: the highest bits decide.
+    code.alu_register("mul", HASH, WORD)
+    code.alu("rsh", HASH, 32)
+    code.alu("mul", HASH, share.queues)
+    code.alu_register("add", SLOT, HASH)
+
+
+def redirect_program(share: Share, map_fd: int) -> bytes:
+    """Instructions. map_fd: an XSKMAP of `share.workers` entries, each worker's socket."""
+    code = Assembler()
+    choose_slot(code, share)
+    code.load_map(1, map_fd)
+    code.alu_register("mov", 2, SLOT)
+    code.alu("mov", 3, XDP_PASS)
+    code.call(REDIRECT_MAP)
+    code.leave()
+    code.label("pass")
+    code.alu("mov", RESULT, XDP_PASS)
+    code.leave()
+    return code.assemble()

@@ -1,0 +1,181 @@
+"""From a socket's receive ring to descriptors, and from released descriptors to the fill ring; compiled.
+
+Counters are free-running, 32 bits. A worker may be killed between any two instructions: its successor derives what it
+was about from what is there, and no frame is lost or doubled, nor any chunk.
+
+Taking. The n-th frame of the receive ring is the n-th descriptor, so that the ring's consumer is a copy of `write`:
+whoever pulls first stores the one in the other. A kill before `write` was stored leaves frames that were not taken, one
+behind it leaves frames that were, and which the kernel learns of later.
+
+Giving back. Several workers may write one fill ring, one at a time: the word GUARD_OWNER says which.
+
+    owner 0            nobody;       given = NOTE_GIVEN's high half
+    owner CLAIMED by w by exchange;  given as before, nothing published: w's successor frees the word
+    owner OPEN by w    by a store;   given = high half + (producer - low half)
+
+NOTE_GIVEN holds (frames given back << 32 | the fill ring's producer at that moment) and is stored in one piece before
+the word is OPEN and once more before it is free. Entries beyond the producer are nobody's. So the store to the producer
+alone decides whether the chunks went back, and `given` follows from it, however often it is asked. A word that a killed
+worker left waits for that worker's successor, which comes within milliseconds; the others go on with what the kernel
+has and try again at their next pull: nobody waits.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+from numba import types
+
+from ... import abi
+from ...jit.compiler import compiled, inlined, precompile
+from ...jit.memory import (
+    acquire_u32,
+    exchange_u32,
+    load_u32,
+    load_u64,
+    prefetch_read,
+    release_u32,
+    release_u64,
+    store_u8,
+    store_u16,
+    store_u32,
+    store_u64,
+)
+from ...rss.toeplitz import rss_hash
+from .socket import FILL_DESC_SIZE, NEED_WAKEUP, RX_DESC_SIZE
+
+BITS: Final = 0xFFFFFFFF
+AHEAD: Final = 16
+
+# The context: int64, shape (WORDS,). Addresses, where nothing else is said.
+HEADER: Final = 0
+DESCRIPTORS: Final = 1
+SLOTS: Final = 2  # of the descriptor ring, a number
+USER: Final = 3
+CHUNKS: Final = 4
+NOTES: Final = 5
+GUARD: Final = 6
+NUMBER: Final = 7  # which of the queue's workers, from 1
+RX_PRODUCER: Final = 8
+RX_CONSUMER: Final = 9
+RX_ENTRIES: Final = 10
+RX_MASK: Final = 11  # a number
+FILL_PRODUCER: Final = 12
+FILL_ENTRIES: Final = 13
+FILL_FLAGS: Final = 14
+FILL_MASK: Final = 15  # a number
+TABLES: Final = 16
+FIELDS: Final = 17  # a mask
+PORT: Final = 18  # a number
+SOCKET: Final = 19  # a file descriptor
+WORDS: Final = 20
+
+NOTE_GIVEN: Final = 0
+NOTES_SIZE: Final = 8
+
+GUARD_OWNER: Final = 0
+# The word: number of a worker << 1, and this bit.
+OPEN: Final = 1
+
+MSG_DONTWAIT: Final = 0x40
+recvfrom = types.ExternalFunction(
+    "recvfrom", types.int64(types.int32, types.int64, types.int64, types.int32, types.int64, types.int64)
+)
+
+
+@inlined
+def succeed(ctx):  # type: ignore[no-untyped-def]
+    """Finish what a predecessor, killed while the fill ring was its, was about."""
+    owner = ctx[GUARD] + GUARD_OWNER
+    mine = ctx[NUMBER] << 1
+    found = acquire_u32(owner)
+    if found >> 1 != ctx[NUMBER]:
+        return
+    if found == mine | OPEN:
+        note = load_u64(ctx[NOTES] + NOTE_GIVEN)
+        producer = load_u32(ctx[FILL_PRODUCER])
+        given = ((note >> 32) + producer - note) & BITS
+        release_u64(ctx[NOTES] + NOTE_GIVEN, given << 32 | producer)
+    release_u32(owner, 0)
+
+
+@inlined
+def give_back(ctx):  # type: ignore[no-untyped-def]
+    """Give the chunks of released descriptors back, if nobody else does so now; returns how many ever were."""
+    owner, note = ctx[GUARD] + GUARD_OWNER, ctx[NOTES] + NOTE_GIVEN
+    given = load_u64(note) >> 32 & BITS
+    count = (acquire_u32(ctx[USER] + abi.USER_READ) - given) & BITS
+    if count == 0 or exchange_u32(owner, 0, ctx[NUMBER] << 1) == 0:
+        return given
+    producer = load_u32(ctx[FILL_PRODUCER])
+    release_u64(note, given << 32 | producer)
+    release_u32(owner, ctx[NUMBER] << 1 | OPEN)
+    for i in range(count):
+        desc = ctx[DESCRIPTORS] + ((given + i) & (ctx[SLOTS] - 1)) * abi.DESC_SIZE
+        # The kernel rounds an address down to its chunk.
+        entry = ctx[FILL_ENTRIES] + ((producer + i) & ctx[FILL_MASK]) * FILL_DESC_SIZE
+        store_u64(entry, load_u32(desc + abi.DESC_OFFSET))
+    release_u32(ctx[FILL_PRODUCER], producer + count)
+    given = (given + count) & BITS
+    release_u64(note, given << 32 | (producer + count) & BITS)
+    release_u32(owner, 0)
+    return given
+
+
+@inlined
+def describe(desc, address, length, hashed, now, port):  # type: ignore[no-untyped-def]
+    store_u64(desc + abi.DESC_TIMESTAMP, now)
+    store_u32(desc + abi.DESC_OFFSET, address)
+    store_u32(desc + abi.DESC_WIRE_LEN, length)
+    store_u32(desc + abi.DESC_RSS_HASH, hashed)
+    store_u16(desc + abi.DESC_LEN, length)
+    store_u16(desc + abi.DESC_VLAN_TCI, 0)
+    store_u16(desc + abi.DESC_VLAN_TPID, 0)
+    store_u16(desc + abi.DESC_STATUS, 0)
+    store_u8(desc + abi.DESC_RSS_TYPE, hashed >> 32)
+    store_u8(desc + abi.DESC_FLAG_ACCESS, abi.ACCESS_READABLE)
+    store_u16(desc + abi.DESC_PORT, port)
+
+
+@inlined
+def take(ctx, given, now):  # type: ignore[no-untyped-def]
+    """Describe the frames that wait, as many as there is room for; returns how many waited."""
+    write = load_u32(ctx[HEADER] + abi.HEADER_WRITE)
+    waiting = (acquire_u32(ctx[RX_PRODUCER]) - write) & BITS
+    count = min(waiting, ctx[SLOTS] - ((write - given) & BITS))
+    for i in range(count):
+        ahead = ctx[RX_ENTRIES] + ((write + i + AHEAD) & ctx[RX_MASK]) * RX_DESC_SIZE
+        prefetch_read(ctx[CHUNKS] + load_u32(ahead))
+        entry = ctx[RX_ENTRIES] + ((write + i) & ctx[RX_MASK]) * RX_DESC_SIZE
+        address, length = load_u32(entry), load_u32(entry + 8)
+        hashed = rss_hash(ctx[CHUNKS] + address, length, ctx[TABLES], ctx[FIELDS])
+        desc = ctx[DESCRIPTORS] + ((write + i) & (ctx[SLOTS] - 1)) * abi.DESC_SIZE
+        describe(desc, address, length, hashed, now, ctx[PORT])
+    release_u32(ctx[HEADER] + abi.HEADER_WRITE, write + count)  # B, matches C
+    release_u32(ctx[RX_CONSUMER], write + count)
+    return waiting
+
+
+@compiled
+def pull(ctx, now):  # type: ignore[no-untyped-def]
+    """Give chunks back, bring frames, and wake the driver where it waits for chunks.
+
+    ctx: int64, shape (WORDS,); now: int64, nanoseconds since 1970. Returns how many frames waited: 0 says that the
+    receive ring is empty.
+    """
+    succeed(ctx)
+    waiting = take(ctx, give_back(ctx), now)
+    if load_u32(ctx[FILL_FLAGS]) & NEED_WAKEUP:
+        recvfrom(ctx[SOCKET], 0, 0, MSG_DONTWAIT, 0, 0)
+    return waiting
+
+
+def warm_up() -> None:
+    """Compile, in the supervisor, what every worker calls."""
+    precompile(pull, types.Array(types.int64, 1, "C"), types.int64)
+
+
+def make_context(words: dict[int, int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """The context from its words by number."""
+    return np.array([words[number] for number in range(WORDS)], np.int64)

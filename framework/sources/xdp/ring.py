@@ -1,0 +1,123 @@
+"""One worker's ring: an XSK on a receive queue, and the descriptors that the worker makes of what it brings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+
+from ... import abi
+from ...ring import PulledRing, RingEnd
+from ..plan import LivePlan
+from .pull import NOTES_SIZE
+from .puller import Puller
+from .socket import KernelRing, Statistics, XdpSocket
+from .umem import Umem, rx_size
+
+BITS: Final = 0xFFFFFFFF
+
+
+@dataclass(frozen=True)
+class Seat:
+    """A worker's place.
+
+    worker: its number on this interface; queue: which it serves; number: which of the queue's workers it is, from 1.
+    """
+
+    worker: int
+    queue: int
+    number: int
+
+
+class XdpRing(PulledRing):
+    """A worker's XSK, which shares `umem` with the queue's other workers; `first`: the one of them that registered it.
+
+    tables: as `toeplitz_tables` returns them. Making it pins the memory where it is the first one. Raises XdpError, and RingError where memory does not suffice.
+    """
+
+    def __init__(
+        self, plan: LivePlan, seat: Seat, umem: Umem, tables: np.ndarray[Any, Any], first: XdpRing | None
+    ) -> None:
+        super().__init__(
+            seat.queue,
+            plan.ring_slots,
+            plan.ifname,
+            domain=plan.first + seat.worker,
+            longest=umem.longest,
+            notes=NOTES_SIZE,
+        )
+        self.seat, self.umem = seat, umem
+        self.plan, self.tables, self._first = plan, tables, first
+        self._received = 0
+        # Frames that the interface dropped before it looked whose they were; one ring counts them for all.
+        self.foreign: Callable[[], int] = int
+        self._rx: KernelRing | None = None
+        self._socket: XdpSocket | None = None
+        try:
+            self._socket = XdpSocket()
+            if first is None:
+                self._socket.register_umem(umem.address, umem.size, umem.chunk_size)
+                self._socket.make_fill(umem.fill_size)
+            self._socket.make_rx(rx_size(self.slots))
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def socket(self) -> XdpSocket:
+        assert self._socket is not None
+        return self._socket
+
+    def bind(self, ifindex: int, flags: int) -> None:
+        """Take the queue; frames come once the program sends them here. Raises XdpError."""
+        shared = self._first.socket if self._first is not None else None
+        if shared is None:
+            # A driver that writes into the UMEM itself takes chunks at once.
+            self._fill_up()
+        self.socket.bind(self.ifname, ifindex, self.queue, flags, shared)
+        self._rx = self.socket.map_rx(rx_size(self.slots), writable=False)
+
+    def _fill_up(self) -> None:
+        """Give the kernel all chunks."""
+        fill = self.socket.map_fill(self.umem.fill_size)
+        memory, at = fill.mapping, fill.mapping.address
+        memory.view("u8", fill.entries - at, self.umem.chunks)[:] = self.umem.addresses()
+        memory.view("u4", fill.producer - at)[0] = self.umem.chunks
+        fill.close()
+
+    def consumer(self) -> RingEnd:
+        """Map as a worker does. Its `pull` brings what waits in the receive ring."""
+        puller = Puller(self.plan, self.seat.number, self.socket, self.umem, self.notes(), self.tables)
+        return self.end(puller.chunks, self.socket.fileno(), puller)
+
+    def statistics(self) -> Statistics:
+        return self.socket.statistics()
+
+    def account(self) -> None:
+        """What came: frames in the receive ring, taken or not, and those that found no room.
+
+        Without a chunk, or longer than one: XDP_STATISTICS has both in rx_dropped, and for all sockets of a queue how
+        often there was no chunk.
+        """
+        assert self._rx is not None
+        found, counters = self.statistics(), self.counters
+        self._received += (self._rx.counter(self._rx.producer) - self._received) & BITS
+        starved = min(found.rx_dropped, found.fill_ring_empty)
+        foreign = self.foreign()
+        counters["ring_full"] = found.rx_ring_full + starved
+        counters["nic_drop"] = found.rx_dropped - starved + foreign
+        counters["arrived"] = self._received + found.lost + foreign
+        # What is counted for an interface as a whole may be more, and may be others' frames.
+        counters["flags"] = abi.RING_AT_LEAST if foreign else 0
+
+    def close(self) -> None:
+        """Give queue and memory back; may be called again."""
+        if self._rx is not None:
+            self._rx.close()
+            self._rx = None
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+        super().close()

@@ -1,0 +1,46 @@
+"""Which worker serves which receive queue of the interface.
+
+Worker w serves queue w % queues. Where there are more workers than queues, those of one queue share out its frames by
+a hash of both addresses, so that a flow, in both directions, is one worker's.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ... import abi
+from .error import XdpError
+
+
+@dataclass(frozen=True)
+class Share:
+    """`workers` on the receive queues 0..queues-1 of an interface. Raises XdpError where a queue would have none."""
+
+    ifname: str
+    queues: int
+    workers: int
+
+    def __post_init__(self) -> None:
+        if self.queues <= self.workers:
+            return
+        more = f"use --queues {self.queues}, or " if self.queues <= abi.MAX_QUEUES else ""
+        raise XdpError(
+            f"{self.ifname} has {self.queues} receive queues, and --queues {self.workers} would leave some without a"
+            f" worker: {more}ethtool -L {self.ifname} combined {self.workers}"
+        )
+
+    @property
+    def shared(self) -> bool:
+        """Whether some queue has several workers."""
+        return self.workers > self.queues
+
+    def queue_of(self, worker: int) -> int:
+        return worker % self.queues
+
+    def number_of(self, worker: int) -> int:
+        """Which of its queue's workers it is, from 1."""
+        return worker // self.queues + 1
+
+    def workers_of(self, queue: int) -> range:
+        """In the order in which the hash counts them."""
+        return range(queue, self.workers, self.queues)

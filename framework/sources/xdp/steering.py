@@ -1,0 +1,95 @@
+"""The program on the interface and its map of sockets: from here on frames go to workers, or pass."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import os
+import platform
+import time
+from typing import Final, Literal
+
+from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
+from .error import XdpError, name_of
+from .patience import patiently
+from .privilege import setcap_line
+from .program import redirect_program
+from .share import Share
+
+Mode = Literal["native", "generic"]
+
+MEMBARRIER: Final = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
+MEMBARRIER_GLOBAL: Final = 1
+# Where the kernel offers no barrier: longer than a driver polls at a time.
+SETTLE_S: Final = 0.1
+
+
+def await_drivers() -> None:
+    """Return when every driver has finished the poll that it is in: a grace period of RCU, which membarrier() is."""
+    number = MEMBARRIER.get(platform.machine())
+    if number is None or ctypes.CDLL(None).syscall(number, MEMBARRIER_GLOBAL, 0, 0):
+        time.sleep(SETTLE_S)
+
+
+class Steering:
+    """Our program on an interface, its map empty: all frames pass. `mode` tells how the driver runs it.
+
+    The program goes with the last process that has its link open. Raises XdpError.
+    """
+
+    def __init__(self, share: Share, ifindex: int) -> None:
+        self._share, self._fds = share, list[int]()
+        try:
+            self._map = self._own(make_xskmap(share.workers))
+            program = self._own(load_program(redirect_program(share, self._map)))
+            self.mode, self.reason = self._attach(program, ifindex)
+        except OSError as error:
+            self.close()
+            raise XdpError(_refusal(share.ifname, error)) from error
+
+    def _own(self, fd: int) -> int:
+        self._fds.append(fd)
+        return fd
+
+    def _attach(self, program: int, ifindex: int) -> tuple[Mode, str]:
+        """In the driver; where it cannot, in front of the stack. Returns the mode, and why it is not the former."""
+        try:
+            self._own(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
+            return "native", ""
+        except OSError as error:
+            # What is in the way of every mode is in the way of this one, too.
+            self._own(patiently(lambda: attach(program, ifindex, MODE_GENERIC)))
+            return "generic", error.strerror or ""
+
+    def send_to(self, worker: int, fd: int) -> None:
+        """Have this worker's frames go to its socket."""
+        put_socket(self._map, worker, fd)
+
+    def let_pass(self) -> None:
+        """Have all frames go to the stack again; when it returns, no socket gets another one."""
+        for worker in range(self._share.workers):
+            with contextlib.suppress(OSError):
+                take_socket(self._map, worker)
+        await_drivers()
+
+    def close(self) -> None:
+        """Take the program away; may be called again."""
+        while self._fds:
+            os.close(self._fds.pop())
+
+
+def _refusal(ifname: str, error: OSError) -> str:
+    foreign = (
+        f"{ifname} has an XDP program already (ip link show {ifname} tells its number): take it away, for instance by"
+        f" ip link set {ifname} xdp off, or use --backend packet"
+    )
+    reasons = {
+        errno.EBUSY: foreign,
+        errno.EEXIST: foreign,
+        errno.EPERM: f"no permission to put an XDP program on {ifname}: run as root, or {setcap_line()}",
+        errno.ENODEV: f"there is no interface {ifname}",
+        errno.ENOSYS: "this kernel has no bpf(): use --backend packet",
+    }
+    number = error.errno or 0
+    return reasons.get(number, f"{ifname} takes no XDP program: {name_of(number)}; use --backend packet")

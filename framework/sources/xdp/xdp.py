@@ -1,0 +1,234 @@
+"""The supervisor's side of AF_XDP: puts a program on an interface, takes its queues, and gives everything back."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import socket
+import struct
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+from ...nic import Hold, Interface, LinkWatch, NicError, apply_rss, hold, link_state
+from ...rss.reta import default_reta
+from ...rss.toeplitz import toeplitz_tables
+from ..base import SourceEvent
+from ..plan import LivePlan
+from .drops import InterfaceDrops
+from .error import XdpError
+from .offload import takes_tags_off
+from .privilege import check_capabilities
+from .pull import warm_up
+from .ring import Seat, XdpRing
+from .route import carries_default_route
+from .share import Share
+from .socket import COPY
+from .steering import Steering
+from .umem import Umem, chunk_size_for
+
+SYSFS: Final = Path("/sys/class/net")
+SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
+
+
+def receive_queues(ifname: str, root: Path = SYSFS) -> int:
+    """How many the driver uses now."""
+    return max(1, len(list((root / ifname / "queues").glob("rx-*"))))
+
+
+def listen_to_all(ifindex: int) -> socket.socket:
+    """Have the card hand over frames for other machines, too, until what is returned is closed, or its holder dead."""
+    holder = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    try:
+        wish = struct.pack("=iHH8x", ifindex, PACKET_MR_PROMISC, 0)
+        holder.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, wish)
+    except BaseException:
+        holder.close()
+        raise
+    return holder
+
+
+class Xdp:
+    """One XSK a worker on an interface, whose traffic they take from the stack.
+
+    Making it pins the memory and takes nothing yet. Raises XdpError, NicError, RingError.
+    """
+
+    backend: Final = "xdp"
+    kind: Final = "iface"
+    link_types: Final = ("ETHERNET",)
+    pid: Final = None
+
+    def __init__(self, plan: LivePlan) -> None:
+        self.plan, self.names = plan, (plan.ifname,)
+        self._undo: list[Callable[[], object]] = []
+        self._news: list[SourceEvent] = []
+        self._told_end, self._foreign = False, 0
+        self._hold: Hold | None = None
+        self.rings: list[XdpRing] = []
+        self._index = Interface(plan.ifname).index
+        self._examine()
+        try:
+            self._stopped = self._counter()
+            self._told = self._counter()
+            self._make_rings()
+        except BaseException:
+            self.close()
+            raise
+
+    def _examine(self) -> None:
+        """Refuse what must not or cannot be captured so."""
+        name = self.plan.ifname
+        if not self.plan.force and carries_default_route(name):
+            raise XdpError(
+                f"{name} carries this machine's default route, and AF_XDP would take all of its traffic: use"
+                " --backend packet, or --force"
+            )
+        check_capabilities()
+        self.share = Share(name, receive_queues(name), self.plan.queues)
+        state = link_state(self._index)
+        self._chunk_size = chunk_size_for(name, state.mtu if state else 0)
+        self._drops = InterfaceDrops(self._index)
+
+    def _counter(self) -> int:
+        fd = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
+        self._undo.append(lambda: os.close(fd))
+        return fd
+
+    def _make_rings(self) -> None:
+        """One UMEM a queue, one ring a worker. The first worker of a queue comes before the others."""
+        tables = toeplitz_tables(self.plan.rss.key)
+        umems: list[Umem] = []
+        for queue in range(self.share.queues):
+            workers = len(self.share.workers_of(queue))
+            umems.append(Umem(queue, workers, self.plan.ring_slots, self._chunk_size))
+            self._undo.append(umems[-1].close)
+        for worker in range(self.plan.queues):
+            queue = self.share.queue_of(worker)
+            first = self.rings[queue] if worker != queue else None
+            seat = Seat(worker, queue, self.share.number_of(worker))
+            self.rings.append(XdpRing(self.plan, seat, umems[queue], tables, first))
+        self.rings[0].foreign = self._foreign_drops
+
+    def _foreign_drops(self) -> int:
+        """What the interface dropped, less what sockets count, too: a driver counts what it could not hand to one."""
+        dropped = self._drops.read()
+        known = sum(ring.statistics().lost for ring in self.rings) if self._steering.mode == "native" else 0
+        self._foreign = max(self._foreign, dropped - known)
+        return self._foreign
+
+    @property
+    def events_fd(self) -> int:
+        """To poll for input: news of the link, what the operator should know at the start, the end."""
+        return self._events.fileno()
+
+    def start(self) -> None:
+        """Put the program on the interface and take the queues; all frames pass to the stack until `go()`."""
+        self._steering = Steering(self.share, self._index)
+        self._undo.append(self._steering.close)
+        for ring in self.rings:
+            ring.bind(self._index, COPY if self._steering.mode == "generic" else 0)
+        try:
+            self._undo.append(listen_to_all(self._index).close)
+            self._watch = LinkWatch(self._index)
+        except OSError as error:
+            raise XdpError(f"{self.plan.ifname} is gone: {error.strerror or error}") from error
+        self._undo.append(self._watch.close)
+        self._events = select.epoll()
+        self._undo.append(self._events.close)
+        for source in (self._stopped, self._told, self._watch):
+            self._events.register(source, select.EPOLLIN)
+        self._set_rss()
+
+    def _card(self) -> Hold:
+        """The right to change the interface, taken when it is first needed; what was changed is put back at the end."""
+        if self._hold is None:
+            self._hold = hold(self.plan.ifname)
+            self._undo.append(self._hold.undo)
+            if self._hold.told:
+                self._tell(self._hold.told)
+        return self._hold
+
+    def _tune(self) -> None:
+        """Set what else was planned: with the program attached, since that makes some drivers begin anew."""
+        changes = {change.name: change.after for change in self.plan.changes()}
+        if changes:
+            for text in self._card().change_all(changes).values():
+                self._tell(text)
+
+    def _set_rss(self) -> None:
+        """Where somebody wishes so, have the card spread frames over its queues by our key."""
+        if not self.plan.set_rss or self.share.queues == 1:
+            return
+        rss = self.plan.rss.with_reta(default_reta(self.share.queues).tolist(), self.share.queues)
+        try:
+            apply_rss(self._card(), rss)
+        except NicError as error:
+            self._tell(f"{error}; its queues are chosen as it likes")
+
+    def ready(self) -> None:
+        """Compile what the workers call."""
+        warm_up()
+
+    def go(self) -> None:
+        """Take the traffic."""
+        self._tune()
+        self._drops.begin()
+        for ring in self.rings:
+            self._steering.send_to(ring.seat.worker, ring.socket.fileno())
+        self._tell(self._announcement())
+        if takes_tags_off(self.plan.ifname):
+            self._tell(
+                f"{self.plan.ifname} may take VLAN tags off: ethtool -K {self.plan.ifname} rxvlan off keeps them"
+            )
+        state = link_state(self._index)
+        if state is not None and not state.up:
+            self._tell(f"{self.plan.ifname} is down: nothing comes until somebody brings it up")
+
+    def _announcement(self) -> str:
+        how = "in the driver, " + ("without a copy" if self.rings[0].socket.zero_copy else "with one copy")
+        if self._steering.mode == "generic":
+            how = f"in generic mode, since its driver takes no program ({self._steering.reason})"
+        return f"{self.plan.ifname}: AF_XDP takes all traffic from this machine's own stack, {how}"
+
+    def _tell(self, text: str) -> None:
+        self._news.append(SourceEvent("warning", text))
+        os.eventfd_write(self._told, 1)
+
+    def stop(self) -> None:
+        """Have the traffic pass to the stack again. What has come by then is in the rings when it returns."""
+        self._steering.let_pass()
+        self._drops.end()
+        os.eventfd_write(self._stopped, 1)
+
+    def poll_events(self) -> list[SourceEvent]:
+        """What the operator should know, then the end, once: stopped as ordered, or the interface is gone."""
+        if self._told_end:
+            return []
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self._told)
+        for change in self._watch.changes():
+            self._news.append(SourceEvent("failed" if change.kind == "gone" else "warning", change.text))
+        if dict(self._events.poll(0)).get(self._stopped):
+            self._news.append(SourceEvent("finished", f"{self.plan.ifname} stopped"))
+        told, self._news = self._news, []
+        ends = [place for place, event in enumerate(told) if event.kind != "warning"]
+        if ends:
+            self._told_end = True
+            os.eventfd_write(self._stopped, 1)
+            return told[: ends[0] + 1]
+        return told
+
+    def progress(self) -> tuple[int, int]:
+        """No end is known."""
+        return 0, 0
+
+    def close(self) -> None:
+        """Let the traffic pass, give the queues back; may be called again."""
+        while self.rings:
+            self.rings.pop().close()
+        while self._undo:
+            # An interface that is gone needs nothing undone.
+            with contextlib.suppress(OSError, NicError):
+                self._undo.pop()()

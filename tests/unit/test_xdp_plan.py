@@ -1,0 +1,95 @@
+"""What AF_XDP decides before it opens anything: who serves what, memory, capabilities, routes, drops."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from zcframe.framework.sources.xdp.drops import dropped_by
+from zcframe.framework.sources.xdp.error import XdpError
+from zcframe.framework.sources.xdp.privilege import check_capabilities
+from zcframe.framework.sources.xdp.route import carriers
+from zcframe.framework.sources.xdp.share import Share
+from zcframe.framework.sources.xdp.umem import Umem, chunk_size_for
+
+# From /proc/net/dev of Linux 6.18; one name is as long as its column.
+COUNTERS = """\
+Inter-|   Receive                                                |  Transmit
+ face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
+    lo:     120       2    0    0    0     0          0         0      120       2    0    0    0     0       0          0
+  eth0: 1376443    8379    3  107    2     0          0         0        0       0    0   55    0     0       0          0
+eth0.100:123456789012 8379 0 4294967301 0     0          0         0        0       0    0    0    0     0       0          0
+"""
+
+
+@pytest.mark.parametrize(("name", "drops"), [("lo", 0), ("eth0", 107), ("eth0.100", 4294967301), ("eth", None)])
+def test_drops_of_an_interface(name: str, drops: int | None) -> None:
+    assert dropped_by(name, COUNTERS) == drops
+
+
+@pytest.mark.parametrize(("queues", "workers"), [(1, 1), (4, 4), (1, 8), (3, 8), (2, 16)])
+def test_every_queue_and_every_worker_has_its_place(queues: int, workers: int) -> None:
+    share = Share("eth0", queues, workers)
+    served = [worker for queue in range(queues) for worker in share.workers_of(queue)]
+    assert sorted(served) == list(range(workers))
+    assert all(share.queue_of(worker) == queue for queue in range(queues) for worker in share.workers_of(queue))
+    for queue in range(queues):
+        numbers = [share.number_of(worker) for worker in share.workers_of(queue)]
+        assert numbers == list(range(1, len(numbers) + 1))
+    assert share.shared == (workers > queues)
+
+
+def test_a_queue_without_a_worker_is_refused() -> None:
+    with pytest.raises(XdpError, match="use --queues 12, or ethtool -L eth0 combined 8"):
+        Share("eth0", 12, 8)
+    with pytest.raises(XdpError, match="without a worker: ethtool -L eth0 combined 8"):
+        Share("eth0", 64, 8)
+
+
+@pytest.mark.parametrize(("mtu", "size"), [(1500, 2048), (1770, 2048), (1771, 4096), (3818, 4096)])
+def test_a_chunk_takes_a_frame_with_two_tags(mtu: int, size: int) -> None:
+    assert chunk_size_for("eth0", mtu) == size
+
+
+def test_a_frame_beyond_a_page_is_refused() -> None:
+    with pytest.raises(XdpError, match="ip link set eth0 mtu 3818"):
+        chunk_size_for("eth0", 3819)
+
+
+def test_more_memory_than_descriptors_can_address_is_refused() -> None:
+    with pytest.raises(XdpError, match="use fewer of either"):
+        Umem(0, 16, 65536, 2048)
+
+
+def test_workers_that_stand_still_leave_chunks_to_the_kernel() -> None:
+    umem = Umem(0, 3, 64, 2048)
+    try:
+        assert umem.chunks - 3 * (64 + 2 * 64) == 3 * 64
+        assert umem.fill_size == 1024
+        assert umem.addresses().tolist() == list(range(0, 3 * 4 * 64 * 2048, 2048))
+    finally:
+        umem.close()
+
+
+def status(folder: Path, mask: int) -> Path:
+    path = folder / "status"
+    path.write_text(f"Name:\tpython3\nCapPrm:\tffffffffffffffff\nCapEff:\t{mask:016x}\n")
+    return path
+
+
+def test_cap_sys_admin_has_cap_bpf_in_it(tmp_path: Path) -> None:
+    check_capabilities(status(tmp_path, 1 << 12 | 1 << 13 | 1 << 39))
+    check_capabilities(status(tmp_path, 1 << 12 | 1 << 13 | 1 << 21))
+    with pytest.raises(XdpError, match="needs CAP_BPF .to load it.: run as root, or setcap"):
+        check_capabilities(status(tmp_path, 1 << 12 | 1 << 13))
+
+
+def test_what_carries_an_interface(tmp_path: Path) -> None:
+    """A VLAN on a bond of two, which is in a bridge."""
+    for upper, lowers in {"br0": ["bond0.5", "tap0"], "bond0.5": ["bond0"], "bond0": ["eth0", "eth1"]}.items():
+        for lower in lowers:
+            (tmp_path / upper / f"lower_{lower}").mkdir(parents=True)
+    (tmp_path / "eth0").mkdir()
+    assert carriers("br0", tmp_path) == {"br0", "bond0.5", "tap0", "bond0", "eth0", "eth1"}
+    assert carriers("eth0", tmp_path) == {"eth0"}
