@@ -253,7 +253,8 @@ def test_wrong_usage(words: str) -> None:
 
 
 def test_an_interface_that_is_not_there_and_one_that_shares_no_rings() -> None:
-    gone, loopback = together(["run", "--json", "--iface", "nothere0"], ["run", "--json", "--iface", "lo"])
+    shared = ["run", "--json", "--iface", "lo", "--backend", "zerocopy"]
+    gone, loopback = together(["run", "--json", "--iface", "nothere0"], shared)
     refused(gone, 1, "no interface 'nothere0'", "lo")
     # With the module loaded it is the driver of lo that refuses; without it, nobody gets so far.
     refused(loopback, 1, "zc82576")

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ...nic import Hold, Interface, LinkWatch, NicError, apply_rss, hold, link_state
-from ...rss.reta import default_reta
+from ...nic import Interface, LinkWatch, NicError, link_state
 from ...rss.toeplitz import toeplitz_tables
 from ..base import SourceEvent
 from ..plan import LivePlan
+from ..settings import Settings, spread_over
 from .drops import InterfaceDrops
 from .error import XdpError
 from .offload import takes_tags_off
@@ -62,10 +62,10 @@ class Xdp:
 
     def __init__(self, plan: LivePlan) -> None:
         self.plan, self.names = plan, (plan.ifname,)
-        self._undo: list[Callable[[], object]] = []
+        self._settings = Settings(plan)
+        self._undo: list[Callable[[], object]] = [self._settings.undo]
         self._news: list[SourceEvent] = []
         self._told_end, self._foreign = False, 0
-        self._hold: Hold | None = None
         self.rings: list[XdpRing] = []
         self._index = Interface(plan.ifname).index
         self._examine()
@@ -141,31 +141,16 @@ class Xdp:
             self._events.register(source, select.EPOLLIN)
         self._set_rss()
 
-    def _card(self) -> Hold:
-        """The right to change the interface, taken when it is first needed; what was changed is put back at the end."""
-        if self._hold is None:
-            self._hold = hold(self.plan.ifname)
-            self._undo.append(self._hold.undo)
-            if self._hold.told:
-                self._tell(self._hold.told)
-        return self._hold
-
-    def _tune(self) -> None:
-        """Set what else was planned: with the program attached, since that makes some drivers begin anew."""
-        changes = {change.name: change.after for change in self.plan.changes()}
-        if changes:
-            for text in self._card().change_all(changes).values():
-                self._tell(text)
-
     def _set_rss(self) -> None:
         """Where somebody wishes so, have the card spread frames over its queues by our key."""
         if not self.plan.set_rss or self.share.queues == 1:
             return
-        rss = self.plan.rss.with_reta(default_reta(self.share.queues).tolist(), self.share.queues)
         try:
-            apply_rss(self._card(), rss)
+            self._settings.spread(spread_over(self.plan.rss, self.share.queues))
         except NicError as error:
             self._tell(f"{error}; its queues are chosen as it likes")
+        for text in self._settings.told():
+            self._tell(text)
 
     def ready(self) -> None:
         """Compile what the workers call."""
@@ -173,7 +158,9 @@ class Xdp:
 
     def go(self) -> None:
         """Take the traffic."""
-        self._tune()
+        # With the program attached, since that makes some drivers begin anew.
+        for text in self._settings.tune():
+            self._tell(text)
         self._drops.begin()
         for ring in self.rings:
             self._steering.send_to(ring.seat.worker, ring.socket.fileno())
