@@ -34,7 +34,8 @@ class Seat:
 class XdpRing(PulledRing):
     """A worker's XSK, which shares `umem` with the queue's other workers; `first`: the one of them that registered it.
 
-    tables: as `toeplitz_tables` returns them. Making it pins the memory where it is the first one. Raises XdpError, and RingError where memory does not suffice.
+    tables: as `toeplitz_tables` returns them. Making it pins the memory where it is the first one. Raises XdpError, and
+    RingError where memory does not suffice.
     """
 
     def __init__(
