@@ -20,7 +20,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-REQUIRED = {"gcc", "lab", "tshark", "tcpdump", "root", "namespaces", "spin"}
+REQUIRED = {"ethtool", "gcc", "lab", "tshark", "tcpdump", "root", "namespaces", "spin"}
 
 MISSING = pytest.StashKey[Counter[tuple[str, str]]]()
 
@@ -63,6 +63,7 @@ def _captures() -> str:
 # What each group needs, as a probe that says why it is not there, or "".
 GROUPS: dict[str, Callable[[], str]] = {
     "captures": _captures,
+    "ethtool": _program("ethtool"),
     "gcc": _program("gcc", "gcc libc6-dev"),
     "namespaces": _namespaces,
     "lab": _lab,

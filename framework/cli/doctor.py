@@ -16,9 +16,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Print the findings; 1 where one of them keeps live capture from working."""
+    """Print the findings; 1 where no live capture is possible, or none on the interface that is named."""
+    from ..health import examine
     from ..nic import Interface
-    from ..nic.health import examine
 
     ifname = getattr(options, "iface", None)
     if ifname is not None:
@@ -33,4 +33,4 @@ def execute(options: argparse.Namespace) -> int:
             print(f"{MARKS[check.state]}  {check.name:10}  {check.text}")
             if check.remedy and check.state != "ok":
                 print(f"{'':18}{check.remedy}")
-    return int(any(check.state == "fail" for check in found))
+    return int(found[-1].state == "fail")

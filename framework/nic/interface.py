@@ -11,6 +11,8 @@ from .ethtool import NicError
 
 SYSFS: Final = Path("/sys/class/net")
 IFF_UP: Final = 1
+# Drivers that share their rings with PF_ZEROCOPY.
+SHARING: Final = ("zc82576",)
 
 
 class Interface:
@@ -42,6 +44,25 @@ class Interface:
     def up(self) -> bool:
         """Whether it was brought up; not whether there is a link."""
         return bool(int(self._read("flags"), 16) & IFF_UP)
+
+    @property
+    def linked(self) -> bool:
+        """Whether its driver sees a link; an interface that is down has none."""
+        try:
+            return (self._folder / "carrier").read_text().strip() == "1"
+        except OSError:
+            return False
+
+    @property
+    def driver(self) -> str:
+        """Of its device; "" for a virtual interface."""
+        link = self._folder / "device/driver"
+        return link.resolve().name if link.exists() else ""
+
+    @property
+    def shares_rings(self) -> bool:
+        """Whether its driver shares its rings with PF_ZEROCOPY."""
+        return self.driver in SHARING
 
 
 def name_of(index: int, root: Path = SYSFS) -> str | None:

@@ -30,3 +30,11 @@ def irqs_of(ifname: str, root: Path = PROC, device: str = "") -> dict[int, int]:
         if named:
             found[int(named[named.lastindex or 1])] = int(words[0].rstrip(":"))
     return found
+
+
+def cpus_of(irq: int, root: Path = PROC) -> str:
+    """The CPUs that may take an interrupt, as a list such as "0-3"; "" where it is gone."""
+    try:
+        return (root / "irq" / str(irq) / "smp_affinity_list").read_text().strip()
+    except OSError:
+        return ""

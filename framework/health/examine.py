@@ -1,0 +1,18 @@
+"""All findings, in the order in which they are shown; the last one says what a run would do."""
+
+from __future__ import annotations
+
+from . import interface, machine, memory, sources, zerocopy
+from .check import Check
+from .host import Host
+from .verdict import capture
+
+
+def examine(ifname: str | None = None, host: Host | None = None) -> list[Check]:
+    """Those of the machine, and of an interface where one is named. Raises NicError where there is no such one."""
+    host = host or Host()
+    checks = (*machine.CHECKS, *sources.CHECKS, *zerocopy.CHECKS, *memory.CHECKS)
+    found = [check(host) for check in checks]
+    if ifname is not None:
+        found += [check(host, ifname) for check in interface.CHECKS]
+    return [*found, capture(host, ifname)]

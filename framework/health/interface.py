@@ -1,0 +1,65 @@
+"""One interface: whether frames come, whole and unmerged, and where its interrupts go."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ..nic import NicError, irqs_of
+from ..nic.irq import cpus_of
+from .check import Check
+from .host import Host
+
+
+def link(host: Host, ifname: str) -> Check:
+    interface = host.interface(ifname)
+    if not interface.up:
+        return Check("link", "warn", f"{ifname} is down: nothing comes", f"ip link set {ifname} up")
+    if not interface.linked:
+        return Check("link", "warn", f"{ifname} is up and has no link: look at the cable, and at the other end")
+    return Check("link", "ok", f"{ifname} is up and has its link")
+
+
+def route(host: Host, ifname: str) -> Check:
+    if ifname in host.default_carriers():
+        text = f"the default route goes by {ifname}: packet only looks on; xdp and nic bind would take it, and refuse"
+        return Check("route", "none", text)
+    return Check("route", "ok", f"no default route goes by {ifname}")
+
+
+def offloads(host: Host, ifname: str) -> Check:
+    """Merged segments are seen as one long frame, which is cut to a block, and counts as one."""
+    if host.interface(ifname).shares_rings:
+        return Check("gro", "ok", f"{ifname} hands its frames over before anything could merge them")
+    try:
+        found = host.offloads(ifname)
+    except NicError:
+        return Check("gro", "none", f"{ifname} does not tell what it merges")
+    on = [name for name in ("gro", "lro") if getattr(found, name)]
+    if not on:
+        return Check("gro", "ok", f"{ifname} merges no frames")
+    text = f"{' and '.join(on)} on: {ifname} merges frames before packet sees them"
+    return Check("gro", "warn", text, f"ethtool -K {ifname} {' '.join(f'{name} off' for name in on)}")
+
+
+def rps(host: Host, ifname: str) -> Check:
+    """Receive packet steering moves frames to other CPUs than those of the workers."""
+    paths = host.entries(f"sys/class/net/{ifname}/queues", "rx-*/rps_cpus")
+    masks = [host.text(str(path.relative_to(host.root))) for path in paths]
+    if any(mask.strip("0,") for mask in masks):
+        remedy = f"for f in /sys/class/net/{ifname}/queues/rx-*/rps_cpus; do echo 0 > $f; done"
+        return Check("rps", "warn", f"it is on for {ifname}", remedy)
+    return Check("rps", "ok", f"it is off for {ifname}") if masks else Check("rps", "none", f"{ifname} has no queues")
+
+
+def interrupts(host: Host, ifname: str) -> Check:
+    """Whether each queue's interrupt goes to one CPU."""
+    proc, device = host.root / "proc", host.interface(ifname).identity[2]
+    irqs = irqs_of(ifname, proc, device)
+    if not irqs:
+        return Check("interrupts", "none", f"{ifname} has none while it is down, or none by queue")
+    spread = sum(not cpus_of(irq, proc).isdecimal() for irq in irqs.values())
+    text = f"{spread} of {len(irqs)} may come to several CPUs; zerocopy, and --tune, send each to its worker's"
+    return Check("interrupts", "ok", text)
+
+
+CHECKS: Final = (link, route, offloads, rps, interrupts)

@@ -1,0 +1,43 @@
+"""What holds for every source: the kernel, the clock of its CPUs, whoever moves interrupts."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from .check import Check
+from .host import Host
+
+# TPACKET_V3 is older; modules and AF_XDP are tested from here on.
+OLDEST_KERNEL: Final = (6, 1)
+
+
+def kernel(host: Host) -> Check:
+    release = host.text("proc/sys/kernel/osrelease")
+    numbers = tuple(int(word) for word in re.findall(r"\d+", release)[:2])
+    if not numbers:
+        return Check("kernel", "none", "its release is not told here")
+    if numbers < OLDEST_KERNEL:
+        return Check("kernel", "warn", f"{release}: zcframe is tested on 6.1 and newer; the modules need that")
+    return Check("kernel", "ok", release)
+
+
+def governor(host: Host) -> Check:
+    paths = host.entries("sys/devices/system/cpu", "cpu[0-9]*/cpufreq/scaling_governor")
+    found = sorted({path.read_text().strip() for path in paths})
+    if not found:
+        return Check("governor", "none", "the clock is not this machine's to choose")
+    if found == ["performance"]:
+        return Check("governor", "ok", "performance")
+    return Check("governor", "warn", f"{', '.join(found)}: CPUs slow down", "cpupower frequency-set -g performance")
+
+
+def irqbalance(host: Host) -> Check:
+    names = (host.text(str(path.relative_to(host.root))) for path in host.entries("proc", "[0-9]*/comm"))
+    if "irqbalance" in names:
+        text = "it runs, and moves interrupts away from their workers"
+        return Check("irqbalance", "warn", text, "systemctl stop irqbalance")
+    return Check("irqbalance", "ok", "it does not run")
+
+
+CHECKS: Final = (kernel, governor, irqbalance)

@@ -1,0 +1,64 @@
+"""What `zcframe run --iface` would do here today."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from . import sources, zerocopy
+from .check import Check
+from .host import Host
+
+# ARPHRD_ETHER and ARPHRD_LOOPBACK: frames of the others have no Ethernet header.
+CAPTURED_TYPES: Final = (1, 772)
+
+
+def _against_zerocopy(host: Host) -> Check | None:
+    """The first finding that keeps it from working."""
+    found = (zerocopy.family(host), zerocopy.abi(host), zerocopy.privileges(host))
+    return next((check for check in found if check.state == "warn"), None)
+
+
+def _against_packet(host: Host, ifname: str) -> Check | None:
+    if host.number(f"sys/class/net/{ifname}/type") not in CAPTURED_TYPES:
+        return Check("type", "fail", f"{ifname} carries no Ethernet frames")
+    found = sources.packet(host)
+    return found if found.state != "ok" else None
+
+
+def _backend(host: Host, ifname: str) -> tuple[str, Check | None]:
+    """What --backend auto takes for an interface, and what is against it."""
+    if host.interface(ifname).shares_rings:
+        return "zerocopy", _against_zerocopy(host)
+    return "packet", _against_packet(host, ifname)
+
+
+def _of_interface(host: Host, ifname: str) -> Check:
+    backend, against = _backend(host, ifname)
+    command = f"zcframe run --iface {ifname}"
+    if against is not None:
+        return Check("capture", "fail", f"{command} would take {backend}, and fail: {against.text}", against.remedy)
+    state = (
+        "" if host.interface(ifname).up or backend == "zerocopy" else f"; nothing comes before: ip link set {ifname} up"
+    )
+    return Check("capture", "ok", f"{command} uses {backend}{state}")
+
+
+def _of_all(host: Host) -> Check:
+    """Interfaces by what captures from them."""
+    usable: dict[str, list[str]] = {}
+    against: Check | None = Check("", "fail", "there is no interface")
+    for ifname in host.interfaces:
+        backend, refused = _backend(host, ifname)
+        if refused is None:
+            usable.setdefault(backend, []).append(ifname)
+        against = refused or against
+    if not usable:
+        assert against is not None
+        return Check("capture", "fail", f"zcframe run --iface would fail everywhere: {against.text}", against.remedy)
+    text = "; ".join(f"{backend} on {', '.join(names)}" for backend, names in sorted(usable.items(), reverse=True))
+    return Check("capture", "ok", f"zcframe run --iface IFACE uses {text}")
+
+
+def capture(host: Host, ifname: str | None) -> Check:
+    """ "fail" where no live capture at all is possible, or not on the interface that is named."""
+    return _of_all(host) if ifname is None else _of_interface(host, ifname)

@@ -1,0 +1,30 @@
+"""Which driver an interface has, as it says itself (`ethtool -i`): virtual interfaces have one, too."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from .ethtool import ethtool
+
+GDRVINFO: Final = 0x03
+# struct ethtool_drvinfo: cmd, driver, version, firmware, bus address, and what nobody asks for here.
+DRVINFO: Final = struct.Struct("=I32s32s32s32s64x")
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Names; "" for what it does not tell. bus: address of the device, such as "0000:02:00.0"."""
+
+    name: str
+    version: str
+    firmware: str
+    bus: str
+
+
+def read_driver(ifname: str) -> Driver:
+    """That of an interface. Raises NicError, also where it tells none."""
+    request = DRVINFO.pack(GDRVINFO, b"", b"", b"", b"")
+    words = DRVINFO.unpack(ethtool(ifname, request, "tell its name"))[1:]
+    return Driver(*(word.partition(b"\0")[0].decode(errors="replace") for word in words))

@@ -1,0 +1,87 @@
+"""All that could be captured from: Ethernet controllers with their interfaces, and interfaces without a controller."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from .ethtool import NicError
+from .interface import Interface
+from .pci import ROOT, PciFunction, ethernet_functions
+from .pciids import device_names
+
+
+@dataclass(frozen=True)
+class Port:
+    """An interface at one moment. default_route: whether this machine's own traffic goes by it."""
+
+    name: str
+    up: bool
+    linked: bool
+    default_route: bool
+
+    @property
+    def state(self) -> str:
+        return "down" if not self.up else "link" if self.linked else "no link"
+
+
+@dataclass(frozen=True)
+class Controller:
+    """A PCI function, its name where it is known, and its interfaces."""
+
+    function: PciFunction
+    name: str
+    ports: tuple[Port, ...]
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        function = self.function
+        return {
+            "address": function.address,
+            "id": function.id,
+            "name": self.name,
+            "driver": function.driver,
+            "override": function.override,
+            "zc82576": function.shareable,
+            "interfaces": [asdict(port) for port in self.ports],
+        }
+
+
+@dataclass(frozen=True)
+class Inventory:
+    """controllers: by address; virtual: interfaces that none of them has, by name."""
+
+    controllers: tuple[Controller, ...]
+    virtual: tuple[Port, ...]
+
+    def document(self) -> dict[str, Any]:
+        """For JSON."""
+        return {
+            "controllers": [controller.document() for controller in self.controllers],
+            "virtual": [asdict(port) for port in self.virtual],
+        }
+
+
+def _ports(names: Iterable[str], carriers: Collection[str], root: Path) -> Iterator[Port]:
+    for name in names:
+        try:
+            interface = Interface(name, root / "sys/class/net")
+            yield Port(name, interface.up, interface.linked, name in carriers)
+        except NicError:
+            # It went away since its name was read; or it is the plain file that bonding puts among them.
+            continue
+
+
+def take_inventory(carriers: Collection[str], root: Path = ROOT) -> Inventory:
+    """Of this machine, in this network namespace. carriers: interfaces that a default route goes by."""
+    functions = ethernet_functions(root)
+    names = device_names([function.id for function in functions], root)
+    controllers = tuple(
+        Controller(function, names.get(function.id, ""), tuple(_ports(function.interfaces, carriers, root)))
+        for function in functions
+    )
+    taken = {name for function in functions for name in function.interfaces}
+    every = sorted(path.name for path in (root / "sys/class/net").glob("*"))
+    return Inventory(controllers, tuple(_ports((name for name in every if name not in taken), carriers, root)))
