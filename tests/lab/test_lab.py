@@ -20,7 +20,7 @@ def lab() -> Lab:
     return prepare()
 
 
-@pytest.fixture(scope="module", params=[0, -1], ids=["oldest-kernel", "newest-kernel"])
+@pytest.fixture(scope="module", params=[0, -1], ids=["newest-kernel", "oldest-kernel"])
 def bench(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """One kernel's guest serves all scenarios: pytest runs them kernel by kernel."""
     benches = list(lab.benches())
@@ -36,7 +36,10 @@ def test_the_logic_of_a_ring(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_scenario(bench: Bench, name: str) -> None:
+def test_scenario(bench: Bench, name: str, lab: Lab) -> None:
+    newest = next(iter(lab.kernels))
+    if getattr(SCENARIOS[name], "ONE_KERNEL", False) and bench.kernel.series != newest:
+        pytest.skip(f"what it shows hangs on no kernel: on {newest} only")
     try:
         print(f"{bench.kernel.series}: {SCENARIOS[name].run(bench)}")
     except LabError as error:

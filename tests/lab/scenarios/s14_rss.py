@@ -14,6 +14,8 @@ from ..packages import LabError
 from .s03_run import PLUGINS, TRACE
 
 TITLE = "zcframe rss and run --tune against ethtool, put back after kill -9 of the supervisor"
+# It shows the command, which hangs on no kernel.
+ONE_KERNEL = True
 
 SYMMETRIC = ":".join(["6d", "5a"] * 20)
 FLOWS = ("tcp4", "udp4", "tcp6", "udp6")

@@ -12,6 +12,8 @@ from ..hosttree import mount, pack_modules, python
 from ..packages import LabError
 
 TITLE = "zcframe nic bind and unbind between igb and zc82576, nic status and doctor against ethtool and /proc"
+# It shows the command, which hangs on no kernel.
+ONE_KERNEL = True
 
 ID = "8086:10c9"
 IGB = "eth0"
