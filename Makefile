@@ -9,7 +9,7 @@ ARGS ?=
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-kernel bench bench-lab kernel lab clean
+.PHONY: help run test check check-kernel bench bench-lab kernel lab lab-debug clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -40,6 +40,9 @@ kernel: ## build the kernel modules; KDIR=... names another kernel's headers
 
 lab: $(VENV)/.has-test ## boot the modules on an emulated 82576 and prove them (root, Debian; docs/lab.md)
 	@$(BIN)/python -m tests.lab $(ARGS)
+
+lab-debug: $(VENV)/.has-test ## the same on a kernel with KASAN, lockdep, kmemleak, fault injection; builds it once
+	@$(BIN)/python -m tests.lab --debug $(ARGS)
 
 bench-lab: $(VENV)/.has-bench ## PF_ZEROCOPY against libpcap and AF_XDP on the emulated 82576 (root, Debian)
 	@$(BIN)/python -m benchmarks.lab $(ARGS)

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from .detectors import asleep, leaks
 from .guest import Guest, pack_base, pack_extra
 from .kernels import Kernel
 from .packages import LabError, output
@@ -37,6 +38,7 @@ class Bench:
     def __init__(self, kernel: Kernel, cache: Path, modules: list[Path], host: dict[str, Path]) -> None:
         self.kernel, self.cache, self.modules, self.host = kernel, cache, modules, host
         self._guest: Guest | None = None
+        self._log = ""
         self._senders: list[subprocess.Popen[str]] = []
 
     def _image(self, files: Sequence[Path] = ()) -> Path:
@@ -65,11 +67,12 @@ class Bench:
     def keep_log(self, scenario: str) -> Path:
         """The guest's console, for who looks into a failure."""
         kept = self.cache / f"console-{self.kernel.series}-{scenario}"
-        kept.write_text(self._guest.log() if self._guest else "")
+        kept.write_text(self._guest.log() if self._guest else self._log)
         return kept
 
     def close(self) -> None:
         if self._guest is not None:
+            self._log = self._guest.log()
             self._guest.close()
             self._guest = None
         while self._senders:
@@ -92,14 +95,18 @@ class Bench:
 
     def until(self, condition: str, seconds: int = 10) -> None:
         """Wait in the guest until a command succeeds."""
-        wait = f"n=0; until {condition} || [ $n = {seconds * 10} ]; do sleep 0.1; n=$((n+1)); done"
+        tenths = seconds * 10 * self.kernel.patience
+        wait = f"n=0; until {condition} || [ $n = {tenths} ]; do sleep 0.1; n=$((n+1)); done"
         self.guest.run(f"{wait}; {condition}", seconds + 60)
 
     def unload(self) -> None:
-        """Both modules out, no page left pinned, nothing in the kernel log."""
+        """Both modules out, no page left pinned, nothing leaked, nothing in the kernel log."""
         self.guest.run("rmmod zc82576 && rmmod pf_zerocopy")
         expect("pinned pages", self.pinned(), 0)
         expect("kernel log", self.guest.trouble(), [])
+        if self.kernel.detectors:
+            expect("leaks", leaks(self.guest), "")
+            expect("detectors that sleep", asleep(self.guest), [])
 
     def pinned(self) -> int:
         """Pages pinned for long and not released, in the whole guest."""
@@ -108,7 +115,8 @@ class Bench:
         return counts["nr_foll_pin_acquired"] - counts["nr_foll_pin_released"]
 
     def sender(self, first: int, count: int, size: int, rate: int) -> subprocess.Popen[str]:
-        """Frames first..first+count-1 onto the wire; size 0: random ones."""
+        """Frames first..first+count-1 onto the wire; size 0: random ones. At `rate` a second, for a stock kernel."""
+        rate //= self.kernel.patience
         command = [str(part) for part in (self.host["sender"], self.guest.to_guest, first, count, size, rate)]
         sender = subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         self._senders.append(sender)
@@ -128,7 +136,7 @@ class Bench:
 
     def send(self, first: int, count: int, size: int = 0, rate: int = 0) -> float:
         """As `sender`, waited for; returns the seconds it took."""
-        said, _ = self.sender(first, count, size, rate).communicate(timeout=300)
+        said, _ = self.sender(first, count, size, rate).communicate(timeout=300 * self.kernel.patience)
         return float(said)
 
     def send_all(self, frames: Iterable[bytes], pause: float = 0.0) -> None:
@@ -142,6 +150,7 @@ class Bench:
         self, count: int, *, size: int = 0, slots: int = 4096, quiet_ms: int = 3000, kills: int = 0, hold_ms: int = 0
     ) -> None:
         """Start eight checking readers in the guest; `report` gives what they found."""
+        quiet_ms *= self.kernel.patience
         self.guest.begin(f"reader {IFACE} 8 {slots} {size} {KEY} 0 {count} {quiet_ms} {kills} {hold_ms}")
         self.guest.expect("READY")
 
@@ -158,6 +167,7 @@ class Bench:
         self.until(f"grep -q READY /tmp/{name}")
 
     def background_reader(self, count: int, *, slots: int = 4096, quiet_ms: int = 5000) -> None:
+        quiet_ms *= self.kernel.patience
         self.background(f"reader {IFACE} 8 {slots} 0 {KEY} 0 {count} {quiet_ms}", "report")
 
     def background_report(self) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 from .kernels import Kernel
@@ -29,17 +30,18 @@ def build_modules(kernel: Kernel, cache: Path, source: Path = KERNEL) -> list[Pa
     return modules
 
 
-def break_modules(kernel: Kernel, cache: Path, file: str, line: str) -> list[Path]:
-    """Modules without one line of their source: what a scenario has to notice."""
+def break_modules(kernel: Kernel, cache: Path, breaks: Mapping[str, tuple[str, str]]) -> list[Path]:
+    """Modules in whose source `breaks` (file -> text, and what stands there instead) was done: what a scenario has to notice."""
     tree = cache / "broken-source"
     # Copies keep their dates: objects of an earlier breakage would pass for built from these.
     shutil.rmtree(cache / "broken", ignore_errors=True)
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(KERNEL, tree)
-    text = (tree / file).read_text()
-    if text.count(line) != 1:
-        raise LabError(f"{file} has {text.count(line)} times {line!r}")
-    (tree / file).write_text(text.replace(line, ""))
+    for file, (sound, broken) in breaks.items():
+        text = (tree / file).read_text()
+        if text.count(sound) != 1:
+            raise LabError(f"{file} has {text.count(sound)} times {sound!r}")
+        (tree / file).write_text(text.replace(sound, broken))
     return build_modules(kernel, cache, tree)
 
 

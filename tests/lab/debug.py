@@ -8,64 +8,53 @@ from pathlib import Path
 
 from .kernels import Kernel
 from .packages import Apt, LabError, output
+from .source import prepare_tree
 
-SERIES = "6.12"
 CONFIG = Path(__file__).with_name("debug.config")
 # What builds a kernel, beside what the lab has anyway: program and package.
 TOOLS = {"flex": "flex", "bison": "bison", "bc": "bc", "xz": "xz-utils"}
 LIBRARIES = ("libelf-dev",)
-
-
-def _unpack(apt: Apt, cache: Path) -> Path:
-    """The source tree as Debian has it."""
-    package = f"linux-source-{SERIES}"
-    version = apt.versions(package)[0]
-    root = cache / "source" / version.replace("~", "-")
-    tree = root / package
-    if not (tree / "Makefile").exists():
-        apt.unpack(root, f"{package}={version}")
-        output("tar", "-xJf", root / "usr" / "src" / f"{package}.tar.xz", "-C", root)
-        (root / "usr" / "src" / f"{package}.tar.xz").unlink()
-    return tree
+# How many times longer than on a stock kernel things may take.
+PATIENCE = 4
 
 
 def _make(tree: Path, *words: str) -> None:
     """make in the tree; raises LabError with the end of what it said."""
-    command = ["make", "-C", str(tree), "-j", str(os.cpu_count()), *words]
+    command = ["nice", "make", "-C", str(tree), "-j", str(os.cpu_count()), *words]
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
         raise LabError(f"the debug kernel does not build: {' '.join(words)}\n{done.stdout[-3000:]}")
 
 
-def _wanted() -> dict[str, str]:
-    rows = (row.partition("=") for row in CONFIG.read_text().splitlines() if row.startswith("CONFIG_"))
+def _options(path: Path) -> dict[str, str]:
+    rows = (row.partition("=") for row in path.read_text().splitlines() if row.startswith("CONFIG_"))
     return {name: value for name, _, value in rows}
 
 
 def _check_config(tree: Path) -> None:
     """Kconfig drops what it finds no reason for without a word: what was asked for has to be there."""
-    found = dict(row.split("=", 1) for row in (tree / ".config").read_text().splitlines() if row.startswith("CONFIG_"))
-    missing = [name for name, value in _wanted().items() if found.get(name, "n") != value]
+    found = _options(tree / ".config")
+    missing = [name for name, value in _options(CONFIG).items() if found.get(name, "n") != value]
     if missing:
         raise LabError(f"the debug kernel's configuration lacks {', '.join(missing)}")
 
 
 def _configure(tree: Path) -> None:
     _make(tree, "tinyconfig")
-    output("scripts/kconfig/merge_config.sh", "-m", ".config", str(CONFIG), folder=tree)
+    output("scripts/kconfig/merge_config.sh", "-m", ".config", CONFIG, folder=tree)
     _make(tree, "olddefconfig")
     _check_config(tree)
 
 
 def prepare_debug_kernel(apt: Apt, cache: Path) -> Kernel:
     """Build it, unless it stands there already: 15 to 40 minutes on two cores. Raises LabError."""
-    for package in (*TOOLS.values(), *LIBRARIES):
-        apt.install(package)
-    tree = _unpack(apt, cache)
+    tree = prepare_tree(apt, cache)
     stamp = tree / "configured-by"
     if not stamp.exists() or stamp.read_text() != CONFIG.read_text():
+        for package in (*TOOLS.values(), *LIBRARIES):
+            apt.install(package)
         _configure(tree)
         _make(tree, "vmlinux", "modules")
         stamp.write_text(CONFIG.read_text())
     release = output("make", "-s", "-C", tree, "kernelrelease").strip()
-    return Kernel(f"{SERIES}-debug", release, tree / "vmlinux", tree)
+    return Kernel("debug", release, tree / "vmlinux", tree, detectors=True, patience=PATIENCE)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from .bench import Bench
 from .build import build_guest_programs, build_host_programs, build_modules
+from .debug import prepare_debug_kernel
 from .kernels import Kernel, prepare_kernels
 from .packages import cache_folder, prepare_packages
 
@@ -26,11 +27,14 @@ class Lab:
             yield Bench(kernel, self.cache, build_modules(kernel, self.cache), self.host)
 
 
-def prepare(series: Sequence[str] | None = None) -> Lab:
-    """Fetch, unpack and build what is not there yet; only these kernels, if any are named. Raises LabError."""
+def prepare(series: Sequence[str] | None = None, *, debug: bool = False) -> Lab:
+    """Fetch, unpack and build what is not there yet; only these kernels, if any are named. Raises LabError.
+
+    debug: the debug kernel in their stead.
+    """
     cache = cache_folder()
     apt = prepare_packages(cache)
-    kernels = prepare_kernels(apt, cache)
+    kernels = {"debug": prepare_debug_kernel(apt, cache)} if debug else prepare_kernels(apt, cache)
     if not (cache / "busybox").exists():
         apt.unpack(cache / "busybox", "busybox-static")
     build_guest_programs(cache)

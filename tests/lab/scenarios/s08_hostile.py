@@ -30,7 +30,7 @@ def control(bench: Bench) -> None:
     """A driver that forgets to stop a queue before its pages are unmapped has to be caught."""
     sound = bench.modules
     line = "	zc82576_hw_queue_disable(q->nic, RXDCTL(q->index));\n"
-    bench.reload(break_modules(bench.kernel, bench.cache, "zc82576/rx.c", line))
+    bench.reload(break_modules(bench.kernel, bench.cache, {"zc82576/rx.c": (line, "")}))
     try:
         with bench.other_guest(iommu=True) as guest:
             bench.load()
