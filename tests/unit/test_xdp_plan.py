@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from zcframe.framework.nic.route import carriers
 from zcframe.framework.sources.xdp.drops import dropped_by
 from zcframe.framework.sources.xdp.error import XdpError
 from zcframe.framework.sources.xdp.privilege import check_capabilities
-from zcframe.framework.sources.xdp.route import carriers
 from zcframe.framework.sources.xdp.share import Share
 from zcframe.framework.sources.xdp.umem import Umem, chunk_size_for
 
@@ -91,5 +91,5 @@ def test_what_carries_an_interface(tmp_path: Path) -> None:
         for lower in lowers:
             (tmp_path / upper / f"lower_{lower}").mkdir(parents=True)
     (tmp_path / "eth0").mkdir()
-    assert carriers("br0", tmp_path) == {"br0", "bond0.5", "tap0", "bond0", "eth0", "eth1"}
-    assert carriers("eth0", tmp_path) == {"eth0"}
+    assert carriers(["br0"], tmp_path) == {"br0", "bond0.5", "tap0", "bond0", "eth0", "eth1"}
+    assert carriers(["eth0"], tmp_path) == {"eth0"}

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from ...nic import Interface, LinkWatch, NicError, link_state
+from ...nic.route import default_carriers
 from ...rss.toeplitz import toeplitz_tables
 from ..base import SourceEvent
 from ..plan import LivePlan
@@ -22,7 +23,6 @@ from .offload import takes_tags_off
 from .privilege import check_capabilities
 from .pull import warm_up
 from .ring import Seat, XdpRing
-from .route import carries_default_route
 from .share import Share
 from .socket import COPY
 from .steering import Steering
@@ -80,7 +80,7 @@ class Xdp:
     def _examine(self) -> None:
         """Refuse what must not or cannot be captured so."""
         name = self.plan.ifname
-        if not self.plan.force and carries_default_route(name):
+        if not self.plan.force and name in default_carriers():
             raise XdpError(
                 f"{name} carries this machine's default route, and AF_XDP would take all of its traffic: use"
                 " --backend packet, or --force"
