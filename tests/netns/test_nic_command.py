@@ -185,6 +185,24 @@ def test_doctor_on_an_interface_is_what_ethtool_says(space: NetSpace) -> None:
     assert "generic-receive-offload: off" in space.run("ethtool", "-k", "v0")
 
 
+@pytest.mark.parametrize("ifname", ["v0", "lo"])
+def test_the_verdict_is_what_a_run_does(space: NetSpace, ifname: str) -> None:
+    def verdict(*before: str) -> tuple[int, dict[str, Any]]:
+        done = space.attempt(*before, sys.executable, "-m", "zcframe", "doctor", "--iface", ifname, "--json")
+        return done.returncode, json.loads(done.stdout)["checks"][-1]
+
+    run = [sys.executable, "-m", "zcframe", "run", "--iface", ifname, "--queues", "1", "--check", "--json"]
+    backend = json.loads(space.run(*run))["source"]["backend"]
+    assert verdict()[1]["text"] == f"zcframe run --iface {ifname} uses {backend}"
+    without = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"]
+    code, check = verdict(*without)
+    assert (code, check["state"]) == (1, "fail")
+    failed = space.attempt(*without, *run)
+    assert (failed.returncode, failed.stdout) == (1, "")
+    assert "CAP_NET_RAW is missing" in failed.stderr
+    assert "CAP_NET_RAW is missing" in check["text"]
+
+
 def refused(space: NetSpace, code: int, said: str, *words: str) -> None:
     """One line, the exit code, nothing on stdout, and the bus as it was."""
     before = space.run("sh", "-c", "cat /sys/bus/pci/devices/*/driver_override /sys/bus/pci/drivers/*/*bind")
