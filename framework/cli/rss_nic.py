@@ -4,26 +4,16 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..errors import UsageError
 from .parser import add_options
+from .verb import Verb
 
 if TYPE_CHECKING:
     from ..nic import RssSettings
 
 Wanted = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class RssVerb:
-    """A verb of `zcframe rss`."""
-
-    doc: str
-    add_arguments: Callable[[argparse.ArgumentParser], None]
-    execute: Callable[[argparse.Namespace], int]
 
 
 def _whole(text: str) -> int:
@@ -185,8 +175,8 @@ def _restore(options: argparse.Namespace) -> int:
 
 
 VERBS = {
-    "show": RssVerb("show how a NIC spreads, and whether that is symmetric", _show_arguments, _show),
-    "set": RssVerb("set it; zcframe rss restore puts back what was before", _set_arguments, _set),
-    "symmetric": RssVerb("set the symmetric key, and prove what came of it", _symmetric_arguments, _symmetric),
-    "restore": RssVerb("put back what rss set changed, or a run that was killed", _restore_arguments, _restore),
+    "show": Verb("show how a NIC spreads, and whether that is symmetric", _show_arguments, _show),
+    "set": Verb("set it; zcframe rss restore puts back what was before", _set_arguments, _set),
+    "symmetric": Verb("set the symmetric key, and prove what came of it", _symmetric_arguments, _symmetric),
+    "restore": Verb("put back what rss set changed, or a run that was killed", _restore_arguments, _restore),
 }
