@@ -18,20 +18,25 @@ DECOMPRESSORS = {b"\x28\xb5\x2f\xfd": ("zstd", "-dcq"), b"\xfd7zXZ\x00": ("xz", 
 
 @dataclass(frozen=True)
 class Kernel:
-    """`series` "6.12"; `vmlinux` to boot; `headers` for KDIR."""
+    """`series` "6.12"; `vmlinux` to boot; `headers` for KDIR.
+
+    detectors: whether it looks for leaks, races and wrong accesses; patience: how many times longer things may take.
+    """
 
     series: str
     release: str
     vmlinux: Path
     headers: Path
+    detectors: bool = False
+    patience: int = 1
 
 
 def _series(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
-def _newest(apt: Apt) -> dict[str, str]:
-    """Series -> version of the metapackage."""
+def newest_versions(apt: Apt) -> dict[str, str]:
+    """Series -> version of the metapackage, newest first; the source package has the same."""
     newest: dict[str, str] = {}
     for version in apt.versions(META):
         if _series(version) >= OLDEST:
@@ -91,7 +96,7 @@ def _numbers(root: Path) -> list[int]:
 def prepare_kernels(apt: Apt, cache: Path) -> dict[str, Kernel]:
     """Series -> kernel, each series of this Debian release and its backports from 6.1 on."""
     kernels = {}
-    for series, version in _newest(apt).items():
+    for series, version in newest_versions(apt).items():
         root = cache / "kernels" / version.replace("~", "-")
         if not (root / "release").exists():
             root.mkdir(parents=True, exist_ok=True)
