@@ -44,7 +44,7 @@ lab: $(VENV)/.has-test ## boot the modules on an emulated 82576 and prove them (
 lab-debug: $(VENV)/.has-test ## the same on a kernel with KASAN, lockdep, kmemleak, fault injection; builds it once
 	@$(BIN)/python -m tests.lab --debug $(ARGS)
 
-bench-lab: $(VENV)/.has-bench ## PF_ZEROCOPY against libpcap and AF_XDP on the emulated 82576 (root, Debian)
+bench-lab: $(VENV)/.has-test ## PF_ZEROCOPY against libpcap and AF_XDP on the emulated 82576 (root, Debian)
 	@$(BIN)/python -m benchmarks.lab $(ARGS)
 
 clean: ## remove .venv and everything that was built

@@ -65,7 +65,7 @@ def figure(value: float) -> str:
     """Three significant digits, without exponent."""
     if value >= 100:
         return f"{value:,.0f}"
-    return f"{value:.3g}" if value >= 0.001 else f"{value:.6f}"
+    return f"{value:.3g}" if value >= 0.001 or not value else f"{value:.6f}"
 
 
 def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
