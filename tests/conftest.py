@@ -20,7 +20,21 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
-REQUIRED = {"ethtool", "gcc", "lab", "tshark", "tcpdump", "root", "namespaces", "spin"}
+REQUIRED = {
+    "curl",
+    "dig",
+    "ethtool",
+    "gcc",
+    "iperf3",
+    "lab",
+    "namespaces",
+    "nginx",
+    "ping",
+    "root",
+    "spin",
+    "tcpdump",
+    "tshark",
+}
 
 MISSING = pytest.StashKey[Counter[tuple[str, str]]]()
 
@@ -62,6 +76,11 @@ def _captures() -> str:
 
 # What each group needs, as a probe that says why it is not there, or "".
 GROUPS: dict[str, Callable[[], str]] = {
+    "curl": _program("curl"),
+    "dig": _program("dig", "bind9-dnsutils"),
+    "iperf3": _program("iperf3"),
+    "nginx": _program("nginx", "nginx-light"),
+    "ping": _program("ping", "iputils-ping"),
     "captures": _captures,
     "ethtool": _program("ethtool"),
     "gcc": _program("gcc", "gcc libc6-dev"),
