@@ -132,7 +132,8 @@ class Bench:
     def drain(self) -> None:
         """Take what is left on the wire."""
         self.background(f"holder {IFACE} 8", "holder")
-        self.guest.run("sleep 0.5; kill -9 $(cat /tmp/holder.pid); sleep 0.2")
+        # Rings are free when their holder was reaped.
+        self.guest.run("sleep 0.5; kill -9 $(cat /tmp/holder.pid); wait $(cat /tmp/holder.pid); true")
 
     def send(self, first: int, count: int, size: int = 0, rate: int = 0) -> float:
         """As `sender`, waited for; returns the seconds it took."""
@@ -164,7 +165,10 @@ class Bench:
     def background(self, command: str, name: str) -> None:
         """Start a program in the guest beside the shell; it says READY. Its output goes to /tmp/<name>."""
         self.guest.run(f"{command} > /tmp/{name} 2>&1 & echo $! > /tmp/{name}.pid")
-        self.until(f"grep -q READY /tmp/{name}")
+        try:
+            self.until(f"grep -q READY /tmp/{name}")
+        except LabError as error:
+            raise LabError(f"{command}: {self.guest.run(f'cat /tmp/{name}') or 'not READY'}") from error
 
     def background_reader(self, count: int, *, slots: int = 4096, quiet_ms: int = 5000) -> None:
         quiet_ms *= self.kernel.patience

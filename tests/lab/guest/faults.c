@@ -34,7 +34,7 @@ struct call {
 	void (*prepare)(struct attempt *attempt);
 	int (*make)(struct attempt *attempt);
 	void (*undo)(struct attempt *attempt);
-	int others[2];		/* what the kernel says in place of ENOMEM */
+	int others[3];		/* what the kernel says in place of ENOMEM */
 };
 
 static const char *interface, *pci, *module;	/* of these, the one that is named */
@@ -64,8 +64,11 @@ static bool disarm(void)
 
 static bool sane(const struct call *call, int error)
 {
-	return error == ENOMEM || error == EFAULT || error == ENOBUFS ||
-	       error == call->others[0] || error == call->others[1];
+	bool known = error == ENOMEM || error == EFAULT || error == ENOBUFS;
+
+	for (unsigned int i = 0; i < 3; i++)
+		known = known || error == call->others[i];
+	return known;
 }
 
 static long field(const char *path, const char *name)
@@ -328,7 +331,7 @@ static const struct call calls[] = {
 };
 
 static const struct call probe = {
-	"probe", need_unbound, make_probe, undo_socket, { EBUSY, EIO }
+	"probe", need_unbound, make_probe, undo_socket, { EBUSY, EIO, EINVAL }
 };
 static const struct call load = { "load", need_module, make_load, undo_load, {} };
 
