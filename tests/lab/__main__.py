@@ -11,6 +11,7 @@ import time
 from types import ModuleType
 
 from . import scenarios
+from .attempt import attempt
 from .bench import Bench, unit
 from .packages import LabError
 from .prepare import Lab, prepare
@@ -48,7 +49,7 @@ class Score:
     def attempt(self, bench: Bench, scenario: ModuleType) -> None:
         start = time.monotonic()
         try:
-            text = scenario.run(bench)
+            text = attempt(bench, scenario)
         except (LabError, LookupError, ValueError, OSError, subprocess.SubprocessError) as error:
             self.failed += 1
             text = f"{error}\n      kernel log: {bench.keep_log(scenario.__name__.rpartition('.')[2])}"

@@ -67,8 +67,12 @@ class Bench:
     def keep_log(self, scenario: str) -> Path:
         """The guest's console, for who looks into a failure."""
         kept = self.cache / f"console-{self.kernel.series}-{scenario}"
-        kept.write_text(self._guest.log() if self._guest else self._log)
+        kept.write_text(self.log())
         return kept
+
+    def log(self) -> str:
+        """The console of the guest, or of the last one."""
+        return self._guest.log() if self._guest else self._log
 
     def close(self) -> None:
         if self._guest is not None:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from .__main__ import all_scenarios
+from .attempt import attempt
 from .bench import Bench, unit
 from .packages import LabError
 from .prepare import Lab, prepare
@@ -41,7 +42,7 @@ def test_scenario(bench: Bench, name: str, lab: Lab) -> None:
     if getattr(SCENARIOS[name], "ONE_KERNEL", False) and bench.kernel.series != newest:
         pytest.skip(f"what it shows hangs on no kernel: on {newest} only")
     try:
-        print(f"{bench.kernel.series}: {SCENARIOS[name].run(bench)}")
+        print(f"{bench.kernel.series}: {attempt(bench, SCENARIOS[name])}")
     except LabError as error:
         kept = bench.keep_log(name)
         bench.close()

@@ -10,9 +10,10 @@ from ...ring import Mapping, RingEnd, make_memory
 from ..plan import LivePlan
 from .family import bind, open_socket, register_buffer, set_slots, set_wake
 
-# A worker that sleeps is woken by so many frames, or so long after the first one: LAB says what a wake-up each costs.
-WAKE_FRAMES = 64
-WAKE_USECS = 100
+# A worker that sleeps is woken when this part of its ring is full, or so long after the first frame: a wake-up for each
+# frame costs more than all else that the kernel does for it (docs/benchmarks.md).
+WAKE_FRACTION = 4
+WAKE_USECS = 5000
 
 
 class SocketRing:
@@ -34,7 +35,7 @@ class SocketRing:
             size = self.slots * abi.BLOCK_SIZE
             self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", size, huge=plan.hugepages))
             set_slots(self._socket, self.slots)
-            set_wake(self._socket, WAKE_FRAMES, WAKE_USECS)
+            set_wake(self._socket, self.slots // WAKE_FRACTION, WAKE_USECS)
             self._register()
         except BaseException:
             self.close()
