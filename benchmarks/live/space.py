@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 
+from benchmarks.mix import ROOT
+
 SETUP = "mount -t sysfs none /sys && ip link set lo up && echo ready && exec sleep infinity"
 NEAR, FAR = "near", "far"
 RECEIVER, SENDER = 0, 1
@@ -44,7 +46,8 @@ class Space:
 
     def enter(self, words: Sequence[object], cpu: int | None = None) -> list[str]:
         pinned = ["taskset", "--cpu-list", str(cpu)] if cpu is not None else []
-        return ["nsenter", f"--target={self._holder.pid}", "--net", "--mount", "--", *pinned, *map(str, words)]
+        namespaces = [f"--target={self._holder.pid}", "--net", "--mount", f"--wd={ROOT}"]
+        return ["nsenter", *namespaces, "--", *pinned, *map(str, words)]
 
     def run(self, *words: object, cpu: int | None = None) -> str:
         """Output of a program. Raises LiveError where it fails."""
