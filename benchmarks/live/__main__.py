@@ -1,4 +1,4 @@
-"""python -m benchmarks.live [--rounds 3] [--write FILE.md]: measure the live sources and their peers, print the table."""
+"""python -m benchmarks.live [--rounds 3] [--write FILE.md]: measure live sources and peers."""
 
 from __future__ import annotations
 

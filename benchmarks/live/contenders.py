@@ -25,7 +25,7 @@ from .space import NEAR, RECEIVER, LiveError, Space
 # Bytes of blocks for everyone: a ring of 4,096 slots of 2 KiB.
 BUFFER = 4096 * 2048
 TIMEOUT_MS = 20
-# Four milliseconds of what the card brings at most: for so long the worker waits for the CPU while its NAPI has it.
+# What NAPI fetches while the worker waits for the CPU that they share has to fit in.
 XDP_SLOTS = 16384
 READY_S, END_S = 60.0, 60.0
 

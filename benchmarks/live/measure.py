@@ -1,4 +1,4 @@
-"""Three measurements of a contender: packets a second on one core, the worker's CPU time a packet, and that of idling."""
+"""Of a contender: packets a second on one core, the worker's CPU time a packet, and its share without traffic."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def _contenders(figures: Figures) -> str:
 
 
 def report(figures: Figures, rounds: int) -> str:
-    load = f"Load average at the end: {os.getloadavg()[1]:.1f} over five minutes; the benchmark alone makes 1 to 2."
-    lines = [f"{machine()}\nMedians of {rounds} rounds in one run, least and most in parentheses. {load}"]
+    load = f"Load average at the end: {os.getloadavg()[1]:.1f} over five minutes."
+    lines = [f"{machine()}\nRounds in this run: {rounds}; medians, least and most in parentheses. {load}"]
     lines += [render(bars(figures)), _contenders(figures)]
     return "\n\n".join(lines)
