@@ -9,7 +9,7 @@ ARGS ?=
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-kernel bench bench-lab kernel lab lab-debug clean
+.PHONY: help run test check check-kernel bench bench-lab bench-live kernel lab lab-debug clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -46,6 +46,9 @@ lab-debug: $(VENV)/.has-test ## the same on a kernel with KASAN, lockdep, kmemle
 
 bench-lab: $(VENV)/.has-test ## PF_ZEROCOPY against libpcap and AF_XDP on the emulated 82576 (root, Debian)
 	@$(BIN)/python -m benchmarks.lab $(ARGS)
+
+bench-live: $(VENV)/.has-bench ## the live sources against libpcap and Python's bindings of it, on a veth pair (root, two CPUs)
+	@$(BIN)/python -m benchmarks.live $(ARGS)
 
 clean: ## remove .venv and everything that was built
 	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

@@ -16,7 +16,7 @@ from pathlib import Path
 BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 SECTION = "benchmarks"
 HEADINGS = ("figure", "zcframe", "peer", "ratio", "bar", "verdict")
-PACKAGES = ("numba", "llvmlite", "numpy", "dpkt", "scapy", "nfstream")
+PACKAGES = ("numba", "llvmlite", "numpy", "dpkt", "scapy", "nfstream", "cypcap", "pcapy-ng")
 
 
 @dataclass(frozen=True)
