@@ -190,7 +190,7 @@ void zc_ring_wake(struct zc_ring *ring)
 		return;
 	if (!late || (frames && unread >= frames))
 		zc_ring_wake_now(ring);
-	else if (!hrtimer_is_queued(&ring->wake_timer))	/* one that runs may have looked too early */
+	else if (!hrtimer_is_queued(&ring->wake_timer))
 		hrtimer_start_range_ns(&ring->wake_timer, ns_to_ktime(late / 2), late / 2,
 				       HRTIMER_MODE_REL_SOFT);
 }
