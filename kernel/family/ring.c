@@ -51,16 +51,22 @@ static void zc_ring_wake_now(struct zc_ring *ring)
 	rcu_read_unlock();
 	if (!sleeper)
 		return;
-	WRITE_ONCE(ring->header->wakeups, atomic64_inc_return(&ring->wakeups));
+	/* NAPI and the timer may meet here. */
+	atomic64_inc((atomic64_t *)&ring->header->wakeups);
 	if (ring->direction == ZC_DIR_RX)
 		sk->sk_data_ready(sk);
 	else
 		sk->sk_write_space(sk);
 }
 
+/* The frames for which it was started may have been read by now. */
 static enum hrtimer_restart zc_ring_timer(struct hrtimer *timer)
 {
-	zc_ring_wake_now(container_of(timer, struct zc_ring, wake_timer));
+	struct zc_ring *ring = container_of(timer, struct zc_ring, wake_timer);
+
+	smp_mb();	/* off the queue before write is read; pairs with F in zc_ring_wake() */
+	if (zc_ring_readable(ring))
+		zc_ring_wake_now(ring);
 	return HRTIMER_NORESTART;
 }
 
@@ -176,23 +182,28 @@ void zc_ring_kick(struct zc_ring *ring)
  * @ring: [napi]
  *
  * A consumer that drives the ring by its own page says when it sleeps; one
- * that uses recv() or poll() alone is found in the wait queue.  The timer may
- * run at any time of the second half, so that queues which share a CPU share
- * its interrupt.
+ * that uses recv() or poll() alone is found in the wait queue.  What it has
+ * read since slots were last posted does not count as unread.
+ *
+ * The timer may run at any time of the second half, so that queues which share
+ * a CPU share its interrupt.  One that is queued will see these frames; one
+ * that runs already may have looked before they came, and is started again.
  */
 void zc_ring_wake(struct zc_ring *ring)
 {
-	u32 unread = zc_cursor_unread(&ring->cursor);
 	u32 frames = READ_ONCE(ring->wake.frames);
 	u64 late = (u64)READ_ONCE(ring->wake.usecs) * NSEC_PER_USEC;
 
 	if (!zc_ring_wants_wake(ring->user) && READ_ONCE(ring->mapped))
 		return;
-	if (!late || (frames && unread >= frames))
+	zc_ring_collect(&ring->cursor, ring->user);
+	if (!late || (frames && zc_cursor_unread(&ring->cursor) >= frames)) {
+		hrtimer_try_to_cancel(&ring->wake_timer);
 		zc_ring_wake_now(ring);
-	else if (!hrtimer_is_queued(&ring->wake_timer))
+	} else if (!hrtimer_is_queued(&ring->wake_timer)) {
 		hrtimer_start_range_ns(&ring->wake_timer, ns_to_ktime(late / 2), late / 2,
 				       HRTIMER_MODE_REL_SOFT);
+	}
 }
 
 /** zc_ring_readable() - rx: a frame is unread; tx: a completion is not taken */

@@ -117,10 +117,16 @@ static int zc_bind(struct socket *sock, struct sockaddr *address, int length)
 	return err;
 }
 
+/* rx: a frame is unread.  tx: a completion is not taken, or a slot is free. */
+static bool zc_poll_ready(struct zc_ring *ring)
+{
+	return zc_ring_readable(ring) ||
+	       (ring->direction == ZC_DIR_TX && zc_ring_writable(ring));
+}
+
 static __poll_t zc_poll(struct file *file, struct socket *sock, poll_table *wait)
 {
 	struct zc_ring *ring = zc_sock_ring(zc_sk(sock->sk));
-	bool rx;
 
 	sock_poll_wait(file, sock, wait);
 	if (!ring)
@@ -129,10 +135,9 @@ static __poll_t zc_poll(struct file *file, struct socket *sock, poll_table *wait
 		return EPOLLERR | EPOLLHUP;
 	if (zc_ring_needs_kick(ring->header))
 		zc_ring_kick(ring);
-	rx = ring->direction == ZC_DIR_RX;
-	if (zc_ring_readable(ring) || zc_ring_busy_poll(ring))
-		return rx ? EPOLLIN | EPOLLRDNORM : EPOLLOUT | EPOLLWRNORM;
-	return !rx && zc_ring_writable(ring) ? EPOLLOUT | EPOLLWRNORM : 0;
+	if (!zc_poll_ready(ring) && !zc_ring_busy_poll(ring))
+		return 0;
+	return ring->direction == ZC_DIR_RX ? EPOLLIN | EPOLLRDNORM : EPOLLOUT | EPOLLWRNORM;
 }
 
 static struct proto_ops zc_ops __ro_after_init = {

@@ -59,7 +59,6 @@ struct zc_device_ops {
  * @napi_id:    for busy polling; set by the driver in attach, 0 where unknown
  * @wake:       when to wake, as the user asked
  * @wake_timer: runs while unread frames wait for @wake.usecs to pass
- * @wakeups:    counted by NAPI and by the timer
  * @sk:         whom to wake
  * @mapped:     the user drives the ring through its own page; for good
  * @kick_lock:  guards @running against zc_ring_kick()
@@ -80,7 +79,6 @@ struct zc_ring {
 
 	struct zc_wake_req wake;
 	struct hrtimer wake_timer;
-	atomic64_t wakeups;
 	struct sock *sk;
 	bool mapped;
 

@@ -45,29 +45,33 @@ static void zc82576_get_channels(struct net_device *dev, struct ethtool_channels
 	channels->other_count = 1;
 }
 
-/* A ring keeps its queue for as long as it is bound. */
-static bool zc82576_bound_from(const struct zc82576 *nic, u32 first)
+/* A ring keeps its queue for as long as it is bound: the first such queue from @first on. */
+static u32 zc82576_bound_from(const struct zc82576 *nic, u32 first)
 {
-	for (; first < ZC82576_QUEUES; first++)
-		if (nic->queues[first].rx.ring || nic->queues[first].tx.ring)
-			return true;
-	return false;
+	while (first < ZC82576_QUEUES && !nic->queues[first].rx.ring && !nic->queues[first].tx.ring)
+		first++;
+	return first;
 }
 
 /*
  * The core has checked the maximum, and that a table which somebody set names
- * no queue that would go; any other table follows.
+ * no queue that would go; any other table follows.  It passes no extack.
  */
 static int zc82576_set_channels(struct net_device *dev, struct ethtool_channels *channels)
 {
 	struct zc82576 *nic = netdev_priv(dev);
 	u32 count = channels->combined_count;
+	u32 bound = zc82576_bound_from(nic, count);
 	int err;
 
 	if (!count || channels->rx_count || channels->tx_count || channels->other_count != 1)
 		return -EINVAL;
-	if (zc82576_bound_from(nic, count))
+	if (bound < ZC82576_QUEUES) {
+		if (net_ratelimit())
+			netdev_err(dev, "%u channels: queue %u is bound; close its socket first\n",
+				   count, bound);
 		return -EBUSY;
+	}
 	err = netif_set_real_num_queues(dev, count, count);
 	if (err)
 		return err;

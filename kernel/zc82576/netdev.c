@@ -104,6 +104,7 @@ static int zc82576_open(struct net_device *dev)
 out_irq:
 	zc82576_irq_stop(nic);
 	cancel_delayed_work_sync(&nic->watch);
+	netif_carrier_off(dev);		/* which it may have seen */
 out_napi:
 	for (i = 0; i < ZC82576_QUEUES; i++)
 		napi_disable(&nic->queues[i].napi);

@@ -17,7 +17,7 @@
 #include "regs.h"
 #include "zc_ops.h"
 
-#define ZC82576_QUEUES		8	/* as many as RSS reaches */
+#define ZC82576_QUEUES		8	/* of 16: a vector for each, of 10 */
 #define ZC82576_OTHER_VECTOR	ZC82576_QUEUES
 #define ZC82576_VECTORS		(ZC82576_QUEUES + 1)
 #define ZC82576_MIN_DEPTH	64

@@ -1,12 +1,14 @@
-"""kernel/model/ring.pml, by spin: the ring's protocol holds in every run, and without any one of its barriers it does not.
+"""kernel/model, by spin: the ring's protocol holds in every run, and without any one of its barriers it does not.
 
-The header says which functions hold a barrier, so that one which the model lacks fails too.
+The header says which functions hold a barrier, so that one which ring.pml lacks fails too. timer.pml is the timer that
+wakes a reader late.
 """
 
 from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 KERNEL = Path(__file__).resolve().parents[2] / "kernel"
 HEADER = KERNEL / "include" / "zc_ring.h"
 MODEL = KERNEL / "model" / "ring.pml"
+TIMER = KERNEL / "model" / "timer.pml"
 
 # How the model calls what the header does to shared memory.
 NAMES = {
@@ -41,10 +44,10 @@ BROKEN = {
 pytestmark = pytest.mark.needs("spin", "gcc")
 
 
-def search(folder: Path, **defined: str) -> str:
-    """What the exhaustive search says of the model with these definitions."""
+def search(folder: Path, *, model: Path = MODEL, ends: Sequence[str] = ("-E",), **defined: str) -> str:
+    """What the exhaustive search says of the model with these definitions; ends: what to make of where it ends."""
     flags = [f"-D{name}={value}" for name, value in defined.items()]
-    command = ["spin", *flags, "-search", "-E", "-O2", str(MODEL)]
+    command = ["spin", *flags, "-search", *ends, "-O2", str(model)]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
@@ -91,4 +94,19 @@ def test_without_a_barrier_a_run_goes_wrong(name: str, tmp_path: Path) -> None:
     wait, wrong = BROKEN[name]
     said = search(tmp_path, WAIT=wait, BROKEN=name)
     assert re.search(wrong, said)
+    assert "errors: 1" in said
+
+
+def test_a_reader_that_is_woken_late_is_woken(tmp_path: Path) -> None:
+    said = search(tmp_path, model=TIMER, ends=())
+    assert "errors: 0" in said
+    assert "max search depth too small" not in said and "Search not completed" not in said
+    # It came to the end of its frames.
+    assert "unreached in proctype consumer\n\t(0 of " in said
+
+
+@pytest.mark.parametrize("broken", ["running", "early"])
+def test_a_timer_that_has_looked_already_does_not_count(broken: str, tmp_path: Path) -> None:
+    said = search(tmp_path, model=TIMER, ends=(), BROKEN=broken)
+    assert "invalid end state" in said
     assert "errors: 1" in said

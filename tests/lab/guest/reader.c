@@ -4,9 +4,10 @@
  *
  * One process a queue reads frames FIRST..FIRST+COUNT-1 and checks each: every
  * byte, the order in its queue, its Toeplitz hash and type, and that the queue
- * is RETA[hash & 127] of an even table.  The parent kills readers and starts
- * successors KILLS times.  It ends when all frames were seen, or after QUIET_MS
- * without one, and prints one line of JSON.  HOLD_MS: readers sleep first.
+ * is RETA[hash & 127] of an even table over QUEUES.  The parent kills readers
+ * and starts successors KILLS times, every other round with a frame in hand.
+ * It ends when all frames were read, or after QUIET_MS without one, and prints
+ * one line of JSON.  HOLD_MS: readers sleep first.
  */
 #include <signal.h>
 #include <sys/prctl.h>
@@ -16,17 +17,24 @@
 #include "frame.h"
 #include "zc.h"
 
-struct tally {
-	unsigned long frames, bytes, bad_bytes, bad_hash, bad_queue, bad_order, bad_desc;
-	uint32_t last;
-	bool any;
-};
+/*
+ * A frame's note lies at the frame's place in the order of its queue, in one
+ * word.  A reader that dies between note and release leaves the frame to its
+ * successor, which writes the same note once more: nothing counts twice.
+ */
+#define NOTED		(1UL << 32)
+#define BAD_BYTES	(1UL << 33)
+#define BAD_HASH	(1UL << 34)
+#define BAD_QUEUE	(1UL << 35)
+#define BAD_DESC	(1UL << 36)
 
 struct shared {
-	struct tally tallies[ZC_MAX_QUEUES];
+	unsigned long again[ZC_MAX_QUEUES];
+	unsigned long changed[ZC_MAX_QUEUES];
 	double started[ZC_MAX_QUEUES];
+	bool fall[ZC_MAX_QUEUES];
 	bool stop;
-	unsigned char seen[];
+	uint64_t notes[];
 };
 
 static const char *interface;
@@ -45,35 +53,47 @@ static double now_ms(void)
 	return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
 }
 
-static void check(struct zc *zc, unsigned int queue, const struct zc_desc *desc, unsigned int slot)
+/* Number of the frame in this slot, and what is wrong with it. */
+static uint64_t judge(const struct zc *zc, unsigned int queue, unsigned int slot)
 {
-	struct tally *t = &shared->tallies[queue];
+	const struct zc_desc *desc = &zc->descs[slot];
 	const uint8_t *frame = zc->blocks + desc->offset;
 	uint8_t wanted[FRAME_MAX];
 	struct frame_hash hash;
 	uint32_t n = frame_number(frame), value;
+	uint64_t note = NOTED | n;
 
 	/* The TCP checksums of frame.h are wrong, and the card may say so. */
 	if (desc->offset != slot * ZC_BLOCK_SIZE || desc->len != desc->wire_len ||
 	    desc->flag_access != ZC_ACCESS_READABLE || !desc->timestamp ||
 	    desc->status & ~ZC_STATUS_CSUM_BAD)
-		t->bad_desc++;
-	if (n - first >= count || desc->len != frame_size(n, size)) {
-		t->bad_bytes++;
-		return;
-	}
+		note |= BAD_DESC;
+	if (n - first >= count || desc->len != frame_size(n, size))
+		return note | BAD_BYTES;
 	frame_make(wanted, n, desc->len, &hash);
-	t->bad_bytes += memcmp(wanted, frame, desc->len) != 0;
+	if (memcmp(wanted, frame, desc->len))
+		note |= BAD_BYTES;
 	value = hash.type ? frame_toeplitz(key, &hash) : 0;
-	t->bad_hash += desc->rss_hash != value || desc->rss_type != hash.type;
-	t->bad_queue += queue != (hash.type ? (value & 127) % 8 : 0);
-	t->bad_order += t->any && n <= t->last && shared->seen[n - first] == 0;
-	t->last = n;
-	t->any = true;
-	t->frames++;
-	t->bytes += desc->len;
-	if (shared->seen[n - first] < 255)
-		shared->seen[n - first]++;
+	if (desc->rss_hash != value || desc->rss_type != hash.type)
+		note |= BAD_HASH;
+	if (queue != (hash.type ? (value & 127) % queues : 0))
+		note |= BAD_QUEUE;
+	return note;
+}
+
+static uint64_t *note_of(unsigned int queue, uint32_t read)
+{
+	return &shared->notes[(size_t)queue * count + read];
+}
+
+/* What is noted already, its reader did not live to release. */
+static void note(unsigned int queue, uint32_t read, uint64_t value)
+{
+	uint64_t *place = note_of(queue, read);
+
+	shared->again[queue] += *place != 0;
+	shared->changed[queue] += *place && *place != value;
+	__atomic_store_n(place, value, __ATOMIC_RELAXED);
 }
 
 /* A successor goes on at `read`: the only thing it has to know. */
@@ -90,9 +110,11 @@ static void read_queue(unsigned int queue)
 		uint32_t ready = zc_ring_peek(zc->header, read);
 
 		while (ready--) {
-			unsigned int slot = read & (zc->slots - 1);
-
-			check(zc, queue, &zc->descs[slot], slot);
+			if (read == count)
+				die("queue %u: more than %u frames", queue, count);
+			note(queue, read, judge(zc, queue, read & (zc->slots - 1)));
+			if (READ_ONCE(shared->fall[queue]))
+				raise(SIGKILL);
 			zc_ring_release(zc->user, ++read);
 		}
 		if (zc_wait(zc, read, 100) & (POLLERR | POLLHUP))
@@ -112,13 +134,30 @@ static pid_t start_reader(unsigned int queue)
 	return pid;
 }
 
-/* From the kill to the first look of the successor at its ring. */
-static pid_t replace_reader(unsigned int queue, pid_t reader)
+/*
+ * Anywhere; or, where @hard, in the worst place, with a frame that is noted and
+ * not released, should one come within a second.
+ */
+static void kill_reader(unsigned int queue, pid_t reader, bool hard)
 {
-	double start = now_ms(), took;
-
+	WRITE_ONCE(shared->fall[queue], hard);
+	for (int ms = 0; hard && ms < 1000; ms++) {
+		if (waitpid(reader, NULL, WNOHANG) == reader)
+			return;
+		usleep(1000);
+	}
 	kill(reader, SIGKILL);
 	waitpid(reader, NULL, 0);
+}
+
+/* From the death to the first look of the successor at its ring. */
+static pid_t replace_reader(unsigned int queue, pid_t reader, bool hard)
+{
+	double start, took;
+
+	kill_reader(queue, reader, hard);
+	start = now_ms();
+	WRITE_ONCE(shared->fall[queue], false);
 	reader = start_reader(queue);
 	while (*(volatile double *)&shared->started[queue] < start)
 		usleep(500);
@@ -127,51 +166,73 @@ static pid_t replace_reader(unsigned int queue, pid_t reader)
 	return reader;
 }
 
-static unsigned long frames_seen(void)
+static unsigned long frames_read(void)
 {
 	unsigned long sum = 0;
 
 	for (unsigned int q = 0; q < queues; q++)
-		sum += shared->tallies[q].frames;
+		sum += READ_ONCE(rings[q].user->read);
 	return sum;
 }
 
-static unsigned int missing(void)
-{
-	unsigned int lost = 0;
+struct tally {
+	unsigned long frames, bytes, bad_bytes, bad_hash, bad_queue, bad_order, bad_desc;
+	unsigned long again, changed, missing, doubled;
+	int last_missing;
+};
 
-	for (unsigned int i = 0; i < count; i++)
-		lost += !shared->seen[i];
-	return lost;
+/* Sum up one queue's notes; `seen` counts each number. */
+static void tally_queue(struct tally *t, unsigned int queue, unsigned char *seen)
+{
+	uint32_t frames = rings[queue].user->read, last = 0;
+
+	for (uint32_t read = 0; read < frames; read++) {
+		uint64_t value = *note_of(queue, read);
+		uint32_t n = value;
+
+		t->bad_desc += !value || value & BAD_DESC;
+		t->bad_hash += !!(value & BAD_HASH);
+		t->bad_queue += !!(value & BAD_QUEUE);
+		t->bad_order += read && n <= last;
+		last = n;
+		if (value & BAD_BYTES) {
+			t->bad_bytes++;
+			continue;
+		}
+		t->bytes += frame_size(n, size);
+		t->doubled += seen[n - first];
+		seen[n - first] = 1;
+	}
+	t->frames += frames;
+	t->again += shared->again[queue];
+	t->changed += shared->changed[queue];
 }
 
-static void report(unsigned int kills)
+static struct tally tally_all(void)
 {
-	struct tally sum = { 0 };
-	unsigned int doubled = 0, lost = 0;
-	int last_missing = -1;
-	struct zc_stats stats, all = { 0 };
+	struct tally t = { .last_missing = -1 };
+	unsigned char *seen = calloc(count, 1);
 
+	for (unsigned int q = 0; q < queues; q++)
+		tally_queue(&t, q, seen);
 	for (unsigned int i = 0; i < count; i++) {
-		if (!shared->seen[i]) {
-			lost++;
-			last_missing = first + i;
+		if (!seen[i]) {
+			t.missing++;
+			t.last_missing = first + i;
 		}
-		doubled += shared->seen[i] > 1 ? shared->seen[i] - 1 : 0;
 	}
-	printf("{\"queues\": [");
+	free(seen);
+	return t;
+}
+
+static struct zc_stats stats_of_all(void)
+{
+	struct zc_stats all = { 0 };
+
 	for (unsigned int q = 0; q < queues; q++) {
-		struct tally *t = &shared->tallies[q];
+		struct zc_stats stats;
 		socklen_t length = sizeof(stats);
 
-		printf("%s%lu", q ? ", " : "", t->frames);
-		sum.frames += t->frames;
-		sum.bytes += t->bytes;
-		sum.bad_bytes += t->bad_bytes;
-		sum.bad_hash += t->bad_hash;
-		sum.bad_queue += t->bad_queue;
-		sum.bad_order += t->bad_order;
-		sum.bad_desc += t->bad_desc;
 		if (getsockopt(rings[q].fd, SOL_ZEROCOPY, ZC_OPT_STATS, &stats, &length))
 			die("stats");
 		all.arrived += stats.arrived;
@@ -181,16 +242,28 @@ static void report(unsigned int kills)
 		all.ring_full += stats.ring_full;
 		all.wakeups += stats.wakeups;
 	}
-	printf("], \"last_missing\": %d, \"restart_ms\": %.1f, ", last_missing, restart_ms);
-	printf("\"frames\": %lu, \"bytes\": %lu, \"missing\": %u, \"doubled\": %u, \"kills\": %u, "
-	       "\"bad_bytes\": %lu, \"bad_hash\": %lu, \"bad_queue\": %lu, \"bad_order\": %lu, "
-	       "\"bad_desc\": %lu, \"arrived\": %llu, \"arrived_bytes\": %llu, \"published\": %llu, "
+	return all;
+}
+
+static void report(unsigned int kills)
+{
+	struct tally t = tally_all();
+	struct zc_stats all = stats_of_all();
+
+	printf("{\"queues\": [");
+	for (unsigned int q = 0; q < queues; q++)
+		printf("%s%u", q ? ", " : "", rings[q].user->read);
+	printf("], \"last_missing\": %d, \"restart_ms\": %.1f, ", t.last_missing, restart_ms);
+	printf("\"frames\": %lu, \"bytes\": %lu, \"missing\": %lu, \"doubled\": %lu, "
+	       "\"again\": %lu, \"changed\": %lu, \"kills\": %u, ", t.frames, t.bytes, t.missing,
+	       t.doubled, t.again, t.changed, kills);
+	printf("\"bad_bytes\": %lu, \"bad_hash\": %lu, \"bad_queue\": %lu, \"bad_order\": %lu, "
+	       "\"bad_desc\": %lu, ", t.bad_bytes, t.bad_hash, t.bad_queue, t.bad_order, t.bad_desc);
+	printf("\"arrived\": %llu, \"arrived_bytes\": %llu, \"published\": %llu, "
 	       "\"nic_drop\": %llu, \"ring_full\": %llu, \"wakeups\": %llu}\n",
-	       sum.frames, sum.bytes, lost, doubled, kills, sum.bad_bytes, sum.bad_hash,
-	       sum.bad_queue, sum.bad_order, sum.bad_desc, (unsigned long long)all.arrived,
-	       (unsigned long long)all.arrived_bytes, (unsigned long long)all.published,
-	       (unsigned long long)all.nic_drop, (unsigned long long)all.ring_full,
-	       (unsigned long long)all.wakeups);
+	       (unsigned long long)all.arrived, (unsigned long long)all.arrived_bytes,
+	       (unsigned long long)all.published, (unsigned long long)all.nic_drop,
+	       (unsigned long long)all.ring_full, (unsigned long long)all.wakeups);
 }
 
 static void parse_key(const char *text)
@@ -206,15 +279,16 @@ static unsigned int supervise(pid_t *readers, unsigned int kills, int quiet_ms)
 	unsigned long before = 0;
 	int quiet = 0;
 
-	while (missing() && quiet < quiet_ms) {
-		unsigned long now = frames_seen();
+	while (frames_read() < count && quiet < quiet_ms) {
+		unsigned long now = frames_read();
 
 		usleep(10000);
 		quiet = now == before ? quiet + 10 : 0;
 		if (killed < kills && now != before) {
-			unsigned int q = killed++ % queues;
+			unsigned int q = killed % queues;
 
-			readers[q] = replace_reader(q, readers[q]);
+			readers[q] = replace_reader(q, readers[q], killed / queues % 2);
+			killed++;
 		}
 		before = now;
 	}
@@ -236,8 +310,10 @@ int main(int argc, char **argv)
 	first = atoi(argv[6]);
 	count = atoi(argv[7]);
 	hold_ms = argc > 10 ? atoi(argv[10]) : 0;
-	shared = mmap(NULL, sizeof(*shared) + count, PROT_READ | PROT_WRITE,
-		      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	shared = mmap(NULL, sizeof(*shared) + (size_t)queues * count * sizeof(uint64_t),
+		      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (shared == MAP_FAILED)
+		die("notes of %u frames", count);
 	for (unsigned int q = 0; q < queues; q++)
 		rings[q] = zc_open(interface, q, ZC_DIR_RX, slots);
 	for (unsigned int q = 0; q < queues; q++)

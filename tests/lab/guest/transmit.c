@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * transmit INTERFACE QUEUE COUNT SIZE ring|plain: frames 0..COUNT-1 out.
+ * transmit INTERFACE QUEUE COUNT SIZE ring|plain|idle: frames 0..COUNT-1 out.
  *
  * ring: blocks are filled in place, offered in bursts, one kick each; every
- * completion is checked.  plain: send(), as any program does it.
+ * completion is checked.  plain: send(), as any program does it.  idle: asks
+ * COUNT times whether there is room, and sends nothing.
  */
 #include "frame.h"
 #include "zc.h"
 
 #define SLOTS	256
 #define BURST	32
+#define BUSY_US	100000
 
 static void fill(struct zc *zc, uint32_t n, unsigned int size)
 {
@@ -87,12 +89,28 @@ static void send_plain(const char *interface, unsigned int queue, uint32_t count
 	usleep(500000);		/* closing the socket stops the queue */
 }
 
+/* There is room: poll() has nothing to wait for, long as it may busy-poll. */
+static void send_none(const char *interface, unsigned int queue, uint32_t count)
+{
+	struct zc zc = zc_open(interface, queue, ZC_DIR_TX, SLOTS);
+	struct pollfd poller = { .fd = zc.fd, .events = POLLOUT };
+	struct zc_wake_req wake = { .busy_poll_us = BUSY_US };
+
+	if (setsockopt(zc.fd, SOL_ZEROCOPY, ZC_OPT_WAKE, &wake, sizeof(wake)))
+		die("ZC_OPT_WAKE");
+	while (count--)
+		if (poll(&poller, 1, 0) != 1 || poller.revents != POLLOUT)
+			die("room");
+}
+
 int main(int argc, char **argv)
 {
 	if (argc < 6)
 		return 2;
 	if (!strcmp(argv[5], "ring"))
 		send_ring(argv[1], atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
+	else if (!strcmp(argv[5], "idle"))
+		send_none(argv[1], atoi(argv[2]), atoi(argv[3]));
 	else
 		send_plain(argv[1], atoi(argv[2]), atoi(argv[3]), atoi(argv[4]));
 	return 0;

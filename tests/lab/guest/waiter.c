@@ -1,18 +1,31 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * waiter INTERFACE BUFFER SLOTS FRAMES USECS BUSY_US COUNT HOLD
+ * waiter INTERFACE BUFFER SLOTS FRAMES USECS BUSY_US COUNT HOLD LOT
  *
  * Reads frames 0..COUNT-1 from queue 0, to which the RETA sends everything,
  * and counts how it was woken.  BUFFER: "own" memory, "kernel" memory by
  * ZC_PGOFF_BUFFER, or "huge" pages.  FRAMES, USECS, BUSY_US: ZC_OPT_WAKE.
- * HOLD: 1: reads nothing before all of them lie in the ring.
+ * HOLD: 1: reads nothing before all of them lie in the ring.  LOT: says
+ * DRAINED before it sleeps, at the start and when so many more were read.
  */
+#include <time.h>
+
 #include "frame.h"
 #include "zc.h"
 
 #define PATIENCE_MS	10000
 
-static unsigned int count, bad, sleeps, timeouts;
+static struct zc_wake_req wake;
+static double woken;	/* start of the last sleep that a wake-up ended */
+static unsigned int count, lot, bad, sleeps, unwoken, early, timeouts;
+
+static double now_ms(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1e3 + t.tv_nsec * 1e-6;
+}
 
 static void *huge_blocks(unsigned int slots)
 {
@@ -59,14 +72,43 @@ static void check(const struct zc *zc, unsigned int n)
 	bad += desc->len != size || memcmp(zc->blocks + desc->offset, wanted, size);
 }
 
-/* How poll() ended tells whether somebody woke us or we gave up waiting. */
+/* What the last lot was for is done: the next one may come. */
+static void announce(unsigned int read)
+{
+	static unsigned int next;
+
+	if (lot && read == next) {
+		printf("DRAINED\n");
+		fflush(stdout);
+		next += lot;
+	}
+}
+
+/* Woken for fewer frames than are enough: no timer that was started since can have run. */
+static bool too_early(const struct zc *zc, unsigned int read, double since)
+{
+	return zc_ring_peek(zc->header, read) < wake.frames &&
+	       now_ms() - since < wake.usecs / 2000.0;
+}
+
+/* How poll() ended tells whether somebody woke us, a frame was there already, or we gave up. */
 static void sleep_until_woken(struct zc *zc, unsigned int read)
 {
 	struct pollfd poller = { .fd = zc->fd, .events = POLLIN };
 
+	announce(read);
 	if (zc_ring_may_sleep(zc->header, zc->user, read)) {
+		unsigned long long before = READ_ONCE(zc->header->wakeups);
+		double start = now_ms();
+
 		sleeps++;
 		timeouts += poll(&poller, 1, PATIENCE_MS) == 0;
+		if (READ_ONCE(zc->header->wakeups) == before) {
+			unwoken++;
+		} else {
+			early += too_early(zc, read, woken);
+			woken = start;
+		}
 	}
 	zc_ring_awake(zc->user);
 }
@@ -89,13 +131,14 @@ static void read_all(struct zc *zc)
 
 int main(int argc, char **argv)
 {
-	struct zc_wake_req wake = { 0 };
 	unsigned int unread;
+	double start;
 	struct zc zc;
 
-	if (argc != 9)
+	if (argc != 10)
 		return 2;
 	count = atoi(argv[7]);
+	lot = atoi(argv[9]);
 	zc = open_ring(argv[1], argv[2], atoi(argv[3]));
 	wake.frames = atoi(argv[4]);
 	wake.usecs = atoi(argv[5]);
@@ -104,13 +147,15 @@ int main(int argc, char **argv)
 		die("ZC_OPT_WAKE");
 	printf("READY\n");
 	fflush(stdout);
+	start = now_ms();
+	woken = start;
 	for (int ms = 0; atoi(argv[8]) && zc.header->write < count && ms < 60000; ms += 10)
 		usleep(10000);
 	unread = zc.header->write;
 	read_all(&zc);
-	printf("{\"bad\": %u, \"sleeps\": %u, \"timeouts\": %u, \"unread\": %u, \"wakeups\": %llu, "
-	       "\"read\": %u, \"ring_full\": %llu}\n", bad, sleeps, timeouts, unread,
-	       (unsigned long long)zc.header->wakeups, zc.user->read,
-	       (unsigned long long)zc.header->ring_full);
+	printf("{\"bad\": %u, \"sleeps\": %u, \"unwoken\": %u, \"early\": %u, \"timeouts\": %u, \"unread\": %u, "
+	       "\"wakeups\": %llu, \"read\": %u, \"ring_full\": %llu, \"ms\": %.0f}\n", bad, sleeps,
+	       unwoken, early, timeouts, unread, (unsigned long long)zc.header->wakeups, zc.user->read,
+	       (unsigned long long)zc.header->ring_full, now_ms() - start);
 	return 0;
 }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..bench import IFACE, Bench, check_right, expect
 
-TITLE = "down/up, ring sizes, unbind, remove, kill of the supervisor, under traffic"
+TITLE = "down/up, ring sizes, unbind, remove, another namespace, kill of the supervisor, under traffic"
 
 FRAMES = 20_000
 AFTER = 5_000
@@ -69,6 +69,12 @@ def run(bench: Bench) -> str:
     address = bench.guest.run(f"basename {driver}/0000:*")
     vanish(bench, f"echo {address} > {driver}/unbind", f"echo {address} > {driver}/bind")
     vanish(bench, f"echo 1 > /sys/bus/pci/devices/{address}/remove", "echo 1 > /sys/bus/pci/rescan")
+    # Another network namespace: a socket stays where it is, so that its ring has no device any more.
+    vanish(
+        bench,
+        f"unshare -n sleep 1000 & echo $! > /tmp/away.pid; sleep 0.3; ip link set {IFACE} netns $(cat /tmp/away.pid)",
+        "kill $(cat /tmp/away.pid)",
+    )
     orphan(bench)
     bench.unload()
     return figures

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from ..bench import IFACE, KEY, Bench, check_exact, expect
+from ..bench import IFACE, KEY, Bench, check_exact, check_right, expect
 
 TITLE = "ethtool -L, -C, -X under traffic; queues that are bound stay"
 
 FRAMES = 20_000
+AFTER = 5_000
 ROUNDS = 3
 
 
@@ -24,6 +25,26 @@ def under_traffic(bench: Bench) -> None:
         expect("queues that are bound stay", code != 0, True)
     sender.communicate(timeout=120)
     check_exact(bench.background_report(), FRAMES)
+
+
+def channels_under_traffic(bench: Bench) -> int:
+    """Four readers, and four queues more that come and go: what goes there is lost, and nothing after they are gone."""
+    ask = bench.guest.run
+    ask(f"ethtool -X {IFACE} default; ethtool -L {IFACE} combined 4; dmesg -c > /dev/null")
+    bench.background_reader(FRAMES + AFTER, queues=4)
+    sender = bench.sender(0, FRAMES, 0, 4000)
+    for count in (8, 4) * ROUNDS:
+        ask(f"ethtool -L {IFACE} combined {count}; sleep 0.2")
+    expect("queues that are bound stay", bench.guest.attempt(f"ethtool -L {IFACE} combined 2")[0] != 0, True)
+    expect("the log says why", "2 channels: queue 2 is bound" in ask("dmesg"), True)
+    sender.communicate(timeout=120)
+    bench.send(FRAMES, AFTER)
+    found = bench.background_report()
+    check_right(found)
+    expect("frames after the last change are all there", found["last_missing"] < FRAMES, True)
+    expect("frames", found["frames"] + found["missing"], FRAMES + AFTER)
+    ask(f"ethtool -L {IFACE} combined 8")
+    return int(found["missing"])
 
 
 def channels(bench: Bench) -> None:
@@ -45,5 +66,9 @@ def run(bench: Bench) -> str:
     expect("ABI", bench.guest.run("cat /sys/module/pf_zerocopy/parameters/abi"), "1")
     channels(bench)
     under_traffic(bench)
+    lost = channels_under_traffic(bench)
     bench.unload()
-    return f"{FRAMES} frames, {ROUNDS * 5} changes and refusals meanwhile, none lost"
+    return (
+        f"{FRAMES} frames, {ROUNDS * 5} changes and refusals meanwhile, none lost; {lost} of {FRAMES} went to queues"
+        f" that nobody read, 0 of {AFTER} after they were gone"
+    )

@@ -169,7 +169,7 @@ struct zc_tx_desc {
  * @epoch:       counts re-initialisations of the hardware ring; `write` goes on
  * @state:       ZC_STATE_*
  * @flags:       ZC_RING_*
- * @ifname:      interface, NUL-padded
+ * @ifname:      interface, as it was called at bind, NUL-padded
  * @write:       frames published since the ring was made
  * @arrived:     frames that the NIC put into this queue, whatever became of them
  * @arrived_bytes: their wire lengths
