@@ -74,8 +74,9 @@ class Worker:
         addresses = [ring.header_address, ring.desc_address, ring.block_address, ring.user_address, ring.slots - 1]
         addresses += [self.progress.address, orders.address, state.low, state.high, *states]
         self.ctx = np.array(addresses, np.int64)
-        recover(self.ctx, chain.codes, skip)
+        # What is left to do takes microseconds.
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
+        recover(self.ctx, chain.codes, skip)
 
     def run(self) -> None:
         """Take packets until the supervisor says stop; sleep while there are none."""
