@@ -76,16 +76,16 @@ def _captures() -> str:
 
 # What each group needs, as a probe that says why it is not there, or "".
 GROUPS: dict[str, Callable[[], str]] = {
+    "captures": _captures,
     "curl": _program("curl"),
     "dig": _program("dig", "bind9-dnsutils"),
-    "iperf3": _program("iperf3"),
-    "nginx": _program("nginx", "nginx-light"),
-    "ping": _program("ping", "iputils-ping"),
-    "captures": _captures,
     "ethtool": _program("ethtool"),
     "gcc": _program("gcc", "gcc libc6-dev"),
-    "namespaces": _namespaces,
+    "iperf3": _program("iperf3"),
     "lab": _lab,
+    "namespaces": _namespaces,
+    "nginx": _program("nginx", "nginx-light"),
+    "ping": _program("ping", "iputils-ping"),
     "root": _root,
     "spin": _program("spin"),
     "tcpdump": _program("tcpdump"),

@@ -32,7 +32,7 @@ def chain(ctx, budget):
     done = start
     while done - start < budget and acquire_u32(orders + ORDER_ATTENTION) == 0:
         # C, matches B of the producer: descriptors below `write` are complete.
-        n = min((acquire_u32(header + HEADER_WRITE) - done) & 0xFFFFFFFF, BURST)
+        n = min((acquire_u32(header + HEADER_WRITE) - done) & 0xFFFFFFFF, BURST, start + budget - done)
         if n == 0:
             break
 {worth}        for i in range(n):

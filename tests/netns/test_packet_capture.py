@@ -129,7 +129,7 @@ def test_without_a_supervisor(space: Space) -> None:
 def test_killed_under_load(space: Space, tmp_path: Path, replayed: dict[str, Any]) -> None:
     """Frames that the kernel holds wait for the successor; none is lost, none comes twice."""
     space.veth()
-    loops, kills = 60, 0
+    loops, kills = 150, 0
     sent = loops * replayed["totals"]["packets"]
     arguments = ("--iface", "near", "--backend", "packet", "--queues", 2, "--ring-slots", 65536, *PLUGINS)
     with Capture(space, tmp_path, *arguments) as capture:
@@ -138,7 +138,7 @@ def test_killed_under_load(space: Space, tmp_path: Path, replayed: dict[str, Any
             for worker in capture.workers():
                 worker.send_signal(signal.SIGKILL)
                 kills += 1
-            time.sleep(0.3)
+            time.sleep(0.2)
         done = capture.wait_for(sent).finish()
     assert done.code == 0, done.stderr
     assert kills > 4

@@ -52,6 +52,17 @@ def test_the_chain_may_take_what_was_verified_and_no_more(rig: Rig, verifiers: l
         assert verifier(worker.ctx) == 0
 
 
+def test_frames_that_come_between_wait_to_be_verified(rig: Rig, verifiers: list[RssVerifier]) -> None:
+    queue = max(range(QUEUES), key=lambda q: int(rig.producers[q].header["write"][0]))
+    worker, verifier, header = rig.workers[queue], verifiers[queue], rig.producers[queue].header
+    written = int(header["write"][0])
+    header["write"][0] = 3
+    assert verifier(worker.ctx) == 3
+    header["write"][0] = written
+    assert worker.chain.run(worker.ctx, 3) == 3
+    assert verifier(worker.ctx) == written - 3
+
+
 def test_frames_that_wait_are_counted_once(rig: Rig, verifiers: list[RssVerifier]) -> None:
     verify_all(rig, verifiers)
     assert verify_all(rig, verifiers).frames == len(FRAMES)
