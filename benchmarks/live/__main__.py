@@ -12,9 +12,9 @@ from benchmarks.bench import Bench
 from benchmarks.table import write_section
 
 from .contenders import Contender, contenders
-from .measure import cost, delivered
+from .measure import cost, cost_on_tap, delivered
 from .report import Figures, report
-from .space import RECEIVER, SENDER, LiveError, Space
+from .space import RECEIVER, SENDER, LiveError
 
 SECTION = "bench-live"
 
@@ -30,15 +30,13 @@ def _arguments() -> argparse.Namespace:
 
 
 def _measure(figures: Figures, contender: Contender) -> None:
-    """Each in a namespace of its own, so that no one leaves settings to the next."""
-    with Space() as space:
-        packets, offered = delivered(space, contender)
-    with Space() as space:
-        spent, rest = cost(space, contender)
+    packets, offered = delivered(contender)
+    spent, rest = cost(contender)
     for values, value in (
         (figures.delivered, packets),
         (figures.offered, offered),
         (figures.cost, spent),
+        (figures.tap, cost_on_tap(contender)),
         (figures.idle, rest),
     ):
         values[contender.name].append(value)

@@ -25,19 +25,16 @@ from .space import NEAR, RECEIVER, LiveError, Space
 # Bytes of blocks for everyone: a ring of 4,096 slots of 2 KiB.
 BUFFER = 4096 * 2048
 TIMEOUT_MS = 20
-# What NAPI fetches while the worker waits for the CPU that they share has to fit in.
-XDP_SLOTS = 16384
 READY_S, END_S = 60.0, 60.0
 
 
 @dataclass(frozen=True)
 class Contender:
-    """ours: whether it is `zcframe run`; core: how the softirq comes to the worker's CPU, see `Space.share_core`."""
+    """ours: whether it is `zcframe run`."""
 
     name: str
     command: tuple[str, ...]
     ours: bool = False
-    core: str = "rps"
 
 
 class Running:
@@ -136,7 +133,7 @@ def contenders(bench: Bench) -> tuple[list[Contender], dict[str, str]]:
     found = [
         Contender(PACKET, _zcframe("packet", "sizes"), ours=True),
         Contender(PACKET_THREE, _zcframe("packet", "flows", "sizes", "talkers"), ours=True),
-        Contender(XDP, (*_zcframe("xdp", "sizes"), "--ring-slots", str(XDP_SLOTS)), ours=True, core="napi"),
+        Contender(XDP, _zcframe("xdp", "sizes"), ours=True),
     ]
     missing = {}
     for name, command in peers.items():

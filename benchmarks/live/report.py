@@ -13,7 +13,7 @@ from benchmarks.table import Row, figure, machine, render
 from .contenders import CYPCAP, LIBPCAP, PACKET, PACKET_THREE, PCAPY, SCAPY, XDP
 
 Values = dict[str, list[float]]
-HEADINGS = ("contender", "delivered, kpps", "offered, kpps", "worker, ns a packet", "idle, % of a CPU")
+HEADINGS = ("contender", "delivered, kpps", "of offered", "worker, ns a packet", "on a TAP", "idle, % of a CPU")
 
 
 def _values() -> Values:
@@ -22,11 +22,12 @@ def _values() -> Values:
 
 @dataclass
 class Figures:
-    """Every round's value by contender: packets a second, ns of the worker a packet, share of a CPU."""
+    """Every round's value by contender: packets a second, ns of the worker a packet (veth, TAP), share of a CPU."""
 
     delivered: Values = field(default_factory=_values)
     offered: Values = field(default_factory=_values)
     cost: Values = field(default_factory=_values)
+    tap: Values = field(default_factory=_values)
     idle: Values = field(default_factory=_values)
     missing: dict[str, str] = field(default_factory=dict)
 
@@ -68,7 +69,8 @@ def _cell(values: list[float], factor: float) -> str:
 
 
 def _contenders(figures: Figures) -> str:
-    columns = ((figures.delivered, 1e-3), (figures.offered, 1e-3), (figures.cost, 1.0), (figures.idle, 100.0))
+    columns = [(figures.delivered, 1e-3), (figures.offered, 1e-3)]
+    columns += [(figures.cost, 1.0), (figures.tap, 1.0), (figures.idle, 100.0)]
     rows = [(name, *(_cell(values[name], factor) for values, factor in columns)) for name in figures.delivered]
     table = [HEADINGS, *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]

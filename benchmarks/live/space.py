@@ -1,16 +1,21 @@
-"""A network namespace with a veth pair, whose receiving side works on the CPU that it is told."""
+"""A network namespace with a link on which frames come in, whose receiving side works on the CPU that it is told."""
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from benchmarks.mix import ROOT
 
-SETUP = "mount -t sysfs none /sys && ip link set lo up && echo ready && exec sleep infinity"
+SETUP = (
+    "mount -t sysfs none /sys && sysctl -qw net.ipv6.conf.default.disable_ipv6=1 && ip link set lo up && echo ready"
+    " && exec sleep infinity"
+)
 NEAR, FAR = "near", "far"
 RECEIVER, SENDER = 0, 1
 NAPI_THREAD = f"napi/{NEAR}-"
@@ -21,7 +26,7 @@ class LiveError(Exception):
 
 
 class Space:
-    """The namespace, with `near` and `far` up; it ends with the block that holds it."""
+    """The namespace; it ends with the block that holds it."""
 
     def __enter__(self) -> Space:
         command = ["unshare", "--net", "--mount", "setpriv", "--pdeathsig", "KILL", "sh", "-c", SETUP]
@@ -29,13 +34,6 @@ class Space:
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != "ready\n":
             raise LiveError("no network namespace to be had: bench-live needs root, unshare and setpriv")
-        self.run("ip", "link", "add", NEAR, "type", "veth", "peer", "name", FAR)
-        for end in (NEAR, FAR):
-            # Neither end says anything by itself.
-            self.write(f"/proc/sys/net/ipv6/conf/{end}/disable_ipv6", "1")
-            self.run("ip", "link", "set", end, "up")
-        # Has NAPI run on the receiving side, without which nothing that XDP sends is taken.
-        self.run("ethtool", "-K", NEAR, "gro", "on")
         return self
 
     def __exit__(
@@ -43,6 +41,19 @@ class Space:
     ) -> None:
         self._holder.kill()
         self._holder.communicate()
+
+    def veth(self) -> None:
+        """`near` and `far`, up: what is sent by one comes in on the other."""
+        self.run("ip", "link", "add", NEAR, "type", "veth", "peer", "name", FAR)
+        for end in (NEAR, FAR):
+            self.run("ip", "link", "set", end, "up")
+        # Has NAPI run on the receiving side, without which nothing that XDP sends is taken.
+        self.run("ethtool", "-K", NEAR, "gro", "on")
+
+    def tap(self) -> None:
+        """`near`, a TAP, up as soon as somebody opens it."""
+        self.run("ip", "tuntap", "add", NEAR, "mode", "tap")
+        self.run("ip", "link", "set", NEAR, "up")
 
     def enter(self, words: Sequence[object], cpu: int | None = None) -> list[str]:
         pinned = ["taskset", "--cpu-list", str(cpu)] if cpu is not None else []
@@ -57,20 +68,29 @@ class Space:
             raise LiveError(f"{' '.join(map(str, words))}: {last}")
         return done.stdout
 
-    def write(self, path: str, text: str) -> None:
-        self.run("sh", "-c", f"echo {text} > {path}")
+    def _send(self, program: str, *words: object) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.run(sys.executable, "-m", program, *words, cpu=SENDER))
+        return found
 
-    def offer(self, seconds: float) -> str:
-        return self.run(sys.executable, "-m", "benchmarks.live.offer", FAR, seconds, cpu=SENDER)
+    def offer(self, seconds: float, pps: int) -> dict[str, Any]:
+        """Send into the veth, on the sender's CPU; `frames` and `seconds`."""
+        return self._send("benchmarks.live.offer", FAR, seconds, pps)
 
-    def share_core(self, how: str | None) -> None:
-        """Have the receiving softirq on the receiver's CPU: all of it (`napi`), the stack's part (`rps`), or none."""
-        rps = 1 << RECEIVER if how == "rps" else 0
-        self.write(f"/sys/class/net/{NEAR}/queues/rx-0/rps_cpus", f"{rps:x}")
-        self.write(f"/sys/class/net/{NEAR}/threaded", "1" if how == "napi" else "0")
-        if how == "napi":
-            for thread in _napi_threads():
-                self.run("taskset", "--cpu-list", "--pid", RECEIVER, thread)
+    def write(self, seconds: float) -> dict[str, Any]:
+        """Write into the TAP, on the sender's CPU; `frames` and `seconds`."""
+        return self._send("benchmarks.live.write", NEAR, seconds)
+
+    def share_core(self) -> None:
+        """Have all of receiving on the receiver's CPU, in a thread of its own. Raises LiveError where there is none.
+
+        Only now: a program of XDP that comes or goes ends the thread.
+        """
+        self.run("sh", "-c", f"echo 1 > /sys/class/net/{NEAR}/threaded")
+        threads = _napi_threads()
+        if not threads:
+            raise LiveError(f"the kernel made no thread {NAPI_THREAD}*: it cannot receive on a CPU that it is told")
+        for thread in threads:
+            self.run("taskset", "--cpu-list", "--pid", RECEIVER, thread)
 
 
 def _napi_threads() -> list[int]:

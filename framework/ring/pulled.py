@@ -60,11 +60,11 @@ class PulledRing:
         """The puller's memory, zeroed when the ring was made."""
         return Mapping(self._notes_fd, self._notes_size, writable=True, populate=True)
 
-    def end(self, buffer: Mapping, poll_fd: int, pull: Callable[[RingEnd], int]) -> RingEnd:
-        """The worker's end. buffer: where descriptors' offsets count from; pull: see RingEnd, to which it is bound."""
+    def end(self, buffer: Mapping, poll_fd: int, pull: Callable[[RingEnd], int], nap_s: float) -> RingEnd:
+        """The worker's end. buffer: where descriptors' offsets count from; pull, nap_s: see RingEnd."""
         ring = Mapping(self._ring_fd, ring_size(self.slots), writable=True, populate=True)
         user = Mapping(self._user_fd, abi.PAGE_SIZE, writable=True, populate=True)
-        end = RingEnd(ring, user, buffer, self.wake_fd, poll_fd)
+        end = RingEnd(ring, user, buffer, self.wake_fd, poll_fd, nap_s=nap_s)
         end.pull = lambda: pull(end)
         return end
 

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 
 from .. import abi
 from ..errors import RingError
 from .mapping import Mapping, make_memory, seal_writes
+
+NAP_S: Final = 100e-6
 
 
 def make_header(queue: int, slots: int, ifname: str, block_size: int = abi.BLOCK_SIZE) -> bytes:
@@ -48,6 +50,8 @@ class RingEnd:
 
     pull: where nobody else fills the ring, what the worker calls for it: it brings frames that wait elsewhere, gives
     back those that were released, and returns how many it brought.
+    nap_s: seconds after which a worker that finds many frames, again and again, looks for more: a nap costs less than
+    to be woken by whoever brings them. The ring has room for what comes meanwhile.
     Raises RingError where the header is not of an ABI that this version knows.
     """
 
@@ -59,9 +63,11 @@ class RingEnd:
         wake_fd: int,
         poll_fd: int,
         pull: Callable[[], int] | None = None,
+        *,
+        nap_s: float = NAP_S,
     ) -> None:
         self._mappings = (ring, user, buffer)
-        self.pull = pull
+        self.pull, self.nap_s = pull, nap_s
         self.header: np.ndarray[Any, Any] = ring.view(abi.RING_HEADER)
         self.user: np.ndarray[Any, Any] = user.view(abi.USER_PAGE)
         found = int(self.header["magic"][0]), int(self.header["version"][0])

@@ -41,9 +41,9 @@ CONTEXT = types.Array(types.int64, 1, "C")
 
 PR_SET_PDEATHSIG = 1
 BUDGET = 65536
-# A chain that found this many packets will find more after NAP_S: a nap costs less than a wake-up by the producer.
+# A chain that found this many packets, so soon after it had found none, will find more after a nap: see RingEnd.nap_s.
 BUSY = 64
-NAP_S = 100e-6
+SOON_S = 10e-3
 SLEEP_MS = 200
 PAUSE_NAP_S = 200e-6
 
@@ -70,6 +70,7 @@ class Worker:
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
+        self._waited, self._found = 0.0, 0
         ring = self.ring
         addresses = [ring.header_address, ring.desc_address, ring.block_address, ring.user_address, ring.slots - 1]
         addresses += [self.progress.address, orders.address, state.low, state.high, *states]
@@ -87,12 +88,13 @@ class Worker:
             stop = int(self.orders[ORDER_STOP // 4])
             pulled = self.ring.pull() if self.ring.pull is not None else 0
             taken = self.chain.run(self.ctx, BUDGET if self.verifier is None else min(BUDGET, self.verifier(self.ctx)))
+            self._found += taken
             if stop == STOP_NOW or (stop == STOP_DRAIN and not pulled and self._drained()):
                 return
             if self._pausing():
                 self._pause()
-            elif taken < BUDGET and stop == STOP_NONE:
-                self._wait(poller, busy=taken >= BUSY)
+            elif taken < BUDGET and pulled < BUSY and stop == STOP_NONE:
+                self._wait(poller)
 
     def _drained(self) -> bool:
         """Whether the ring is empty, which it stays: the order to drain comes after the source's last packet.
@@ -112,9 +114,12 @@ class Worker:
         while self._pausing() and self.orders[ORDER_STOP // 4] != STOP_NOW:
             time.sleep(PAUSE_NAP_S)
 
-    def _wait(self, poller: select.poll, *, busy: bool) -> None:
+    def _wait(self, poller: select.poll) -> None:
+        now = time.monotonic()
+        busy = self._found >= BUSY and now - self._waited < SOON_S
+        self._waited, self._found = now, 0
         if busy and not self._stalled():
-            time.sleep(NAP_S)
+            time.sleep(self.ring.nap_s)
             return
         if arm(self.ctx):
             self._answer(dict(poller.poll(0 if busy else SLEEP_MS)))

@@ -24,6 +24,8 @@ MIN_BLOCK_SIZE: Final = 64 << 10
 MIN_BLOCKS: Final = 4
 # A block that is not full goes to the worker so long after its first frame, at most twice that.
 RETIRE_MS: Final = 20
+# A fifth of the time in which the smallest frames, as fast as the kernel can hand them up, would fill a default ring.
+NAP_S: Final = 2e-3
 COUNTER_BITS: Final = 0xFFFFFFFF
 
 
@@ -85,7 +87,7 @@ class PacketRing(PulledRing):
         blocks = Mapping(self.socket.fileno(), self._block_size * self._blocks, writable=True)
         notes = self.notes()
         puller = Puller(notes, self._tables)
-        end = self.end(blocks, self.socket.fileno(), puller)
+        end = self.end(blocks, self.socket.fileno(), puller, NAP_S)
         puller.words[:] = [
             *(end.header_address, end.desc_address, end.user_address, end.slots, notes.address),
             *(blocks.address, self._block_size, self._blocks, MAX_LENGTH),

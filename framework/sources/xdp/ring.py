@@ -17,6 +17,8 @@ from .socket import KernelRing, Statistics, XdpSocket
 from .umem import Umem, rx_size
 
 BITS: Final = 0xFFFFFFFF
+# 10 Gbit/s of the smallest frames fill a third of a default receive ring meanwhile.
+NAP_S: Final = 200e-6
 
 
 @dataclass(frozen=True)
@@ -91,7 +93,7 @@ class XdpRing(PulledRing):
     def consumer(self) -> RingEnd:
         """Map as a worker does. Its `pull` brings what waits in the receive ring."""
         puller = Puller(self.plan, self.seat.number, self.socket, self.umem, self.notes(), self.tables)
-        return self.end(puller.chunks, self.socket.fileno(), puller)
+        return self.end(puller.chunks, self.socket.fileno(), puller, NAP_S)
 
     def statistics(self) -> Statistics:
         return self.socket.statistics()
