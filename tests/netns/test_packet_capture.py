@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import signal
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import reference
-from command import BUNDLED, until
+from command import BUNDLED, Background, until
 from space import HERE, Space
 
 from zcframe.framework import abi
@@ -53,23 +54,31 @@ def test_without_a_supervisor(space: Space) -> None:
     ]
 
 
+def kill_workers(run: Background) -> set[int]:
+    """Whichever there are; returns their pids: on a busy machine one takes its time to die, and is found again."""
+    killed = set()
+    for worker in run.workers():
+        with contextlib.suppress(psutil.NoSuchProcess):
+            worker.kill()
+            killed.add(worker.pid)
+    return killed
+
+
 def test_killed_under_load(space: Space, tmp_path: Path, packets: list[reference.Packet]) -> None:
     """Frames that the kernel holds wait for the successor; none is lost, none comes twice."""
     space.veth()
-    rounds, kills = 150, 0
+    rounds, killed = 150, set[int]()
     sent = rounds * len(packets)
     counting = ("--plugin", "flows?top=100000", "sizes")
     with space.capture(tmp_path, *NEAR, "--queues", 2, "--ring-slots", 65536, *counting) as run:
         with space.sending(BUNDLED, rounds=rounds, pps=0) as sender:
             while sender.poll() is None:
-                for worker in run.workers():
-                    worker.send_signal(signal.SIGKILL)
-                    kills += 1
+                killed |= kill_workers(run)
                 time.sleep(0.2)
         done = run.wait_for(sent).stop()
     assert done.code == 0, done.stderr
-    assert kills > 4
-    assert sum(queue["restarts"] for queue in done.document["queues"]) == kills
+    assert len(killed) > 4
+    assert sum(queue["restarts"] for queue in done.document["queues"]) == len(killed)
     assert done.ledger["arrived"] == sent
     assert done.ledger["delivered"] == sent - done.ledger["ring_full"]
     assert done.ledger["in_flight"] == 0
@@ -87,8 +96,7 @@ def test_overloaded(space: Space, tmp_path: Path) -> None:
     with space.capture(tmp_path, *NEAR, "--queues", 2, "--plugin", "sizes") as run:
         with space.start(sys.executable, HERE / "blast.py", "near", sent) as blast:
             while blast.poll() is None:
-                for worker in run.workers():
-                    worker.send_signal(signal.SIGKILL)
+                kill_workers(run)
                 time.sleep(0.2)
         done = run.wait_for(sent).stop()
     dropped = int(space.run("cat", "/sys/class/net/near/statistics/rx_dropped"))
