@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -14,9 +14,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from signal import SIGKILL, SIGTERM
 from typing import Any
 
 import psutil
+from checks import check_books
 
 # A run takes a second or two; compiling everything for the first time on a busy machine takes this long at most.
 PATIENCE = 150.0
@@ -41,7 +43,7 @@ _libc = ctypes.CDLL(None)
 
 def die_with_tests() -> None:
     """Between fork and exec: tests that are killed leave no endless run behind."""
-    _libc.prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0)
+    _libc.prctl(PR_SET_PDEATHSIG, int(SIGKILL), 0, 0, 0)
 
 
 def environment(**more: str) -> dict[str, str]:
@@ -62,6 +64,16 @@ def own_processes() -> list[psutil.Process]:
         except (psutil.NoSuchProcess, psutil.AccessDenied, OSError):
             continue
     return found
+
+
+def leave_nothing() -> None:
+    """Fails where processes of a command are left, and ends them."""
+    try:
+        until(lambda: not own_processes(), 3.0, "processes of the command are left")
+    finally:
+        for process in own_processes():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 def until(condition: Callable[[], Any], seconds: float = PATIENCE, what: str = "") -> Any:
@@ -89,6 +101,12 @@ class Finished:
         lines = self.stdout.splitlines()
         assert len(lines) == 1, f"stdout holds {len(lines)} lines, stderr: {self.stderr}"
         found: dict[str, Any] = json.loads(lines[0])
+        return found
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        """That of all queues; it closes, as every queue's does."""
+        found: dict[str, Any] = check_books(self.document)["ledger"]
         return found
 
     @property
@@ -130,7 +148,7 @@ def together(*commands: Sequence[object]) -> list[Finished]:
 class Background:
     """The command while it runs: `flowing()` waits for the first packets, `finish()` for the end.
 
-    launcher: words in front of it.
+    launcher: words in front of it. What it has counted so far is known where it was given --json and --stats-interval.
     """
 
     def __init__(self, folder: Path, *arguments: object, launcher: Sequence[object] = (), **popen: Any) -> None:
@@ -149,7 +167,7 @@ class Background:
 
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)
+            os.killpg(self.pid, SIGKILL)
             self.process.wait()
 
     @property
@@ -174,25 +192,50 @@ class Background:
         (found,) = self._children("zc-nic")
         return found
 
+    def _told(self) -> list[str]:
+        return [line for line in self.stderr.splitlines() if line.startswith("{") and line.endswith("}")]
+
     def ticks(self) -> Iterator[dict[str, Any]]:
         """The documents of --stats-interval so far."""
-        for line in self.stderr.splitlines():
-            if line.startswith("{") and line.endswith("}"):
-                yield json.loads(line)
+        return map(json.loads, self._told())
+
+    @property
+    def ledger(self) -> dict[str, Any]:
+        """That of all queues at the last look; there must have been one."""
+        found: dict[str, Any] = json.loads(self._told()[-1])["totals"]["ledger"]
+        return found
+
+    def _until(self, condition: Callable[[], bool], what: str) -> Background:
+        def true_before_the_end() -> bool:
+            assert self.process.poll() is None, f"ended early: {self.stderr}"
+            return condition()
+
+        until(true_before_the_end, what=what)
+        return self
+
+    def looking(self) -> Background:
+        """Until it has looked at its counters, which it does once packets may come."""
+        return self._until(lambda: any(self.ticks()), "the first look at the counters")
 
     def flowing(self, packets: int = 1) -> Background:
-        """Until so many packets were delivered; the command must have been given --json and --stats-interval."""
+        """Until so many packets were delivered."""
+        return self._until(lambda: any(tick["totals"]["packets"] >= packets for tick in self.ticks()), "packets")
 
-        def enough() -> bool:
-            assert self.process.poll() is None, f"ended early: {self.stderr}"
-            return any(tick["totals"]["packets"] >= packets for tick in self.ticks())
+    def wait_for(self, frames: int) -> Background:
+        """Until so many frames have arrived, whatever became of them."""
+        return self._until(lambda: self.ledger["arrived"] >= frames, f"{frames} frames")
 
-        until(enough, what="packets")
-        return self
+    def wait_to_hear(self, text: str) -> Background:
+        """Until stderr says so; the documents there hold all warnings."""
+        return self._until(lambda: text in self.stderr, text)
 
     def signal(self, number: int) -> Background:
         self.process.send_signal(number)
         return self
+
+    def stop(self, number: int = SIGTERM) -> Finished:
+        """Ask for the end, and wait for it."""
+        return self.signal(number).finish()
 
     def finish(self, seconds: float = PATIENCE) -> Finished:
         """Wait for the end, at most so long."""

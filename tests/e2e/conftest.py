@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
 
-import psutil
 import pytest
-from command import own_processes, until
+from command import leave_nothing
 
 SHARED = Path("/dev/shm")
 
@@ -25,10 +23,5 @@ def _named_memory() -> set[str]:
 def nothing_is_left() -> Iterator[None]:
     before = _named_memory()
     yield
-    try:
-        until(lambda: not own_processes(), 2.0, "processes of the command are left")
-    finally:
-        for process in own_processes():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+    leave_nothing()
     assert not _named_memory() - before

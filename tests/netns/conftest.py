@@ -10,8 +10,9 @@ import pytest
 
 sys.path.append(str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from command import own_processes, until
-from xdp_space import Space
+import reference
+from command import BUNDLED, leave_nothing
+from space import Space
 
 
 @pytest.fixture
@@ -19,4 +20,10 @@ def space() -> Iterator[Space]:
     """A network namespace with nothing in it but lo; afterwards no process of the command may be left."""
     with Space() as made:
         yield made
-        until(lambda: not own_processes(), 3.0, "processes of the command are left")
+        leave_nothing()
+
+
+@pytest.fixture(scope="session")
+def packets() -> list[reference.Packet]:
+    """Those of the bundled trace."""
+    return reference.read(BUNDLED).packets

@@ -5,42 +5,42 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from netspace import NetSpace
+from space import Space
 
 pytestmark = pytest.mark.needs("root", "namespaces", "ethtool")
 
 QUEUES = 4
 CARD = "0000:02:00.0"
-# What a machine with an 82576 shows: its interface is v0 of the namespace. Its kernel is not there: files take every write.
+# What a machine with an 82576 shows: its interface is near of the namespace. Its kernel is not there: files take every write.
 CARD_TREE = {
     f"bus/pci/devices/{CARD}/vendor": "0x8086\n",
     f"bus/pci/devices/{CARD}/device": "0x10c9\n",
     f"bus/pci/devices/{CARD}/class": "0x020000\n",
     f"bus/pci/devices/{CARD}/driver_override": "(null)\n",
-    f"bus/pci/devices/{CARD}/net/v0/flags": "",
+    f"bus/pci/devices/{CARD}/net/near/flags": "",
     "bus/pci/drivers/igb/bind": "",
     "bus/pci/drivers/igb/unbind": "",
     "bus/pci/drivers/zc82576/bind": "",
     "bus/pci/drivers_probe": "",
-    "class/net/v0/flags": "0x1003\n",
-    "class/net/v0/carrier": "1\n",
+    "class/net/near/flags": "0x1003\n",
+    "class/net/near/carrier": "1\n",
 }
 
 
 @pytest.fixture
-def space() -> Iterator[NetSpace]:
-    with NetSpace() as found:
-        found.veth("v0", QUEUES)
-        yield found
+def space(space: Space) -> Space:
+    """With a veth in it, whose near end may have routes of IPv6."""
+    space.veth(QUEUES)
+    space.run("sysctl", "-qw", "net.ipv6.conf.near.disable_ipv6=0")
+    return space
 
 
 @pytest.fixture
-def card_space(space: NetSpace, tmp_path: Path) -> NetSpace:
+def card_space(space: Space, tmp_path: Path) -> Space:
     """The same, with the card of CARD_TREE instead of what sysfs shows."""
     for name, text in CARD_TREE.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -50,19 +50,19 @@ def card_space(space: NetSpace, tmp_path: Path) -> NetSpace:
     return space
 
 
-def listed(space: NetSpace) -> dict[str, dict[str, Any]]:
+def listed(space: Space) -> dict[str, dict[str, Any]]:
     """Virtual interfaces, by name."""
-    found = json.loads(space.run(sys.executable, "-m", "zcframe", "nic", "list", "--json"))
+    found = space.zcframe("nic", "list", "--json").document
     return {port["name"]: port for port in found["virtual"]}
 
 
-def status(space: NetSpace, name: str) -> dict[str, Any]:
-    document = json.loads(space.run(sys.executable, "-m", "zcframe", "nic", "status", name, "--json"))
+def status(space: Space, name: str) -> dict[str, Any]:
+    document = space.zcframe("nic", "status", name, "--json").document
     (found,) = document["interfaces"]
     return found
 
 
-def told_by_ip(space: NetSpace) -> dict[str, tuple[bool, bool]]:
+def told_by_ip(space: Space) -> dict[str, tuple[bool, bool]]:
     """(up, has a link), by name."""
     links = json.loads(space.run("ip", "-j", "link"))
     return {link["ifname"]: ("UP" in link["flags"], "LOWER_UP" in link["flags"]) for link in links}
@@ -75,23 +75,23 @@ def channels_of_ethtool(text: str) -> dict[str, int]:
     return {name: 0 if count == "n/a" else int(count) for name, (_, count) in zip(names, rows, strict=True)}
 
 
-def check_list(space: NetSpace) -> None:
+def check_list(space: Space) -> None:
     found = {name: (port["up"], port["linked"]) for name, port in listed(space).items()}
     assert found == told_by_ip(space)
 
 
-def test_interfaces_are_those_of_ip(space: NetSpace) -> None:
+def test_interfaces_are_those_of_ip(space: Space) -> None:
     check_list(space)
-    assert told_by_ip(space)["v0"] == (True, True)
-    space.run("ip", "link", "set", "v0-peer", "down")
+    assert told_by_ip(space)["near"] == (True, True)
+    space.run("ip", "link", "set", "far", "down")
     check_list(space)
-    assert told_by_ip(space)["v0"] == (True, False)
-    space.run("ip", "link", "set", "v0", "down")
+    assert told_by_ip(space)["near"] == (True, False)
+    space.run("ip", "link", "set", "near", "down")
     check_list(space)
-    assert listed(space)["v0"]["up"] is False
+    assert listed(space)["near"]["up"] is False
 
 
-def carriers(space: NetSpace) -> set[str]:
+def carriers(space: Space) -> set[str]:
     return {name for name, port in listed(space).items() if port["default_route"]}
 
 
@@ -99,48 +99,52 @@ def carriers(space: NetSpace) -> set[str]:
     ("routes", "wanted"),
     [
         (
-            ["route add 192.0.2.0/24 dev v0", "-6 route add 2001:db8::/32 dev v0", "-6 route add unreachable default"],
+            [
+                "route add 192.0.2.0/24 dev near",
+                "-6 route add 2001:db8::/32 dev near",
+                "-6 route add unreachable default",
+            ],
             set(),
         ),
-        (["route add default dev v0"], {"v0"}),
-        (["-6 route add default dev v0"], {"v0"}),
-        (["route add default dev v0 table 100"], {"v0"}),
-        (["nexthop add id 1 dev v0", "route add default nhid 1"], {"v0"}),
-        (["route add default nexthop dev v0 weight 1 nexthop dev v0-peer weight 1"], {"v0", "v0-peer"}),
-        (["link add link v0 name m0 type macvlan", "link set m0 up", "route add default dev m0"], {"v0", "m0"}),
+        (["route add default dev near"], {"near"}),
+        (["-6 route add default dev near"], {"near"}),
+        (["route add default dev near table 100"], {"near"}),
+        (["nexthop add id 1 dev near", "route add default nhid 1"], {"near"}),
+        (["route add default nexthop dev near weight 1 nexthop dev far weight 1"], {"near", "far"}),
+        (["link add link near name m0 type macvlan", "link set m0 up", "route add default dev m0"], {"near", "m0"}),
         (
-            ["link add br0 type bridge", "link set v0 master br0", "link set br0 up", "route add default dev br0"],
-            {"v0", "br0"},
+            ["link add br0 type bridge", "link set near master br0", "link set br0 up", "route add default dev br0"],
+            {"near", "br0"},
         ),
     ],
 )
-def test_whatever_a_default_route_goes_by(space: NetSpace, routes: list[str], wanted: set[str]) -> None:
+def test_whatever_a_default_route_goes_by(space: Space, routes: list[str], wanted: set[str]) -> None:
     for words in routes:
         space.run("ip", *words.split())
     assert carriers(space) == wanted
 
 
-def test_status_is_what_ethtool_says(space: NetSpace) -> None:
+def test_status_is_what_ethtool_says(space: Space) -> None:
     for queues in (QUEUES, 2):
-        space.run("ethtool", "-L", "v0", "rx", queues)
-        found = status(space, "v0")
-        assert found["channels"] == channels_of_ethtool(space.run("ethtool", "-l", "v0"))
-        assert len(space.run("ls", "/sys/class/net/v0/queues").split()) == found["channels"]["rx"] + QUEUES
-    code = "from dataclasses import astuple; from zcframe.framework.nic.driver import read_driver; print(*astuple(read_driver('v0')), sep='|')"
-    rows = dict(line.split(":", 1) for line in space.run("ethtool", "-i", "v0").splitlines())
+        space.run("ethtool", "-L", "near", "rx", queues)
+        found = status(space, "near")
+        assert found["channels"] == channels_of_ethtool(space.run("ethtool", "-l", "near"))
+        assert len(space.run("ls", "/sys/class/net/near/queues").split()) == found["channels"]["rx"] + QUEUES
+    code = "from dataclasses import astuple; from zcframe.framework.nic.driver import read_driver; print(*astuple(read_driver('near')), sep='|')"
+    rows = dict(line.split(":", 1) for line in space.run("ethtool", "-i", "near").splitlines())
     wanted = [rows[name].strip() for name in ("driver", "version", "firmware-version", "bus-info")]
     assert space.run(sys.executable, "-c", code).split("|") == wanted
     assert found["driver"] == wanted[0] == "veth"
     # veth tells neither: one reader says so in JSON, the other in words.
     assert (found["rings"], found["rss"]) == (None, None)
-    assert space.attempt("ethtool", "-g", "v0").returncode != 0
+    assert space.attempt("ethtool", "-g", "near").returncode != 0
     assert (found["pci"], found["interrupts"], found["shared_rings"]) == (None, [], [])
 
 
-def test_status_is_one_screen(space: NetSpace) -> None:
-    done = space.zcframe("nic", "status", "v0")
+def test_status_is_one_screen(space: Space) -> None:
+    done = space.zcframe("nic", "status", "near")
     assert done.stdout.splitlines() == [
-        "interface v0, up, link",
+        "interface near, up, link",
         "driver    veth",
         "channels  4 receive queues, of 4",
         "rings     not told by the driver",
@@ -169,67 +173,67 @@ def test_rings_of_this_machine_are_those_of_ethtool() -> None:
         ]
 
 
-def test_doctor_on_an_interface_is_what_ethtool_says(space: NetSpace) -> None:
+def test_doctor_on_an_interface_is_what_ethtool_says(space: Space) -> None:
     for wanted in ("on", "off"):
-        space.run("ethtool", "-K", "v0", "gro", wanted)
-        assert f"generic-receive-offload: {wanted}" in space.run("ethtool", "-k", "v0")
-        done = space.zcframe("doctor", "--iface", "v0", "--json")
-        checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
+        space.run("ethtool", "-K", "near", "gro", wanted)
+        assert f"generic-receive-offload: {wanted}" in space.run("ethtool", "-k", "near")
+        done = space.zcframe("doctor", "--iface", "near", "--json")
+        checks = {check["name"]: check for check in done.document["checks"]}
         assert checks["gro"]["state"] == ("warn" if wanted == "on" else "ok")
-        assert (done.returncode, checks["capture"]["text"]) == (0, "zcframe run --iface v0 uses packet")
+        assert (done.code, checks["capture"]["text"]) == (0, "zcframe run --iface near uses packet")
     # What it says mends it does.
-    space.run("ethtool", "-K", "v0", "gro", "on")
-    done = space.zcframe("doctor", "--iface", "v0", "--json")
-    (remedy,) = (check["remedy"] for check in json.loads(done.stdout)["checks"] if check["name"] == "gro")
+    space.run("ethtool", "-K", "near", "gro", "on")
+    done = space.zcframe("doctor", "--iface", "near", "--json")
+    (remedy,) = (check["remedy"] for check in done.document["checks"] if check["name"] == "gro")
     space.run("sh", "-c", remedy)
-    assert "generic-receive-offload: off" in space.run("ethtool", "-k", "v0")
+    assert "generic-receive-offload: off" in space.run("ethtool", "-k", "near")
 
 
-@pytest.mark.parametrize("ifname", ["v0", "lo"])
-def test_the_verdict_is_what_a_run_does(space: NetSpace, ifname: str) -> None:
+@pytest.mark.parametrize("ifname", ["near", "lo"])
+def test_the_verdict_is_what_a_run_does(space: Space, ifname: str) -> None:
     def verdict(*before: str) -> tuple[int, dict[str, Any]]:
-        done = space.attempt(*before, sys.executable, "-m", "zcframe", "doctor", "--iface", ifname, "--json")
-        return done.returncode, json.loads(done.stdout)["checks"][-1]
+        done = space.zcframe("doctor", "--iface", ifname, "--json", launcher=before)
+        return done.code, done.document["checks"][-1]
 
-    run = [sys.executable, "-m", "zcframe", "run", "--iface", ifname, "--queues", "1", "--check", "--json"]
-    backend = json.loads(space.run(*run))["source"]["backend"]
+    run = ["run", "--iface", ifname, "--queues", "1", "--check", "--json"]
+    backend = space.zcframe(*run).document["source"]["backend"]
     assert verdict()[1]["text"] == f"zcframe run --iface {ifname} uses {backend}"
     without = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"]
     code, check = verdict(*without)
     assert (code, check["state"]) == (1, "fail")
-    failed = space.attempt(*without, *run)
-    assert (failed.returncode, failed.stdout) == (1, "")
+    failed = space.zcframe(*run, launcher=without)
+    assert (failed.code, failed.stdout) == (1, "")
     assert "CAP_NET_RAW is missing" in failed.stderr
     assert "CAP_NET_RAW is missing" in check["text"]
 
 
-def refused(space: NetSpace, code: int, said: str, *words: str) -> None:
+def refused(space: Space, code: int, said: str, *words: str) -> None:
     """One line, the exit code, nothing on stdout, and the bus as it was."""
     before = space.run("sh", "-c", "cat /sys/bus/pci/devices/*/driver_override /sys/bus/pci/drivers/*/*bind")
     done = space.zcframe("nic", *words)
-    assert (done.returncode, done.stdout) == (code, ""), done
+    assert (done.code, done.stdout) == (code, ""), done
     (line,) = done.stderr.splitlines()
     assert said in line
     assert space.run("sh", "-c", "cat /sys/bus/pci/devices/*/driver_override /sys/bus/pci/drivers/*/*bind") == before
 
 
 @pytest.mark.parametrize(
-    "words", ["route add default dev v0", "-6 route add default dev v0", "route add default dev v0 table 7"]
+    "words", ["route add default dev near", "-6 route add default dev near", "route add default dev near table 7"]
 )
 @pytest.mark.parametrize("verb", ["bind", "unbind"])
-def test_the_card_of_the_default_route_is_not_taken(card_space: NetSpace, words: str, verb: str) -> None:
+def test_the_card_of_the_default_route_is_not_taken(card_space: Space, words: str, verb: str) -> None:
     if verb == "unbind":
         card_space.run("sh", "-c", f"echo igb > /sys/bus/pci/devices/{CARD}/driver_override")
     card_space.run("ip", *words.split())
-    refused(card_space, 1, f"{CARD}: v0 carries this machine's default route", verb, CARD)
+    refused(card_space, 1, f"{CARD}: near carries this machine's default route", verb, CARD)
 
 
-def test_the_card_is_listed(card_space: NetSpace) -> None:
-    card_space.run("ip", "route", "add", "default", "dev", "v0")
+def test_the_card_is_listed(card_space: Space) -> None:
+    card_space.run("ip", "route", "add", "default", "dev", "near")
     done = card_space.zcframe("nic", "list")
     row = next(line for line in done.stdout.splitlines() if line.startswith(CARD))
     assert re.split(r" {2,}", row) == [
-        CARD, "8086:10c9", "Intel 82576 Gigabit", "igb", "v0", "link", "default route, for zc82576",
+        CARD, "8086:10c9", "Intel 82576 Gigabit", "igb", "near", "link", "default route, for zc82576",
     ]  # fmt: skip
 
 
@@ -247,17 +251,17 @@ def test_the_card_is_listed(card_space: NetSpace) -> None:
         ("bind 02:00.0 --driver ixgbe", 1, "the driver ixgbe is not loaded: modprobe ixgbe"),
         ("bind 02:00.0 --force", 2, "there is no option --force"),
         ("unbind 9:9", 2, "'9:9' is no PCI address"),
-        ("status nothere0", 1, "no interface 'nothere0': v0"),
+        ("status nothere0", 1, "no interface 'nothere0': near"),
         ("status 03:00.0", 2, "there is no PCI function 0000:03:00.0"),
     ],
 )
-def test_wrong_usage_is_one_line_and_leaves_nothing(card_space: NetSpace, words: str, code: int, said: str) -> None:
+def test_wrong_usage_is_one_line_and_leaves_nothing(card_space: Space, words: str, code: int, said: str) -> None:
     refused(card_space, code, said, *words.split())
 
 
-def test_a_kernel_that_does_nothing_is_found_out_and_undone(card_space: NetSpace) -> None:
+def test_a_kernel_that_does_nothing_is_found_out_and_undone(card_space: Space) -> None:
     """The made-up tree takes every write, and no driver takes the card."""
     done = card_space.zcframe("nic", "bind", CARD)
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.code, done.stdout) == (1, "")
     assert done.stderr == f"zcframe: zc82576 did not take {CARD}, which is as it was: dmesg tells why\n"
     assert card_space.run("cat", f"/sys/bus/pci/devices/{CARD}/driver_override") == ""

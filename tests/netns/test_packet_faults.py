@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import dpkt
 import pytest
-from space import Capture, Space, zcframe
+from space import Space
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
@@ -18,11 +17,10 @@ FRAME = b"\x02" * 12 + b"\x88\xb5" + bytes(86)
 
 
 @pytest.fixture
-def space() -> Iterator[Space]:
-    made = Space()
-    made.veth()
-    yield made
-    made.close()
+def space(space: Space) -> Space:
+    """With a veth in it."""
+    space.veth()
+    return space
 
 
 @pytest.fixture
@@ -38,60 +36,56 @@ def ten(tmp_path: Path) -> Path:
 
 def test_down_at_the_start(space: Space, tmp_path: Path, ten: Path) -> None:
     space.ip("link set near down")
-    with Capture(space, tmp_path, *NEAR) as capture:
-        capture.wait_to_hear("near is down: nothing comes until somebody brings it up")
+    with space.capture(tmp_path, *NEAR) as run:
+        run.wait_to_hear("near is down: nothing comes until somebody brings it up")
         space.ip("link set near up")
-        capture.wait_to_hear("near is up again")
-        space.send("far", ten)
-        done = capture.wait_for(10).finish()
+        run.wait_to_hear("near is up again")
+        space.send(ten)
+        done = run.wait_for(10).stop()
     assert done.code == 0
     assert done.ledger["delivered"] == 10
 
 
 def test_down_and_up(space: Space, tmp_path: Path, ten: Path) -> None:
-    with Capture(space, tmp_path, *NEAR) as capture:
-        space.send("far", ten)
-        capture.wait_for(10)
+    with space.capture(tmp_path, *NEAR) as run:
+        space.send(ten)
+        run.wait_for(10)
         space.ip("link set near down")
-        capture.wait_to_hear("near went down: nothing comes until somebody brings it up again")
+        run.wait_to_hear("near went down: nothing comes until somebody brings it up again")
         space.ip("link set near up")
-        capture.wait_to_hear("near is up again")
-        space.send("far", ten)
-        done = capture.wait_for(20).finish()
+        run.wait_to_hear("near is up again")
+        space.send(ten)
+        done = run.wait_for(20).stop()
     assert done.code == 0
     assert done.ledger["delivered"] == done.document["plugins"]["sizes"]["packets"] == 20
 
 
 def test_renamed(space: Space, tmp_path: Path, ten: Path) -> None:
-    with Capture(space, tmp_path, *NEAR) as capture:
+    with space.capture(tmp_path, *NEAR) as run:
         space.ip("link set near name tap0")
-        capture.wait_to_hear("near is called tap0 now; the capture goes on")
-        space.send("far", ten)
-        done = capture.wait_for(10).finish()
+        run.wait_to_hear("near is called tap0 now; the capture goes on")
+        space.send(ten)
+        done = run.wait_for(10).stop()
     assert done.code == 0
     assert done.ledger["delivered"] == 10
 
 
 def test_another_mtu(space: Space, tmp_path: Path, ten: Path) -> None:
-    with Capture(space, tmp_path, *NEAR) as capture:
+    with space.capture(tmp_path, *NEAR) as run:
         space.ip("link set near mtu 9000")
-        capture.wait_to_hear("the MTU of near is 9000 now, was 1500")
-        space.send("far", ten)
-        done = capture.wait_for(10).finish()
+        run.wait_to_hear("the MTU of near is 9000 now, was 1500")
+        space.send(ten)
+        done = run.wait_for(10).stop()
     assert done.code == 0
 
 
 @pytest.mark.parametrize("how", ["removed", "moved"])
 def test_gone(space: Space, tmp_path: Path, ten: Path, how: str) -> None:
     """The end of the run, but not of what came before: no frame of it is missing."""
-    other = Space()
-    try:
-        with Capture(space, tmp_path, *NEAR) as capture:
-            space.send("far", ten)
-            space.ip("link delete near" if how == "removed" else f"link set near netns {other.pid}")
-            done = capture.finish(None)
-    finally:
-        other.close()
+    with Space() as other, space.capture(tmp_path, *NEAR) as run:
+        space.send(ten)
+        space.ip("link delete near" if how == "removed" else f"link set near netns {other.pid}")
+        done = run.finish()
     assert done.code == 1
     assert "near is gone" in done.stderr
     assert done.ledger["delivered"] == 10
@@ -99,14 +93,14 @@ def test_gone(space: Space, tmp_path: Path, ten: Path, how: str) -> None:
 
 
 def test_unknown(space: Space) -> None:
-    done = zcframe("run", "--iface", "eth7", *BACKEND, launcher=space.enter([]))
+    done = space.zcframe("run", "--iface", "eth7", *BACKEND)
     assert done.code == 1
     assert "there is no interface 'eth7'" in done.stderr
 
 
 def test_without_the_capability(space: Space) -> None:
-    launcher = space.enter(["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"])
-    done = zcframe("run", "--iface", "near", *BACKEND, launcher=launcher)
+    launcher = ["setpriv", "--bounding-set=-net_raw", "--inh-caps=-net_raw"]
+    done = space.zcframe("run", "--iface", "near", *BACKEND, launcher=launcher)
     assert done.code == 1
     (line,) = done.stderr.splitlines()
     assert "near" in line and "CAP_NET_RAW is missing" in line and "setcap cap_net_raw+ep /" in line
@@ -114,7 +108,7 @@ def test_without_the_capability(space: Space) -> None:
 
 def test_no_ethernet(space: Space) -> None:
     space.ip("tuntap add tun0 mode tun")
-    done = zcframe("run", "--iface", "tun0", *BACKEND, launcher=space.enter([]))
+    done = space.zcframe("run", "--iface", "tun0", *BACKEND)
     assert done.code == 1
     (line,) = done.stderr.splitlines()
     assert "tun0 carries no Ethernet frames (hardware type 65534" in line
@@ -125,24 +119,24 @@ def test_several_captures_at_once(space: Space, tmp_path: Path, ten: Path) -> No
     folders = [tmp_path / "a", tmp_path / "b"]
     for folder in folders:
         folder.mkdir()
-    with Capture(space, folders[0], *NEAR) as one, Capture(space, folders[1], *NEAR) as other:
-        space.send("far", ten)
-        for capture in (one, other):
-            assert capture.wait_for(10).finish().ledger["delivered"] == 10
+    with space.capture(folders[0], *NEAR) as one, space.capture(folders[1], *NEAR) as other:
+        space.send(ten)
+        for run in (one, other):
+            assert run.wait_for(10).stop().ledger["delivered"] == 10
 
 
 def test_both_directions(space: Space, tmp_path: Path, ten: Path) -> None:
-    with Capture(space, tmp_path, *NEAR) as capture:
-        space.send("far", ten)
-        space.send("near", ten)
-        assert capture.wait_for(20).finish().ledger["delivered"] == 20
+    with space.capture(tmp_path, *NEAR) as run:
+        space.send(ten)
+        space.send(ten, ifname="near")
+        assert run.wait_for(20).stop().ledger["delivered"] == 20
 
 
 def test_both_ends_at_once(space: Space, tmp_path: Path, ten: Path) -> None:
     """Two interfaces in one run: rows of their own, one total."""
-    with Capture(space, tmp_path, "--iface", "near", "far", *BACKEND, "--plugin", "sizes") as capture:
-        space.send("far", ten)
-        done = capture.wait_for(20).finish()
+    with space.capture(tmp_path, "--iface", "near", "far", *BACKEND, "--plugin", "sizes") as run:
+        space.send(ten)
+        done = run.wait_for(20).stop()
     rows = [(row["iface"], row["queue"], row["packets"]) for row in done.document["queues"]]
     assert [row[:2] for row in rows] == [("near", 0), ("near", 1), ("far", 0), ("far", 1)]
     assert [sum(packets for name, _, packets in rows if name == iface) for iface in ("near", "far")] == [10, 10]
@@ -161,9 +155,9 @@ for size in (100, 30000, 60000):
 
 def test_loopback_shows_each_frame_once(space: Space, tmp_path: Path) -> None:
     """And frames longer than a block of the card: whole up to 32,767 bytes, cut behind."""
-    with Capture(space, tmp_path, "--iface", "lo", *BACKEND, "--plugin", "sizes") as capture:
+    with space.capture(tmp_path, "--iface", "lo", *BACKEND, "--plugin", "sizes") as run:
         space.run(sys.executable, "-c", LOOPBACK)
-        done = capture.wait_for(3).finish()
+        done = run.wait_for(3).stop()
     assert done.ledger["delivered"] == 3
     assert done.ledger["truncated"] == 1
     assert done.document["totals"]["bytes"] == sum(14 + 20 + 8 + size for size in (100, 30000, 60000))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import sys
 from collections import Counter
@@ -10,11 +11,11 @@ from pathlib import Path
 
 import dpkt
 import pytest
-from space import Capture, Space, until
+from command import Background, die_with_tests, until
+from space import HERE, Space
 
 pytestmark = pytest.mark.needs("root", "namespaces", "tcpdump", "curl", "nginx", "iperf3", "dig", "ping")
 
-ANSWER = Path(__file__).with_name("answer.py")
 CLIENT, SERVER = "10.9.0.1", "10.9.0.2"
 PAGE = b"0123456789abcdef" * 8192
 NGINX = """
@@ -30,27 +31,21 @@ http {{
 
 @pytest.fixture
 def server() -> Iterator[Space]:
-    made = Space()
-    yield made
-    made.close()
+    with Space() as made:
+        yield made
 
 
 @pytest.fixture
-def client(server: Space) -> Iterator[Space]:
+def client(space: Space, server: Space) -> Space:
     """Joined with the server by a veth, `near` here and `far` there; neighbours are known, so that nobody asks."""
-    made = Space()
-    made.veth(mtu=9000)
-    made.ip(f"link set far netns {server.pid}")
-    server.run("sh", "-c", "echo 1 > /proc/sys/net/ipv6/conf/far/disable_ipv6")
-    for space, name, own in ((made, "near", CLIENT), (server, "far", SERVER)):
-        space.ip(f"address add {own}/24 dev {name}")
-        space.ip(f"link set {name} up")
-    for space, name, other, peer in ((made, "near", SERVER, server), (server, "far", CLIENT, made)):
-        theirs = "far" if name == "near" else "near"
-        address = peer.run("cat", f"/sys/class/net/{theirs}/address").strip()
-        space.ip(f"neigh replace {other} lladdr {address} dev {name} nud permanent")
-    yield made
-    made.close()
+    space.veth(mtu=9000)
+    space.ip(f"link set far netns {server.pid}")
+    for end, name, own in ((space, "near", CLIENT), (server, "far", SERVER)):
+        end.ip(f"address add {own}/24 dev {name}")
+        end.ip(f"link set {name} up")
+    space.ip(f"neigh replace {SERVER} lladdr {server.link('far')['address']} dev near nud permanent")
+    server.ip(f"neigh replace {CLIENT} lladdr {space.link('near')['address']} dev far nud permanent")
+    return space
 
 
 @pytest.fixture
@@ -63,16 +58,13 @@ def servers(client: Space, server: Space, tmp_path: Path) -> Iterator[None]:
     commands = [
         ("nginx", "-p", tmp_path, "-c", conf),
         ("iperf3", "--server", "--one-off", "--bind", SERVER),
-        (sys.executable, ANSWER, SERVER),
+        (sys.executable, HERE / "answer.py", SERVER),
     ]
-    running = [server.start(*words) for words in commands]
-    try:
-        until(lambda: all(f":{port} " in server.run("ss", "-ltun") for port in (80, 5201, 53)), "three servers")
+    with contextlib.ExitStack() as running:
+        for words in commands:
+            running.enter_context(server.start(*words))
+        until(lambda: all(f":{port} " in server.run("ss", "-ltun") for port in (80, 5201, 53)), what="three servers")
         yield
-    finally:
-        for process in running:
-            process.kill()
-            process.wait()
 
 
 class Tcpdump:
@@ -83,8 +75,8 @@ class Tcpdump:
         # Immediate: what waits in a block that is not full would go with the signal that ends it.
         words = ["tcpdump", "-i", "near", "--immediate-mode", "-U", "-B", "65536", "-Z", "root", "-w", str(self.file)]
         with self._said.open("w") as said:
-            self.process = subprocess.Popen(space.enter(words), stderr=said)
-        until(lambda: "listening" in self._said.read_text(), "tcpdump")
+            self.process = subprocess.Popen([*space.enter, *words], stderr=said, preexec_fn=die_with_tests)
+        until(lambda: "listening" in self._said.read_text(), what="tcpdump")
 
     def frames(self) -> list[tuple[int, bytes]]:
         """(length on the wire, captured bytes) of all frames; it has ended, and dropped none."""
@@ -111,13 +103,12 @@ def talk(client: Space) -> None:
 def test_the_same_as_tcpdump(client: Space, tmp_path: Path, fanout: str) -> None:
     beside = Tcpdump(client, tmp_path)
     # Room for all that comes: what is compared is what was said, not how fast.
-    arguments = ("--iface", "near", "--queues", 2, "--ring-slots", 16384, "--fanout", fanout)
-    arguments += ("--plugin", "flows?top=1000", "sizes")
-    with Capture(client, tmp_path, *arguments) as capture:
+    roomy = ("--queues", 2, "--ring-slots", 16384, "--fanout", fanout)
+    with client.capture(tmp_path, "--iface", "near", *roomy, "--plugin", "flows?top=1000", "sizes") as run:
         talk(client)
         # What tcpdump has written has come to us as well; the programs have ended and say no more.
-        until(lambda: capture.arrived() and _quiet(capture), "silence")
-        done = capture.finish()
+        until(lambda: run.ledger["arrived"] and _quiet(run), what="silence")
+        done = run.stop()
     frames = beside.frames()
     assert done.code == 0, done.stderr
     assert done.ledger["delivered"] == done.ledger["arrived"] == len(frames)
@@ -131,7 +122,7 @@ def test_the_same_as_tcpdump(client: Space, tmp_path: Path, fanout: str) -> None
     assert protocols == Counter(dpkt.ethernet.Ethernet(data).data.p for _, data in frames)
 
 
-def _quiet(capture: Capture) -> bool:
+def _quiet(run: Background) -> bool:
     """Whether the last five looks at the counters saw the same."""
-    seen = [tick["totals"]["ledger"]["arrived"] for tick in capture.ticks()][-5:]
+    seen = [tick["totals"]["ledger"]["arrived"] for tick in run.ticks()][-5:]
     return len(seen) == 5 and len(set(seen)) == 1

@@ -1,11 +1,10 @@
-"""AF_XDP on veth, TAP and lo, in network namespaces: what is sent is what is found, and the stack gets its traffic back."""
+"""AF_XDP on veth and lo, in network namespaces: what is sent is what is found, and the stack gets its traffic back."""
 
 from __future__ import annotations
 
 import contextlib
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
@@ -15,24 +14,19 @@ from typing import Any
 import psutil
 import pytest
 import reference
-from checks import check_books, check_lossless, check_sizes, check_tally, octets_of, reported_flows
-from command import ANALYZERS, BUNDLED, Background, die_with_tests, until, zcframe
-from xdp_space import HERE, SENT_PPS, Space
+from checks import check_books, check_lossless, check_sizes, check_tally, octets_of
+from command import ANALYZERS, BUNDLED, Background, until
+from space import Space
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
 TALLY = ANALYZERS / "tally.py"
 COUNTING = ("--plugin", "flows?top=1000000", f"{TALLY}:Tally", "sizes")
-XDP = ("run", "--backend", "xdp", "--json")
-
-
-@pytest.fixture(scope="module")
-def packets() -> list[reference.Packet]:
-    return reference.read(BUNDLED).packets
+XDP = ("--backend", "xdp", "--iface")
 
 
 def end(run: Background) -> dict[str, Any]:
-    done = run.signal(signal.SIGINT).finish()
+    done = run.stop(signal.SIGINT)
     assert done.code == 0, done.stderr
     return done.document
 
@@ -50,83 +44,28 @@ def check_first(document: dict[str, Any], packets: list[reference.Packet], count
     assert found["bytes"] == sum(flow.bytes for flow in expected.values())
 
 
-def counted(document: dict[str, Any]) -> dict[reference.Key, tuple[int, int]]:
-    """Packets and bytes of each flow. Which end came first is not asked: veth's queues do not keep a flow together."""
-    flows = reported_flows(document["plugins"]["flows"])
-    return {key: (row["packets"], row["bytes"]) for key, row in flows.items()}
-
-
-def untimed(report: dict[str, Any]) -> dict[str, Any]:
-    """A report of flows, in an order of its own and without the times, which are those of the capture."""
-    rows = [{name: value for name, value in row.items() if not name.endswith("_ns")} for row in report["top"]]
-    return {**report, "top": sorted(rows, key=repr)}
-
-
 # --- what is sent is what is found
 
 
 @pytest.mark.parametrize(
     ("queues", "workers"), [(4, 4), (1, 4), (2, 3)], ids=["one each", "four on one", "three on two"]
 )
-def test_a_trace_on_veth_is_as_read_from_its_file(
-    space: Space, tmp_path: Path, packets: list[reference.Packet], queues: int, workers: int
-) -> None:
+def test_queues_are_dealt_out_to_workers(space: Space, tmp_path: Path, queues: int, workers: int) -> None:
     space.veth(queues)
-    with space.start(tmp_path, *XDP, "--iface", "v0", "--queues", workers, *COUNTING) as run:
-        space.send(BUNDLED)
+    with space.capture(tmp_path, *XDP, "near", "--queues", workers, *COUNTING) as run:
         document = end(run)
-    check_first(document, packets, len(packets))
-    file = zcframe("run", "--json", "--read", BUNDLED, *COUNTING).document
-    assert counted(document) == counted(file)
-    assert document["plugins"]["sizes"] == file["plugins"]["sizes"]
     assert [row["queue"] for row in document["queues"]] == [worker % queues for worker in range(workers)]
     assert document["source"]["backend"] == "xdp"
-    assert "in the driver, with one copy" in (tmp_path / "stderr").read_text()
-
-
-def test_several_workers_of_a_queue_share_out_whole_flows(space: Space, tmp_path: Path) -> None:
-    """Each flow, in both directions, is one worker's, which sees its packets in order: also which end began is right."""
-    space.veth(1)
-    with space.start(tmp_path, *XDP, "--iface", "v0", "--queues", 3, *COUNTING) as run:
-        space.send(BUNDLED)
-        document = end(run)
-    assert all(row["packets"] > 0 for row in document["queues"])
-    file = zcframe("run", "--json", "--read", BUNDLED, *COUNTING).document
-    assert untimed(document["plugins"]["flows"]) == untimed(file["plugins"]["flows"])
-
-
-@contextlib.contextmanager
-def tap(space: Space, queues: int) -> Any:
-    """A TAP with `queues`; `stdin` takes the order to send."""
-    words = [*space.enter, sys.executable, str(HERE / "tap.py"), "t0", str(queues), str(BUNDLED)]
-    with subprocess.Popen(
-        words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1, preexec_fn=die_with_tests
-    ) as made:
-        assert made.stdout is not None
-        assert made.stdout.readline() == "ready\n"
-        yield made
-        made.kill()
-
-
-def test_a_tap_that_spreads_by_rss_gives_each_worker_its_queue(
-    space: Space, tmp_path: Path, packets: list[reference.Packet]
-) -> None:
-    with tap(space, 4) as card, space.start(tmp_path, *XDP, "--iface", "t0", "--queues", 4, *COUNTING) as run:
-        card.stdin.write("go\n")
-        assert card.stdout.readline() == "sent\n"
-        document = end(run)
-    check_first(document, packets, len(packets))
-    totals = reference.queue_totals(packets, reference.SYMMETRIC, "5-tuple", 4)
-    assert [(row["packets"], row["bytes"]) for row in document["queues"]] == totals
+    assert "in the driver, with one copy" in run.stderr
 
 
 def test_generic_mode_on_the_loopback(space: Space, tmp_path: Path, packets: list[reference.Packet]) -> None:
     space.ip("link set lo mtu 1500 up")
-    with space.start(tmp_path, *XDP, "--iface", "lo", "--queues", 2, *COUNTING) as run:
+    with space.capture(tmp_path, *XDP, "lo", "--queues", 2, *COUNTING) as run:
         space.send(BUNDLED, ifname="lo")
         document = end(run)
     check_first(document, packets, len(packets))
-    assert "generic mode" in (tmp_path / "stderr").read_text()
+    assert "generic mode" in run.stderr
 
 
 def test_frames_that_fill_a_page(space: Space, tmp_path: Path) -> None:
@@ -136,7 +75,7 @@ def test_frames_that_fill_a_page(space: Space, tmp_path: Path) -> None:
     frames = [bytes(12) + b"\x08\x06" + bytes([n]) * (3400 - n) for n in range(100)]
     head = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
     jumbo.write_bytes(head + b"".join(bytes(8) + len(f).to_bytes(4, "little") * 2 + f for f in frames))
-    with space.start(tmp_path, *XDP, "--iface", "v0", "--queues", 1, *COUNTING) as run:
+    with space.capture(tmp_path, *XDP, "near", "--queues", 1, *COUNTING) as run:
         space.send(jumbo, rounds=7)
         document = end(run)
     assert check_books(document)["bytes"] == 7 * sum(map(len, frames))
@@ -144,21 +83,21 @@ def test_frames_that_fill_a_page(space: Space, tmp_path: Path) -> None:
 
 def test_both_ends_of_a_link_as_one_capture(space: Space, tmp_path: Path, packets: list[reference.Packet]) -> None:
     space.veth(1)
-    with space.start(tmp_path, *XDP, "--iface", "v0", "v1", "--queues", 2, *COUNTING) as run:
-        space.send(BUNDLED, ifname="v1")
-        space.send(BUNDLED, ifname="v0")
+    with space.capture(tmp_path, *XDP, "near", "far", "--queues", 2, *COUNTING) as run:
+        space.send(BUNDLED, ifname="far")
+        space.send(BUNDLED, ifname="near")
         document = end(run)
     check_first(document, packets, 2 * len(packets))
     by_name = Counter[str]()
     for row in document["queues"]:
         by_name[row["iface"]] += row["packets"]
-    assert by_name == {"v0": len(packets), "v1": len(packets)}
+    assert by_name == {"near": len(packets), "far": len(packets)}
 
 
 # --- loss
 
 
-@pytest.mark.parametrize(("sends", "receives"), [("v1", "v0"), ("lo", "lo")], ids=["native", "generic"])
+@pytest.mark.parametrize(("sends", "receives"), [("far", "near"), ("lo", "lo")], ids=["native", "generic"])
 def test_every_frame_that_a_slow_worker_misses_is_counted(
     space: Space, tmp_path: Path, sends: str, receives: str
 ) -> None:
@@ -166,7 +105,7 @@ def test_every_frame_that_a_slow_worker_misses_is_counted(
     space.veth(1)
     space.ip("link set lo mtu 1500 up")
     slow = ("--plugin", f"{TALLY}:Slow?rounds=300000")
-    with space.start(tmp_path, *XDP, "--iface", receives, "--queues", 1, "--ring-slots", 64, *slow) as run:
+    with space.capture(tmp_path, *XDP, receives, "--queues", 1, "--ring-slots", 64, *slow) as run:
         with space.sending(BUNDLED, pps=0, ifname=sends) as sender:
             time.sleep(1.0)
             sent = int(sender.communicate()[0])
@@ -183,12 +122,12 @@ def test_every_frame_that_a_slow_worker_misses_is_counted(
 def test_stopped_in_the_middle_of_traffic(space: Space, tmp_path: Path, queues: int, workers: int) -> None:
     """What comes after the order passes to the stack; what came before is taken, to the last frame."""
     space.veth(queues)
-    options = ("--iface", "v0", "--queues", workers)
-    with space.start(tmp_path, *XDP, *options, *COUNTING) as run, space.sending(BUNDLED, pps=0) as sender:
+    options = ("near", "--queues", workers)
+    with space.capture(tmp_path, *XDP, *options, *COUNTING) as run, space.sending(BUNDLED, pps=0) as sender:
         time.sleep(0.5)
         document = end(run)
-        before = space.link("v0")["stats64"]["rx"]["packets"]
-        until(lambda: space.link("v0")["stats64"]["rx"]["packets"] > before, 5, "traffic goes on")
+        before = space.link("near")["stats64"]["rx"]["packets"]
+        until(lambda: space.link("near")["stats64"]["rx"]["packets"] > before, 5, "traffic goes on")
         sender.communicate()
     ledger = check_books(document)["ledger"]
     assert ledger["arrived"] > 0
@@ -217,14 +156,14 @@ def test_workers_killed_in_traffic(
 ) -> None:
     """At a rate that lets rings bridge the time until a successor is there: every frame counts once."""
     space.veth(queues)
-    with space.start(tmp_path, *XDP, "--iface", "v0", "--queues", workers, *COUNTING) as run:
-        with space.sending(BUNDLED, pps=SENT_PPS) as sender:
+    with space.capture(tmp_path, *XDP, "near", "--queues", workers, *COUNTING) as run:
+        with space.sending(BUNDLED) as sender:
             killed = kill_some(run, 4, workers)
             sent = int(sender.communicate()[0])
         document = end(run)
     assert len(killed) >= 10
     assert document["totals"]["restarts"] == len(killed)
-    assert (space.link("v1")["stats64"]["tx"]["dropped"], document["totals"]["ledger"]["ring_full"]) == (0, 0)
+    assert (space.link("far")["stats64"]["tx"]["dropped"], document["totals"]["ledger"]["ring_full"]) == (0, 0)
     check_first(document, packets, sent)
 
 
@@ -233,14 +172,14 @@ def test_workers_killed_under_overload(space: Space, tmp_path: Path, queues: int
     """Small rings overflow before a successor is there: each frame is found once, or counted as lost once."""
     space.veth(queues)
     options = ("--queues", workers, "--ring-slots", 64)
-    with space.start(tmp_path, *XDP, "--iface", "v0", *options, *COUNTING) as run:
+    with space.capture(tmp_path, *XDP, "near", *options, *COUNTING) as run:
         with space.sending(BUNDLED, pps=0) as sender:
             killed = kill_some(run, 4, workers)
             sent = int(sender.communicate()[0])
         document = end(run)
     assert len(killed) >= 10
     totals = check_books(document)
-    assert totals["ledger"]["arrived"] == sent - space.link("v1")["stats64"]["tx"]["dropped"]
+    assert totals["ledger"]["arrived"] == sent - space.link("far")["stats64"]["tx"]["dropped"]
     assert totals["ledger"]["ring_full"] > 0
     assert document["plugins"]["tally"]["counts"] == [totals["packets"], totals["bytes"], totals["packets"], 0]
 
@@ -252,13 +191,7 @@ def heard(space: Space, ifname: str) -> int:
         f" s.bind(({ifname!r}, 3)); print('ready', flush=True); sys.stdin.read(); s.setblocking(False); n = 0\n"
         "try:\n    while True: n += s.recvfrom(9)[1][2] != 4\nexcept BlockingIOError: print(n)"
     )
-    with subprocess.Popen(
-        [*space.enter, sys.executable, "-c", listen],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        preexec_fn=die_with_tests,
-    ) as listener:
+    with space.start(sys.executable, "-c", listen) as listener:
         assert listener.stdout is not None
         assert listener.stdout.readline() == "ready\n"
         space.send(BUNDLED)
@@ -269,31 +202,31 @@ def test_the_stack_gets_nothing_during_a_run_and_everything_after_it(
     space: Space, tmp_path: Path, packets: list[reference.Packet]
 ) -> None:
     space.veth(2)
-    with space.start(tmp_path, *XDP, "--iface", "v0", "--queues", 2) as run:
-        assert "xdp" in space.link("v0")
-        assert space.link("v0")["promiscuity"] == 1
-        assert heard(space, "v0") == 0
+    with space.capture(tmp_path, *XDP, "near", "--queues", 2) as run:
+        assert "xdp" in space.link("near")
+        assert space.link("near")["promiscuity"] == 1
+        assert heard(space, "near") == 0
         end(run)
-    assert "xdp" not in space.link("v0")
-    assert space.link("v0")["promiscuity"] == 0
-    assert heard(space, "v0") == len(packets)
+    assert "xdp" not in space.link("near")
+    assert space.link("near")["promiscuity"] == 0
+    assert heard(space, "near") == len(packets)
 
 
 def test_a_killed_supervisor_leaves_no_program_and_the_next_run_starts_at_once(
     space: Space, tmp_path: Path, packets: list[reference.Packet]
 ) -> None:
     space.veth(2)
-    with space.start(tmp_path, *XDP, "--iface", "v0", "--queues", 4) as run:
+    with space.capture(tmp_path, *XDP, "near", "--queues", 4) as run:
         workers = run.workers()
         assert len(workers) == 4
         run.signal(signal.SIGKILL)
         psutil.wait_procs(workers, 5)
-    until(lambda: "xdp" not in space.link("v0"), 5, "the program is gone")
-    assert heard(space, "v0") == len(packets)
-    with space.start(tmp_path, *XDP, "--iface", "v0", "--queues", 4) as run:
+    until(lambda: "xdp" not in space.link("near"), 5, "the program is gone")
+    assert heard(space, "near") == len(packets)
+    with space.capture(tmp_path, *XDP, "near", "--queues", 4) as run:
         run.signal(signal.SIGKILL)
         run.process.wait()
-        again = space.start(tmp_path, *XDP, "--iface", "v0", "--queues", 4, *COUNTING)
+        again = space.capture(tmp_path, *XDP, "near", "--queues", 4, *COUNTING)
     with again:
         space.send(BUNDLED)
         check_first(end(again), packets, len(packets))

@@ -6,7 +6,6 @@ import re
 import shlex
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,45 +13,45 @@ from pathlib import Path
 import pytest
 import reference
 from checks import check_books
-from command import BUNDLED, Background, until
-from xdp_space import HERE, Space
+from command import BUNDLED, until
+from space import HERE, Space
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
 CHECK = ("run", "--backend", "xdp", "--check", "--iface")
-RUN = ("run", "--backend", "xdp", "--json", "--stats-interval", "0.05", "--iface", "v0", "--queues", "1")
+NEAR = ("--backend", "xdp", "--iface", "near", "--queues", 1)
 AF_XDP = 44
 
 
 def default_route(space: Space) -> str:
     space.veth(1)
-    space.ip("address add 192.0.2.1/24 dev v0")
+    space.ip("address add 192.0.2.1/24 dev near")
     space.ip("route add default via 192.0.2.2")
-    return "v0"
+    return "near"
 
 
 def default_route_6(space: Space) -> str:
     space.veth(1)
-    space.run("sysctl", "-qw", "net.ipv6.conf.v0.disable_ipv6=0")
-    space.ip("-6 route add default dev v0")
-    return "v0"
+    space.run("sysctl", "-qw", "net.ipv6.conf.near.disable_ipv6=0")
+    space.ip("-6 route add default dev near")
+    return "near"
 
 
 def multipath_route(space: Space) -> str:
     space.veth(1)
-    space.ip("address add 192.0.2.1/24 dev v1")
-    space.ip("address add 198.51.100.1/24 dev v0")
-    space.ip("route add default nexthop via 192.0.2.2 dev v1 nexthop via 198.51.100.2 dev v0")
-    return "v0"
+    space.ip("address add 192.0.2.1/24 dev far")
+    space.ip("address add 198.51.100.1/24 dev near")
+    space.ip("route add default nexthop via 192.0.2.2 dev far nexthop via 198.51.100.2 dev near")
+    return "near"
 
 
 def bridge_member(space: Space) -> str:
     space.veth(1)
-    for words in ("link add br0 type bridge", "link set br0 up", "link set v0 master br0"):
+    for words in ("link add br0 type bridge", "link set br0 up", "link set near master br0"):
         space.ip(words)
     space.ip("address add 192.0.2.1/24 dev br0")
     space.ip("route add default via 192.0.2.2")
-    return "v0"
+    return "near"
 
 
 @pytest.mark.parametrize("make", [default_route, default_route_6, multipath_route, bridge_member])
@@ -69,7 +68,7 @@ def test_the_way_out_of_this_machine_is_not_taken(space: Space, make: Callable[[
 
 def test_an_interface_beside_the_way_out_is_taken(space: Space) -> None:
     default_route(space)
-    assert space.zcframe(*CHECK, "v1", "--queues", 1).code == 0
+    assert space.zcframe(*CHECK, "far", "--queues", 1).code == 0
 
 
 WITHOUT = "setpriv --bounding-set {caps} --inh-caps {caps} --"
@@ -86,7 +85,7 @@ WITHOUT = "setpriv --bounding-set {caps} --inh-caps {caps} --"
 )
 def test_a_missing_capability_is_named(space: Space, caps: str, named: str) -> None:
     space.veth(1)
-    done = space.zcframe(*CHECK, "v0", "--queues", 1, launcher=WITHOUT.format(caps=caps).split())
+    done = space.zcframe(*CHECK, "near", "--queues", 1, launcher=WITHOUT.format(caps=caps).split())
     assert done.code == 1
     line = f"zcframe: AF_XDP needs {named}: run as root, or setcap cap_net_admin,cap_bpf,cap_net_raw+ep "
     assert [complaint[: len(line)] for complaint in done.complaints] == [line]
@@ -101,13 +100,17 @@ def test_a_missing_capability_is_named(space: Space, caps: str, named: str) -> N
             "",
             "no permission to pin 32 MiB a queue: raise RLIMIT_MEMLOCK",
         ),
-        ("", "--queues 2", "v0 has 3 receive queues, and --queues 2 would leave some without a worker: use --queues 3"),
+        (
+            "",
+            "--queues 2",
+            "near has 3 receive queues, and --queues 2 would leave some without a worker: use --queues 3",
+        ),
     ],
     ids=["kernel", "memlock", "queues"],
 )
 def test_what_cannot_be_is_said_in_one_line(space: Space, launcher: str, more: str, said: str) -> None:
     space.veth(3)
-    done = space.zcframe(*CHECK, "v0", "--queues", 3, *more.split(), launcher=shlex.split(launcher))
+    done = space.zcframe(*CHECK, "near", "--queues", 3, *more.split(), launcher=shlex.split(launcher))
     assert done.code == 1
     assert len(done.complaints) == 1
     assert said in done.complaints[0]
@@ -115,12 +118,12 @@ def test_what_cannot_be_is_said_in_one_line(space: Space, launcher: str, more: s
 
 def test_an_mtu_beyond_a_page_is_refused(space: Space) -> None:
     space.veth(1, mtu=9000)
-    done = space.zcframe(*CHECK, "v0", "--queues", 1)
+    done = space.zcframe(*CHECK, "near", "--queues", 1)
     assert (done.code, len(done.complaints)) == (1, 1)
-    limit = re.search(r"ip link set v0 mtu (\d+)", done.complaints[0])
+    limit = re.search(r"ip link set near mtu (\d+)", done.complaints[0])
     assert limit
-    space.ip(f"link set v0 mtu {limit[1]}")
-    assert space.zcframe(*CHECK, "v0", "--queues", 1).code == 0
+    space.ip(f"link set near mtu {limit[1]}")
+    assert space.zcframe(*CHECK, "near", "--queues", 1).code == 0
 
 
 # Attaches a program of somebody else's, in the way that is not by a link; it stays until somebody takes it away.
@@ -134,21 +137,21 @@ code.alu("mov", 0, 2)
 code.leave()
 fd = load_program(code.assemble())
 with IPRoute() as route:
-    route.link("set", index=socket.if_nametoindex("v0"), xdp_fd=fd)
+    route.link("set", index=socket.if_nametoindex("near"), xdp_fd=fd)
 """
 
 
 def test_a_program_of_somebody_else_stays(space: Space) -> None:
     space.veth(1)
     space.run(sys.executable, "-c", FOREIGN)
-    before = space.link("v0")["xdp"]
-    done = space.zcframe(*RUN)
+    before = space.link("near")["xdp"]
+    done = space.zcframe("run", *NEAR)
     assert (done.code, len(done.complaints)) == (1, 1)
-    assert "v0 has an XDP program already" in done.complaints[0]
-    assert space.link("v0")["xdp"] == before
+    assert "near has an XDP program already" in done.complaints[0]
+    assert space.link("near")["xdp"] == before
 
 
-# Holds queue 0 of v0, without a program, until stdin is closed.
+# Holds queue 0 of near, without a program, until stdin is closed.
 HOLDER = """
 import ctypes, mmap, socket, struct, sys
 memory = mmap.mmap(-1, 64 * 4096)
@@ -157,7 +160,7 @@ xsk = socket.socket(44, socket.SOCK_RAW, 0)
 xsk.setsockopt(283, 4, struct.pack("=QQIIII", address, 64 * 4096, 4096, 0, 0, 0))
 for ring in (5, 6, 2):
     xsk.setsockopt(283, ring, struct.pack("=I", 64))
-where = struct.pack("=HHIII", 44, 0, socket.if_nametoindex("v0"), 0, 0)
+where = struct.pack("=HHIII", 44, 0, socket.if_nametoindex("near"), 0, 0)
 print("ready" if ctypes.CDLL(None).bind(xsk.fileno(), where, len(where)) == 0 else "no", flush=True)
 sys.stdin.read()
 """
@@ -165,104 +168,97 @@ sys.stdin.read()
 
 def test_a_queue_that_another_socket_holds_is_named(space: Space) -> None:
     space.veth(1)
-    with subprocess.Popen(
-        [*space.enter, sys.executable, "-c", HOLDER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
-    ) as holder:
+    with space.start(sys.executable, "-c", HOLDER) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "ready\n"
-        done = space.zcframe(*RUN)
-        holder.kill()
-    assert done.complaints == ["zcframe: queue 0 of v0 is taken: another AF_XDP socket holds it"]
+        done = space.zcframe("run", *NEAR)
+    assert done.complaints == ["zcframe: queue 0 of near is taken: another AF_XDP socket holds it"]
     assert done.code == 1
-    assert "xdp" not in space.link("v0")
+    assert "xdp" not in space.link("near")
 
 
 def test_a_second_capture_is_refused_and_the_first_goes_on(space: Space, tmp_path: Path) -> None:
     space.veth(1)
-    with space.start(tmp_path, *RUN) as run:
-        done = space.zcframe(*RUN)
+    with space.capture(tmp_path, *NEAR) as run:
+        done = space.zcframe("run", *NEAR)
         assert (done.code, len(done.complaints)) == (1, 1)
-        assert "v0 has an XDP program already" in done.complaints[0]
+        assert "near has an XDP program already" in done.complaints[0]
         space.send(BUNDLED)
-        document = run.signal(signal.SIGINT).finish().document
+        document = run.stop(signal.SIGINT).document
     assert document["totals"]["packets"] == len(reference.read(BUNDLED).packets)
 
 
 def test_a_card_that_spreads_as_it_likes_is_no_reason_to_stop(space: Space, tmp_path: Path) -> None:
     space.veth(2)
-    with space.start(tmp_path, *RUN, "--queues", 2, "--rss-key", "microsoft") as run:
-        said(run, "the driver of v0 cannot tell its RSS table; its queues are chosen as it likes")
-        assert run.signal(signal.SIGINT).finish().code == 0
+    with space.capture(tmp_path, *NEAR, "--queues", 2, "--rss-key", "microsoft") as run:
+        run.wait_to_hear("the driver of near cannot tell its RSS table; its queues are chosen as it likes")
+        assert run.stop(signal.SIGINT).code == 0
 
 
 @pytest.mark.skipif(not shutil.which("ethtool"), reason="ethtool is not installed")
 def test_tags_that_an_interface_takes_off_are_spoken_of(space: Space, tmp_path: Path) -> None:
     space.veth(1)
-    with space.start(tmp_path, *RUN) as run:
-        said(run, "v0 may take VLAN tags off: ethtool -K v0 rxvlan off keeps them")
-        run.signal(signal.SIGINT).finish()
-    space.run("ethtool", "-K", "v0", "rxvlan", "off")
-    with space.start(tmp_path, *RUN) as run:
-        run.signal(signal.SIGINT).finish()
+    with space.capture(tmp_path, *NEAR) as run:
+        run.wait_to_hear("near may take VLAN tags off: ethtool -K near rxvlan off keeps them")
+        run.stop(signal.SIGINT)
+    space.run("ethtool", "-K", "near", "rxvlan", "off")
+    with space.capture(tmp_path, *NEAR) as run:
+        run.stop(signal.SIGINT)
         assert "VLAN" not in run.stderr
 
 
 # --- changes during a run
 
 
-def said(run: Background, text: str) -> None:
-    until(lambda: text in run.stderr, 10, text)
-
-
 def test_down_at_the_start_and_during_the_run(space: Space, tmp_path: Path) -> None:
     count = len(reference.read(BUNDLED).packets)
     space.veth(1)
-    space.ip("link set v0 down")
-    with space.start(tmp_path, *RUN) as run:
-        said(run, "v0 is down: nothing comes until somebody brings it up")
-        space.ip("link set v0 up")
-        said(run, "v0 is up again")
+    space.ip("link set near down")
+    with space.capture(tmp_path, *NEAR) as run:
+        run.wait_to_hear("near is down: nothing comes until somebody brings it up")
+        space.ip("link set near up")
+        run.wait_to_hear("near is up again")
         space.send(BUNDLED)
         run.flowing(count)
-        space.ip("link set v0 down")
-        said(run, "v0 went down")
-        space.ip("link set v0 up")
-        until(lambda: space.link("v1")["operstate"] == "UP", 10)
+        space.ip("link set near down")
+        run.wait_to_hear("near went down")
+        space.ip("link set near up")
+        until(lambda: space.link("far")["operstate"] == "UP", 10)
         space.send(BUNDLED)
         run.flowing(2 * count)
-        done = run.signal(signal.SIGINT).finish()
+        done = run.stop(signal.SIGINT)
     assert done.code == 0
     assert check_books(done.document)["packets"] == 2 * count
-    assert space.link("v0")["operstate"] == "UP"
+    assert space.link("near")["operstate"] == "UP"
 
 
 def test_renamed_during_the_run(space: Space, tmp_path: Path) -> None:
     count = len(reference.read(BUNDLED).packets)
     space.veth(1)
-    with space.start(tmp_path, *RUN) as run:
-        space.ip("link set v0 down")
-        space.ip("link set v0 name lan0")
+    with space.capture(tmp_path, *NEAR) as run:
+        space.ip("link set near down")
+        space.ip("link set near name lan0")
         space.ip("link set lan0 up")
-        said(run, "v0 is called lan0 now")
-        until(lambda: space.link("v1")["operstate"] == "UP", 10)
+        run.wait_to_hear("near is called lan0 now")
+        until(lambda: space.link("far")["operstate"] == "UP", 10)
         space.send(BUNDLED)
         run.flowing(count)
-        done = run.signal(signal.SIGINT).finish()
+        done = run.stop(signal.SIGINT)
     assert done.code == 0
     assert check_books(done.document)["packets"] == count
     assert "xdp" not in space.link("lan0")
 
 
-@pytest.mark.parametrize("how", ["link del v0", "link set v0 netns {other}"], ids=["removed", "moved"])
+@pytest.mark.parametrize("how", ["link del near", "link set near netns {other}"], ids=["removed", "moved"])
 def test_gone_during_the_run(space: Space, tmp_path: Path, how: str) -> None:
     """What came before counts, the command says what happened and ends with 1."""
     count = len(reference.read(BUNDLED).packets)
     space.veth(1)
-    with Space() as other, space.start(tmp_path, *RUN) as run:
+    with Space() as other, space.capture(tmp_path, *NEAR) as run:
         space.send(BUNDLED)
         run.flowing(count)
         space.ip(how.format(other=other.pid))
         done = run.finish(20)
     assert (done.code, len(done.complaints)) == (1, 1)
-    assert "v0 is gone" in done.complaints[0]
+    assert "near is gone" in done.complaints[0]
     assert check_books(done.document)["packets"] == count
