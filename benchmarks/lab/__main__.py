@@ -12,7 +12,7 @@ from tests.lab.prepare import prepare
 
 from benchmarks.table import write_section
 
-from .contenders import CONTENDERS, Contender
+from .contenders import CONTENDERS, ONE_QUEUE, Contender
 from .machine import Machine, boot
 from .measure import Spread, check_counter, cost, delivered, idle
 from .profile import print_profile
@@ -41,12 +41,14 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _alternating(runs: int, columns: tuple[int, ...]) -> Iterator[Point]:
+def _alternating(
+    runs: int, columns: tuple[int, ...], contenders: tuple[Contender, ...] = CONTENDERS
+) -> Iterator[Point]:
     """Contenders take turns, so that what disturbs the machine for a while disturbs all of them."""
     for run in range(runs):
         for column in columns:
             print(f"run {run + 1} of {runs}: {column}", file=sys.stderr)
-            for contender in CONTENDERS:
+            for contender in contenders:
                 yield contender, column
 
 
@@ -81,7 +83,7 @@ def measure_all(machine: Machine, runs: int) -> Figures:
         return (cost(machine, contender, 60, rate, CALM_S, rest).kernel,)
 
     (kernel, user) = _collect(_alternating(runs, SIZES), busy)
-    (quiet,) = _collect(_alternating(runs, CALM_RATES), calm)
+    (quiet,) = _collect(_alternating(runs, CALM_RATES, (*CONTENDERS, *ONE_QUEUE)), calm)
     (fast,) = _collect(_alternating(runs, SIZES), lambda who, size: (delivered(machine, who, size, OFFERED),))
     return Figures(fast, kernel, user, quiet)
 

@@ -87,6 +87,10 @@ class Machine:
         self.guest.run("grep -q READY /tmp/said || { cat /tmp/said; false; }")
         self.guest.run(CARRIERS)
 
+    def spread(self, interface: str, queues: int) -> None:
+        """Have a card share frames out among the first of its queues."""
+        self.guest.run(f"ethtool -X {interface} equal {queues}")
+
     def stop(self) -> dict[str, Any]:
         """Ends what was started; what it read."""
         self.guest.attempt("kill -TERM $(cat /tmp/pid); wait $(cat /tmp/pid)")

@@ -12,30 +12,31 @@ from pathlib import Path
 import pytest
 
 from .build import build_host
-from .contenders import CONTENDERS, PCAP, PCAP_FANOUT, RING
+from .contenders import CONTENDERS, ONE_QUEUE, PCAP, PCAP_FANOUT, RING, RING_ONE
 from .measure import Spread
 from .report import Figures, bars
 
 
 def figures(**changed: float) -> Figures:
     """Everybody at 100, but PF_ZEROCOPY (`ours`) and libpcap with one socket and with eight."""
-    of = {RING: "ours", PCAP: "one", PCAP_FANOUT: "eight"}
-    spreads = {(who, 60): Spread((changed.get(of.get(who, ""), 100.0),)) for who in CONTENDERS}
-    calm = {(who, 1000): spread for (who, _), spread in spreads.items()}
+    of = {RING: "ours", RING_ONE: "ours", PCAP: "one", PCAP_FANOUT: "eight"}
+    calm = {(who, 1000): Spread((changed.get(of.get(who, ""), 100.0),)) for who in (*CONTENDERS, *ONE_QUEUE)}
+    spreads = {(who, 60): calm[who, 1000] for who in CONTENDERS}
     return Figures(spreads, spreads, spreads, calm)
 
 
 def test_bars_are_held_against_the_best_of_libpcap() -> None:
-    delivered, kernel, calm = bars(figures(ours=500.0, one=10.0, eight=130.0))
+    delivered, kernel, eight, one, mixed = bars(figures(ours=500.0, one=10.0, eight=130.0))
     assert (delivered.peer, delivered.ratio) == (0.13, pytest.approx(500 / 130))
     assert (kernel.peer, kernel.ratio) == (10.0, 10.0 / 500.0)
     assert "missed" in delivered.verdict
-    assert "missed" in calm.verdict
+    assert (eight.peer, one.peer, mixed.peer) == (130.0, 10.0, 10.0)
+    assert "missed" in eight.verdict and "missed" in one.verdict and "missed" in mixed.verdict
 
 
 def test_bars_are_met() -> None:
-    assert [row.verdict for row in bars(figures(ours=400.0))] == ["met", "missed by 91.7 %", "missed by 75.0 %"]
-    assert [row.verdict for row in bars(figures(ours=20.0))] == ["missed by 95.0 %", "met", "met"]
+    assert [row.verdict for row in bars(figures(ours=400.0))] == ["met", "missed by 91.7 %"] + ["missed by 75.0 %"] * 3
+    assert [row.verdict for row in bars(figures(ours=20.0))] == ["missed by 95.0 %"] + ["met"] * 4
 
 
 def read_frames(wire: socket.socket, pause: float) -> list[int]:

@@ -26,6 +26,9 @@ DEBUG = [
     "s08_hostile",
     "s09_denied",
     "s10_unwind",
+    "s11_settings",
+    "s13_waiting",
+    "s16_wire",
 ]
 
 

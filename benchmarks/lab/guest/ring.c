@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * ring INTERFACE WARM_MS WINDOW_MS SLOTS FRAMES USECS: PF_ZEROCOPY, a worker a queue
- * that maps its ring, and is woken after so many frames or microseconds.
+ * ring INTERFACE WARM_MS WINDOW_MS WORKERS SLOTS FRAMES USECS: PF_ZEROCOPY, a worker
+ * for each of the first queues, that maps its ring and is woken after so many frames
+ * or microseconds.
  */
 #include "zc.h"
 
@@ -36,15 +37,19 @@ static void work(unsigned int worker, struct load_tally *tally)
 int main(int argc, char **argv)
 {
 	struct zc_wake_req wake = { 0 };
+	unsigned int workers;
 
-	if (argc != 7)
+	if (argc != 8)
 		return 2;
-	wake.frames = atoi(argv[5]);
-	wake.usecs = atoi(argv[6]);
-	for (unsigned int q = 0; q < LOAD_WORKERS; q++) {
-		rings[q] = zc_open(argv[1], q, ZC_DIR_RX, atoi(argv[4]));
+	workers = atoi(argv[4]);
+	if (workers > LOAD_WORKERS)
+		return 2;
+	wake.frames = atoi(argv[6]);
+	wake.usecs = atoi(argv[7]);
+	for (unsigned int q = 0; q < workers; q++) {
+		rings[q] = zc_open(argv[1], q, ZC_DIR_RX, atoi(argv[5]));
 		if (setsockopt(rings[q].fd, SOL_ZEROCOPY, ZC_OPT_WAKE, &wake, sizeof(wake)))
 			die("wake");
 	}
-	return load_run(LOAD_WORKERS, atoi(argv[2]), atoi(argv[3]), work);
+	return load_run(workers, atoi(argv[2]), atoi(argv[3]), work);
 }

@@ -13,7 +13,7 @@ from .family import bind, open_socket, register_buffer, set_slots, set_wake
 # A worker that sleeps is woken when this part of its ring is full, or so long after the first frame: a wake-up for each
 # frame costs more than all else that the kernel does for it (docs/benchmarks.md).
 WAKE_FRACTION = 4
-WAKE_USECS = 5000
+WAKE_USECS = 10_000
 
 
 class SocketRing:
