@@ -22,11 +22,10 @@ BUSY_RATE = 10_000
 RANDOM = 0
 
 # Who is held against whom where few frames come: to wake readers is most of the cost then.
-ONE_READER = (PCAP, PCAP_MODERATED, PCAP_ONE)
 CALM = (
     ("eight readers each", RING, (PCAP_FANOUT,)),
-    ("one reader each", RING_ONE, ONE_READER),
-    ("eight readers against one", RING, ONE_READER),
+    ("one reader each", RING_ONE, (PCAP, PCAP_MODERATED, PCAP_ONE)),
+    ("eight readers against one", RING, (PCAP, PCAP_MODERATED)),
 )
 
 Point = tuple[Contender, int]

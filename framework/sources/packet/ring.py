@@ -16,16 +16,16 @@ from .pull import WORDS, notes_size, pull
 from .socket import clear_error, let_all_in, let_nothing_in, make_blocks, open_socket, statistics
 
 # A block is handed over when its time is up, however little is in it: 32 of them bear a worker that stands still, or is
-# being replaced, for 0.6 s of sparse traffic. Blocks of 1 MiB are cheaper at the highest rates (30 ns a frame of 60
-# bytes in all instead of 35: to be woken and to sleep again costs a worker some 35 us), and would bear 0.16 s.
+# being replaced, for 0.6 s of sparse traffic. Blocks of 1 MiB would bear 0.16 s.
 BLOCK_SIZE: Final = 256 << 10
 # A block takes the longest frame that a plugin can see. The kernel needs one to fill while others are being read.
 MIN_BLOCK_SIZE: Final = 64 << 10
 MIN_BLOCKS: Final = 4
 # A block that is not full goes to the worker so long after its first frame, at most twice that.
 RETIRE_MS: Final = 20
-# A fifth of the time in which the smallest frames, as fast as the kernel can hand them up, would fill a default ring.
-NAP_S: Final = 2e-3
+# A worker naps for a quarter of the time in which the kernel, as fast as it can, fills all blocks; no longer than this.
+LONGEST_NAP_S: Final = 2e-3
+BYTES_A_SECOND: Final = 1e9
 COUNTER_BITS: Final = 0xFFFFFFFF
 
 
@@ -34,6 +34,11 @@ def blocks_for(slots: int) -> tuple[int, int]:
     wanted = slots * abi.BLOCK_SIZE
     size = min(max(wanted // MIN_BLOCKS, MIN_BLOCK_SIZE), BLOCK_SIZE)
     return size, max(wanted // size, MIN_BLOCKS)
+
+
+def nap_for(size: int) -> float:
+    """Seconds that a worker may nap with so many bytes of blocks."""
+    return min(LONGEST_NAP_S, size / 4 / BYTES_A_SECOND)
 
 
 class Puller:
@@ -87,7 +92,7 @@ class PacketRing(PulledRing):
         blocks = Mapping(self.socket.fileno(), self._block_size * self._blocks, writable=True)
         notes = self.notes()
         puller = Puller(notes, self._tables)
-        end = self.end(blocks, self.socket.fileno(), puller, NAP_S)
+        end = self.end(blocks, self.socket.fileno(), puller, nap_for(self._block_size * self._blocks))
         puller.words[:] = [
             *(end.header_address, end.desc_address, end.user_address, end.slots, notes.address),
             *(blocks.address, self._block_size, self._blocks, MAX_LENGTH),
