@@ -15,7 +15,7 @@ import numpy as np
 
 from .. import abi
 from .mapping import Mapping, make_memory
-from .ring import RingEnd, check_slots, make_header, ring_size
+from .ring import NAP_S, RingEnd, check_slots, make_header, ring_size
 
 EVERY_BUCKET: Sequence[int] = range(abi.RETA_SIZE + 1)
 
@@ -60,7 +60,7 @@ class PulledRing:
         """The puller's memory, zeroed when the ring was made."""
         return Mapping(self._notes_fd, self._notes_size, writable=True, populate=True)
 
-    def end(self, buffer: Mapping, poll_fd: int, pull: Callable[[RingEnd], int], nap_s: float) -> RingEnd:
+    def end(self, buffer: Mapping, poll_fd: int, pull: Callable[[RingEnd], int], nap_s: float = NAP_S) -> RingEnd:
         """The worker's end. buffer: where descriptors' offsets count from; pull, nap_s: see RingEnd."""
         ring = Mapping(self._ring_fd, ring_size(self.slots), writable=True, populate=True)
         user = Mapping(self._user_fd, abi.PAGE_SIZE, writable=True, populate=True)
