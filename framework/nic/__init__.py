@@ -10,7 +10,7 @@ from .hold import Hold, held, hold, hold_by_hand, restore
 from .interface import Interface, set_up
 from .irq import irqs_of
 from .rings import Rings, read_rings, write_rings
-from .rss import RssSettings, apply_rss, read_rss, write_rss
+from .rss import RssSettings, apply_rss, hashes_by, read_rss, write_rss
 from .setting import Change, read_setting
 from .symmetry import Verdict, judge
 from .watch import LinkChange, LinkWatch, link_state
@@ -29,6 +29,7 @@ __all__ = [
     "UnsupportedError",
     "Verdict",
     "apply_rss",
+    "hashes_by",
     "held",
     "hold",
     "hold_by_hand",

@@ -146,6 +146,16 @@ def settings_of(config: RssConfig, before: RssSettings, ifname: str) -> RssSetti
     return replace(wanted, function=before.function and TOEPLITZ, transform=0)
 
 
+def hashes_by(ifname: str, config: RssConfig) -> bool:
+    """Whether the NIC's hashes are those of `config`, whatever queues they lead to; False: it does not tell."""
+    try:
+        now = read_rss(ifname)
+        wanted = settings_of(config, now, ifname)
+    except NicError:
+        return False
+    return now.function == TOEPLITZ and replace(wanted, reta=now.reta) == now
+
+
 def apply_rss(hold: Hold, config: RssConfig) -> None:
     """Have the NIC spread as `config` says; the hold puts back what was before. Raises NicError as `write_rss` does."""
     hold.change("rss", settings_of(config, read_rss(hold.ifname), hold.ifname).document())

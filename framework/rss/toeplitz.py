@@ -201,6 +201,14 @@ def rss_hash(frame, length, tables, fields):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def hash_untagged(frame, length, tpid, tables, fields):  # type: ignore[no-untyped-def]
+    """`rss_hash` of a frame as it was before its outer tag, of ethertype `tpid`, was taken off; tpid 0: none was."""
+    if tpid != 0 and (tpid != ETHERTYPE_VLAN or load_be16(frame + 12) == ETHERTYPE_VLAN):
+        return 0
+    return rss_hash(frame, length, tables, fields)
+
+
+@inlined
 def rss_bucket(result):  # type: ignore[no-untyped-def]
     """Bucket of what `rss_hash` returned: 0..127, or 128 where nothing was hashed (its queue is 0)."""
     return UNHASHED if result == 0 else result & (BUCKETS - 1)

@@ -63,9 +63,7 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
     ifname, first = config.iface[port], port * config.queues
     backend = choose_backend(ifname, config.backend)
     if config.verify_rss and backend != "zerocopy":
-        raise UsageError(
-            f"--verify-rss: on {ifname} the {backend} source computes the hashes itself, none is the card's"
-        )
+        raise UsageError(f"--verify-rss: only the zerocopy source has it, and {ifname} is captured by {backend}")
     return LivePlan(
         backend=backend,
         ifname=ifname,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,26 @@ def space() -> Iterator[Space]:
     with Space() as made:
         yield made
         leave_nothing()
+
+
+# What drivers of near, lo and no interface tell XDP programs.
+FEATURES = """
+import socket
+from zcframe.framework.sources.xdp.netdev import metadata_features
+print(*(metadata_features(index) for index in (socket.if_nametoindex("near"), socket.if_nametoindex("lo"), 4711)))
+"""
+BTF = Path("/sys/kernel/btf/vmlinux")
+
+
+@pytest.fixture(scope="session")
+def tells_tags() -> bool:
+    """Whether veth tells XDP programs of tags that were taken off, which is so from Linux 6.8 on."""
+    if tuple(map(int, platform.release().split(".")[:2])) < (6, 8) or not BTF.exists():
+        return False
+    with Space() as made:
+        made.veth()
+        assert made.run(sys.executable, "-c", FEATURES) == "7 0 0"
+    return True
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 import reference
 from checks import reported_flows
 from command import ANALYZERS, BUNDLED, Background, Finished, zcframe
-from space import Space
+from space import HERE, Space
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
@@ -20,6 +21,7 @@ PLUGINS = (
     "flows?top=100000",
     "sizes",
     f"{ANALYZERS / 'packets.py'}:Buckets",
+    f"{ANALYZERS / 'packets.py'}:Tags",
     f"{ANALYZERS / 'tally.py'}:Tally",
 )
 # Room for all of the trace. A packet socket hands a block over every 20 ms, however empty: so many outlast a second.
@@ -65,6 +67,7 @@ def check_same(done: Finished, replayed: Document, flows_of: Callable[[Document]
     assert found["plugins"]["sizes"] == replayed["plugins"]["sizes"]
     assert found["plugins"]["tally"] == replayed["plugins"]["tally"]
     assert buckets_of(found) == buckets_of(replayed)
+    assert found["plugins"]["tags"] == replayed["plugins"]["tags"]
     assert flows_of(found) == flows_of(replayed)
 
 
@@ -100,6 +103,29 @@ def test_a_veth(
         done = run.wait_for(replayed["totals"]["packets"]).stop()
     check_same(done, replayed, flows_of)
     assert all(row["packets"] for row in done.document["queues"])
+
+
+@pytest.mark.parametrize(
+    ("queues", "options"),
+    [(2, f"{PACKET} --queues 2 --fanout qm"), (2, f"{XDP} --queues 2"), (1, f"{XDP} --queues 3")],
+    ids=["packet", "xdp", "xdp, three on one"],
+)
+def test_tags_that_come_beside_the_frame(
+    space: Space, tmp_path: Path, replayed: Document, tells_tags: bool, queues: int, options: str
+) -> None:
+    """Outer tags are taken off before the frame gets to us, as a card does; the frame counts as it was sent."""
+    if options.startswith(XDP) and not tells_tags:
+        pytest.skip("this kernel's veth tells no tags")
+    space.veth(queues)
+    with space.start(sys.executable, HERE / "untag.py", "far") as program:
+        assert program.stdout is not None
+        if program.stdout.readline() != "ready\n":
+            pytest.skip("this kernel lets no program take tags off")
+        with capture(space, tmp_path, "near", options) as run:
+            space.send(BUNDLED)
+            done = run.wait_for(replayed["totals"]["packets"]).stop()
+    assert [row[:4] for row in replayed["plugins"]["tags"]["rows"][1:]] == [[1, 100, 0, 225], [2, 200, 30, 107]]
+    check_same(done, replayed, without_ends)
 
 
 @pytest.mark.parametrize("options", [f"{PACKET} --fanout qm", XDP], ids=["packet", "xdp"])

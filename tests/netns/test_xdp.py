@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import random
 import signal
 import sys
@@ -16,7 +17,7 @@ import pytest
 import reference
 from checks import check_books, check_lossless, check_sizes, check_tally, octets_of
 from command import ANALYZERS, BUNDLED, Background, until
-from space import Space
+from space import HERE, Space
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
@@ -92,6 +93,56 @@ def test_both_ends_of_a_link_as_one_capture(space: Space, tmp_path: Path, packet
     for row in document["queues"]:
         by_name[row["iface"]] += row["packets"]
     assert by_name == {"near": len(packets), "far": len(packets)}
+
+
+# --- what the driver tells
+
+
+@pytest.fixture
+def telling(space: Space, tells_tags: bool) -> str:
+    """The near end of a veth whose driver tells tags."""
+    if not tells_tags:
+        pytest.skip("this kernel's veth tells no tags")
+    space.veth(1)
+    return "near"
+
+
+def test_what_comes_from_the_card_is_said(space: Space, telling: str, tmp_path: Path) -> None:
+    """Not the time, since veth has no clock, nor the hash: that is the stack's own."""
+    with space.capture(tmp_path, *XDP, telling, "--queues", 3) as run:
+        end(run)
+    assert "with one copy; from the card, where it tells them: VLAN tags\n" in run.stderr
+    assert "rxvlan" not in run.stderr
+    space.run("mount", "--bind", "/dev/null", "/sys/kernel/btf/vmlinux")
+    with space.capture(tmp_path, *XDP, telling, "--queues", 3) as run:
+        end(run)
+    assert "in the driver, with one copy\n" in run.stderr
+
+
+def test_the_driver_writes_in_front_of_each_frame(space: Space, telling: str, tmp_path: Path) -> None:
+    """No time, hashes of ports and of none, and the tag where it came beside the frame."""
+    udp = bytes(12) + bytes.fromhex("0800 45000024000000004011 0000 0a000001 0a000002 0035 1234 0010 0000") + bytes(8)
+    arp = bytes(12) + b"\x08\x06" + bytes(46)
+    tagged = udp[:12] + bytes.fromhex("88a8 6123") + udp[12:]
+    file = tmp_path / "few.pcap"
+    head = bytes.fromhex("d4c3b2a1020004000000000000000000ffff000001000000")
+    frames = (udp, udp, arp, tagged)
+    file.write_bytes(head + b"".join(bytes(8) + len(f).to_bytes(4, "little") * 2 + f for f in frames))
+    with (
+        space.start(sys.executable, HERE / "untag.py", "far") as untagging,
+        space.start(sys.executable, HERE / "records.py", telling, 4) as printing,
+    ):
+        for program in (untagging, printing):
+            assert program.stdout is not None
+            assert program.stdout.readline() == "ready\n"
+        space.send(file)
+        rows = list(map(json.loads, printing.communicate()[0].splitlines()))
+    assert [row[0] - 0x7A636D00 for row in rows] == [3, 3, 3, 7]
+    assert [row[1] for row in rows] == [0, 0, 0, 0]
+    # What was hashed, of XDP_RSS_TYPE_*: ports of any protocol, or nobody knows what.
+    assert [row[3] for row in rows] == [8, 8, 0, 8]
+    assert rows[0][2] == rows[1][2] > 8
+    assert rows[3][4:] == ["88a8", 0x6123]
 
 
 # --- loss

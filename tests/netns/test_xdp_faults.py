@@ -21,6 +21,8 @@ pytestmark = pytest.mark.needs("root", "namespaces")
 CHECK = ("run", "--backend", "xdp", "--check", "--iface")
 NEAR = ("--backend", "xdp", "--iface", "near", "--queues", 1)
 AF_XDP = 44
+# With nothing in it, no driver is asked anything.
+BTF = "/sys/kernel/btf/vmlinux"
 
 
 def default_route(space: Space) -> str:
@@ -198,6 +200,7 @@ def test_a_card_that_spreads_as_it_likes_is_no_reason_to_stop(space: Space, tmp_
 @pytest.mark.skipif(not shutil.which("ethtool"), reason="ethtool is not installed")
 def test_tags_that_an_interface_takes_off_are_spoken_of(space: Space, tmp_path: Path) -> None:
     space.veth(1)
+    space.run("mount", "--bind", "/dev/null", BTF)
     with space.capture(tmp_path, *NEAR) as run:
         run.wait_to_hear("near may take VLAN tags off: ethtool -K near rxvlan off keeps them")
         run.stop(signal.SIGINT)

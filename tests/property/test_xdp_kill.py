@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import gc
 import mmap
+import socket
+import struct
 from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -23,11 +25,13 @@ from zcframe.framework.rss.fields import field_mask
 from zcframe.framework.rss.toeplitz import hash_frame, toeplitz_tables
 from zcframe.framework.sources.xdp import pull as words
 from zcframe.framework.sources.xdp.pull import make_context, pull, warm_up
+from zcframe.framework.sources.xdp.record import ALL, MAGIC, abi_types
 
 SLOTS, RX, CHUNKS, CHUNK, HEADROOM = 16, 32, 64, 128, 32
 BITS = 0xFFFFFFFF
 FIELDS = "5-tuple"
 TABLES = toeplitz_tables(SYMMETRIC_KEY)
+TYPES = abi_types(field_mask(FIELDS))
 # Counters that have just begun, and such as are about to come round.
 STARTS = (0, BITS - 20)
 # A page for each thing that is shared; of one worker: header, user's page, notes, receive ring, descriptors.
@@ -42,11 +46,19 @@ def frame_of(worker: int, number: int) -> bytes:
     return bytes(12) + b"\x08\x00" + ip + bytes.fromhex("0035003500120000") + number.to_bytes(4) * 2
 
 
-class Machine:
-    """Shared memory of `workers` sockets on one queue, and the kernel's own knowledge of it."""
+def record_of(number: int, told: int) -> bytes:
+    """What the card tells of the number-th frame: UDP over IPv4 with a tag of 802.1Q."""
+    return struct.pack("=QIIHHI", number + 1, number + 2, 41, socket.htons(0x8100), number + 3, MAGIC | told)
 
-    def __init__(self, workers: int, start: int) -> None:
-        self.workers, self.start = workers, start
+
+class Machine:
+    """Shared memory of `workers` sockets on one queue, and the kernel's own knowledge of it.
+
+    told: what the card tells of each frame: its time, hash and tag, of which each is the number of the frame, and more.
+    """
+
+    def __init__(self, workers: int, start: int, told: int = 0) -> None:
+        self.workers, self.start, self.told = workers, start, told
         self.chunks = workers * CHUNKS
         self.fill_size = 1 << (self.chunks - 1).bit_length()
         self._fill = (workers * PAGES) * abi.PAGE_SIZE
@@ -111,6 +123,8 @@ class Machine:
                 words.FIELDS: field_mask(FIELDS),
                 words.PORT: worker,
                 words.SOCKET: -1,
+                words.TOLD: self.told,
+                words.TYPES: int(TYPES.ctypes.data),
             }
         )
 
@@ -131,6 +145,8 @@ class Machine:
             self.taken = (self.taken + 1) & BITS
             frame, at = frame_of(worker, self.sent[worker]), self._blocks + chunk + HEADROOM
             self.bytes[at : at + len(frame)] = np.frombuffer(frame, np.uint8)
+            record = record_of(self.sent[worker], self.told)
+            self.bytes[at - len(record) : at] = np.frombuffer(record, np.uint8)
             self._rx_entry(worker, self.start + self.sent[worker])[0] = (chunk + HEADROOM, len(frame), 0)
             self.sent[worker] += 1
             self.word(worker * PAGES * abi.PAGE_SIZE + RECEIVE)[0] = (self.start + self.sent[worker]) & BITS
@@ -150,10 +166,17 @@ class Machine:
             at = self._blocks + int(desc["offset"])
             frame = self.bytes[at : at + int(desc["len"])].tobytes()
             assert frame == frame_of(worker, number), (worker, number)
-            assert (int(desc["rss_type"]), int(desc["rss_hash"])) == hash_frame(frame, SYMMETRIC_KEY, FIELDS)
-            assert (int(desc["timestamp"]), int(desc["port"]), int(desc["wire_len"])) == (5, worker, len(frame))
+            assert int(desc["port"]) == worker
+            names = ("rss_type", "rss_hash", "timestamp", "wire_len", "vlan_tpid", "vlan_tci", "status")
+            assert tuple(int(desc[name]) for name in names) == self._expected(frame, number)
             self.seen[worker].append(number)
         self.word(base + USER + abi.USER_READ)[0] = self.word(base + HEADER + abi.HEADER_WRITE)[0]
+
+    def _expected(self, frame: bytes, number: int) -> tuple[int, ...]:
+        if self.told:
+            status = abi.STATUS_HW_TIME | abi.STATUS_VLAN
+            return abi.RSS_UDP_IPV4, number + 2, number + 1, len(frame) + 4, 0x8100, number + 3, status
+        return *hash_frame(frame, SYMMETRIC_KEY, FIELDS), 5, len(frame), 0, 0, 0
 
     # --- what must hold
 
@@ -206,9 +229,9 @@ def tracing() -> None:
         pytest.skip("no process may be traced here")
 
 
-def half_way(workers: int, start: int) -> Machine:
+def half_way(workers: int, start: int, told: int = 0) -> Machine:
     """Each worker has chunks to give back, and more frames waiting than it has room for."""
-    machine = Machine(workers, start)
+    machine = Machine(workers, start, told)
     for worker in range(workers):
         machine.deliver(worker, 11)
         machine.pull(worker)
@@ -253,10 +276,11 @@ def succeed(machine: Machine) -> None:
 
 
 @pytest.mark.usefixtures("tracing")
-@pytest.mark.parametrize("workers", [1, 2])
-@pytest.mark.parametrize("start", STARTS)
-def test_killed_after_any_store(stepping: Callable[[Machine], Traced], workers: int, start: int) -> None:
-    machine = half_way(workers, start)
+@pytest.mark.parametrize(
+    ("workers", "start", "told"), [(1, 0, 0), (2, 0, 0), (1, STARTS[1], 0), (2, STARTS[1], 0), (2, STARTS[1], ALL)]
+)
+def test_killed_after_any_store(stepping: Callable[[Machine], Traced], workers: int, start: int, told: int) -> None:
+    machine = half_way(workers, start, told)
     changes = 0
     for changes in each_change(machine, stepping(machine)):  # noqa: B007
         kept = machine.keep()
@@ -312,10 +336,11 @@ def test_a_full_ring_still_tells_that_frames_wait() -> None:
 @given(
     steps=st.lists(st.tuples(st.sampled_from(["deliver", "pull", "consume"]), st.integers(0, 2), st.integers(1, 40))),
     start=st.sampled_from(STARTS),
+    told=st.sampled_from([0, ALL]),
 )
 @settings(deadline=None)
-def test_any_order_of_things(steps: list[tuple[str, int, int]], start: int) -> None:
-    machine = Machine(3, start)
+def test_any_order_of_things(steps: list[tuple[str, int, int]], start: int, told: int) -> None:
+    machine = Machine(3, start, told)
     for what, worker, count in steps:
         if what == "deliver":
             machine.deliver(worker, count)

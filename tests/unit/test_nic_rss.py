@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from zcframe.framework.nic import NicError, RssSettings, UnsupportedError, read_rss, rss, write_rss
+from zcframe.framework.nic import NicError, RssSettings, UnsupportedError, hashes_by, read_rss, rss, write_rss
 from zcframe.framework.nic.rss import FIELDS, FLOWS, settings_of
 from zcframe.framework.rss import SYMMETRIC_KEY, RssConfig
 
@@ -138,3 +138,33 @@ def test_function_and_transform_are_put_back(monkeypatch: pytest.MonkeyPatch) ->
     assert (nic.function, nic.transform) == (2, 1)
     write_rss("eth0", before.with_reta([0], "eth0"))
     assert nic.heads[-1][4:6] == (0, 1)
+
+
+OURS: dict[str, object] = {
+    "key": SYMMETRIC_KEY,
+    "fields": {1: FIELDS["5-tuple"], 2: FIELDS["5-tuple"], 5: FIELDS["5-tuple"], 6: FIELDS["5-tuple"]},
+}
+
+
+@pytest.mark.parametrize(
+    ("traits", "ours"),
+    [
+        ({}, True),
+        # Ours again and again, and any table: that says where frames go, not what they hash to.
+        ({"key": bytes.fromhex("6d5a") * 26, "reta": (1,) * 512}, True),
+        ({"key": bytes(40)}, False),
+        ({"key": bytes(20)}, False),
+        ({"key": b""}, False),
+        ({"fields": {**OURS["fields"], 2: FIELDS["ip-pair"]}}, False),  # type: ignore[dict-item]
+        ({"fields": None}, False),
+        ({"function": 2}, False),
+        ({"function": 0}, False),
+        ({"transform": 1}, False),
+    ],
+    ids=lambda value: ",".join(value) if isinstance(value, dict) else "",
+)
+def test_whose_hashes_are_those_of_the_run(
+    monkeypatch: pytest.MonkeyPatch, traits: dict[str, object], ours: bool
+) -> None:
+    driver(monkeypatch, **{**OURS, **traits})
+    assert hashes_by("eth0", RssConfig.make("symmetric", "5-tuple", 4)) == ours

@@ -31,7 +31,6 @@ from ... import abi
 from ...jit.compiler import compiled, inlined
 from ...jit.memory import (
     acquire_u32,
-    load_be16,
     load_u16,
     load_u32,
     load_u64,
@@ -43,7 +42,7 @@ from ...jit.memory import (
     store_u32,
     store_u64,
 )
-from ...rss.toeplitz import ETHERTYPE_VLAN, rss_hash
+from ...rss.toeplitz import ETHERTYPE_VLAN, hash_untagged
 from .layout import (
     BLOCK_FIRST,
     BLOCK_FRAMES,
@@ -141,14 +140,6 @@ def give_back(words):  # type: ignore[no-untyped-def]
         if is_ready(block, sequence):
             release_u32(block + BLOCK_STATUS, STATUS_KERNEL)
         release_u64(notes + GIVEN_BACK, sequence)
-
-
-@inlined
-def hash_untagged(frame, length, tpid, tables, fields):  # type: ignore[no-untyped-def]
-    """`rss_hash` of a frame as it was before the kernel took its outer tag: the card looks behind one 802.1Q tag."""
-    if tpid != 0 and (tpid != ETHERTYPE_VLAN or load_be16(frame + 12) == ETHERTYPE_VLAN):
-        return 0
-    return rss_hash(frame, length, tables, fields)
 
 
 @inlined

@@ -19,6 +19,7 @@ TYPE_XDP: Final = 6
 ATTACH_XDP: Final = 37
 MODE_GENERIC: Final = 1 << 1
 MODE_NATIVE: Final = 1 << 2
+BOUND_TO_DEVICE: Final = 1 << 6
 
 NAME: Final = b"zcframe"
 LOG_SIZE: Final = 1 << 16
@@ -42,14 +43,17 @@ def make_xskmap(entries: int) -> int:
     return _bpf(MAP_CREATE, struct.pack("=7I16s", TYPE_XSKMAP, 4, 4, entries, 0, 0, 0, NAME))
 
 
-def load_program(instructions: bytes) -> int:
-    """An XDP program. What the verifier has against it stands in the OSError."""
+def load_program(instructions: bytes, ifindex: int = 0) -> int:
+    """An XDP program. What the verifier has against it stands in the OSError.
+
+    ifindex: the interface that it is for alone, whose driver's functions it may call; 0: any.
+    """
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text, log = ctypes.create_string_buffer(b"GPL"), ctypes.create_string_buffer(LOG_SIZE)
     attributes = struct.pack(
         "=IIQQIIQII16sII",
         *(TYPE_XDP, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_text)),
-        *(1, LOG_SIZE, ctypes.addressof(log), 0, 0, NAME, 0, ATTACH_XDP),
+        *(1, LOG_SIZE, ctypes.addressof(log), 0, BOUND_TO_DEVICE if ifindex else 0, NAME, ifindex, ATTACH_XDP),
     )
     try:
         return _bpf(PROG_LOAD, attributes)

@@ -1,21 +1,29 @@
 """The program that the driver runs for each frame: it chooses the worker, whose socket the kernel then serves.
 
 A frame of a queue that nobody serves, or of a worker whose place in the map is empty, goes on to the stack.
+
+Where the driver can tell it, what the card found out of the frame is written in front of it first: record.py.
+(Documentation/networking/xdp-rx-metadata.rst)
 """
 
 from __future__ import annotations
 
 import socket
+from collections.abc import Mapping
 from typing import Final
 
 from .assembler import Assembler
+from .record import AT_FLAGS, MAGIC, PLACES, RECORD_SIZE
 from .share import Share
 
 XDP_PASS: Final = 2
 REDIRECT_MAP: Final = 51
+ADJUST_META: Final = 54
+# Of the kernel's own numbers: no driver's metadata.
+ENOTSUPP: Final = 524
 
 # struct xdp_md
-MD_DATA, MD_DATA_END, MD_QUEUE = 0, 4, 16
+MD_DATA, MD_DATA_END, MD_DATA_META, MD_QUEUE = 0, 4, 8, 16
 
 ETHERNET: Final = 14
 TAG: Final = 4
@@ -30,6 +38,41 @@ SPREADING: Final = 0x9E3779B1 - (1 << 32)
 
 CONTEXT, RESULT = 1, 0
 DATA, END, HEADER, WORD, SLOT, HASH = 2, 3, 4, 5, 6, 7
+# While the driver tells, whose functions leave these alone.
+TOLD, RECORD, KEPT = 7, 8, 9
+
+
+def _make_room(code: Assembler) -> None:
+    """RECORD = the bytes in front of the frame; goes to "plain" where this driver keeps none, never having had any."""
+    code.alu_register("mov", KEPT, CONTEXT)
+    code.alu("mov", 2, -RECORD_SIZE)
+    code.call(ADJUST_META)
+    code.jump_if("eq", RESULT, -ENOTSUPP, "plain")
+    # What a frame before it left in its chunk must not be taken for this one's.
+    code.jump_if("ne32", RESULT, 0, "pass")
+    code.load(4, RECORD, KEPT, MD_DATA_META)
+    code.load(4, DATA, KEPT, MD_DATA)
+    code.alu_register("mov", WORD, RECORD)
+    code.alu("add", WORD, RECORD_SIZE)
+    code.jump_if_register("gt", WORD, DATA, "pass")
+
+
+def _write_record(code: Assembler, functions: Mapping[int, int]) -> None:
+    """Have the driver write in front of the frame what it can tell of it."""
+    _make_room(code)
+    code.alu("mov", TOLD, MAGIC)
+    for what, function in functions.items():
+        code.alu_register("mov", CONTEXT, KEPT)
+        for argument, place in enumerate(PLACES[what], CONTEXT + 1):
+            code.alu_register("mov", argument, RECORD)
+            code.alu("add", argument, place)
+        code.call_kernel(function)
+        code.jump_if("ne32", RESULT, 0, f"untold{what}")
+        code.alu("add", TOLD, what)
+        code.label(f"untold{what}")
+    code.store(4, RECORD, AT_FLAGS, TOLD)
+    code.label("plain")
+    code.alu_register("mov", CONTEXT, KEPT)
 
 
 def _skip_tags(code: Assembler) -> None:
@@ -97,9 +140,14 @@ def choose_slot(code: Assembler, share: Share) -> None:
     code.alu_register("add", SLOT, HASH)
 
 
-def redirect_program(share: Share, map_fd: int) -> bytes:
-    """Instructions. map_fd: an XSKMAP of `share.workers` entries, each worker's socket."""
+def redirect_program(share: Share, map_fd: int, functions: Mapping[int, int] | None = None) -> bytes:
+    """Instructions. map_fd: an XSKMAP of `share.workers` entries, each worker's socket.
+
+    functions: of what the driver is to tell (TIME, HASH, VLAN), the ids in BTF of the kernel's functions.
+    """
     code = Assembler()
+    if functions:
+        _write_record(code, functions)
     choose_slot(code, share)
     code.load_map(1, map_fd)
     code.alu_register("mov", 2, SLOT)

@@ -5,7 +5,9 @@ was about from what is there, and no frame is lost or doubled, nor any chunk.
 
 Taking. The n-th frame of the receive ring is the n-th descriptor, so that the ring's consumer is a copy of `write`:
 whoever pulls first stores the one in the other. A kill before `write` was stored leaves frames that were not taken, one
-behind it leaves frames that were, and which the kernel learns of later.
+behind it leaves frames that were, and which the kernel learns of later. All that a descriptor says, but for the time of
+a burst, is in the chunk, what the card told included (record.py), and the kernel leaves a chunk alone until it is given
+back: a successor derives the same.
 
 Giving back. Several workers may write one fill ring, one at a time: the word GUARD_OWNER says which.
 
@@ -42,11 +44,13 @@ from ...jit.memory import (
     store_u32,
     store_u64,
 )
-from ...rss.toeplitz import rss_hash
+from ...rss.toeplitz import hash_untagged, rss_hash
+from .record import RECORD_SIZE, told_hash, told_of, told_tag, told_time
 from .socket import FILL_DESC_SIZE, NEED_WAKEUP, RX_DESC_SIZE
 
 BITS: Final = 0xFFFFFFFF
 AHEAD: Final = 16
+TAG_SIZE: Final = 4
 
 # The context: int64, shape (WORDS,). Addresses, where nothing else is said.
 HEADER: Final = 0
@@ -69,7 +73,9 @@ TABLES: Final = 16
 FIELDS: Final = 17  # a mask
 PORT: Final = 18  # a number
 SOCKET: Final = 19  # a file descriptor
-WORDS: Final = 20
+TOLD: Final = 20  # what is taken from the card: a mask of record.py; 0: no frame has a record
+TYPES: Final = 21
+WORDS: Final = 22
 
 NOTE_GIVEN: Final = 0
 NOTES_SIZE: Final = 8
@@ -139,19 +145,63 @@ def describe(desc, address, length, hashed, now, port):  # type: ignore[no-untyp
 
 
 @inlined
+def entry_of(ctx, number):  # type: ignore[no-untyped-def]
+    """Of the number-th frame: where the receive ring tells of it."""
+    return ctx[RX_ENTRIES] + (number & ctx[RX_MASK]) * RX_DESC_SIZE
+
+
+@inlined
+def desc_of(ctx, number):  # type: ignore[no-untyped-def]
+    return ctx[DESCRIPTORS] + (number & (ctx[SLOTS] - 1)) * abi.DESC_SIZE
+
+
+@inlined
+def describe_plain(ctx, number, now):  # type: ignore[no-untyped-def]
+    """The number-th frame, of which nobody told anything."""
+    prefetch_read(ctx[CHUNKS] + load_u32(entry_of(ctx, number + AHEAD)))
+    entry = entry_of(ctx, number)
+    address, length = load_u32(entry), load_u32(entry + 8)
+    hashed = rss_hash(ctx[CHUNKS] + address, length, ctx[TABLES], ctx[FIELDS])
+    describe(desc_of(ctx, number), address, length, hashed, now, ctx[PORT])
+
+
+@inlined
+def describe_told(ctx, number, now):  # type: ignore[no-untyped-def]
+    """The number-th frame with what the card told of it; what it did not tell is found out here."""
+    ahead = ctx[CHUNKS] + load_u32(entry_of(ctx, number + AHEAD))
+    prefetch_read(ahead - RECORD_SIZE)
+    prefetch_read(ahead)
+    entry, desc = entry_of(ctx, number), desc_of(ctx, number)
+    address, length = load_u32(entry), load_u32(entry + 8)
+    frame = ctx[CHUNKS] + address
+    told = told_of(frame, ctx[TOLD])
+    tpid, tci = told_tag(frame, told)
+    time = told_time(frame, told, now)
+    hashed = told_hash(frame, told, ctx[TYPES])
+    if hashed == 0:
+        hashed = hash_untagged(frame, length, tpid, ctx[TABLES], ctx[FIELDS])
+    describe(desc, address, length, hashed, time if time != 0 else now, ctx[PORT])
+    if tpid != 0:
+        store_u32(desc + abi.DESC_WIRE_LEN, length + TAG_SIZE)
+        store_u16(desc + abi.DESC_VLAN_TCI, tci)
+        store_u16(desc + abi.DESC_VLAN_TPID, tpid)
+    status = (abi.STATUS_VLAN if tpid != 0 else 0) | (abi.STATUS_HW_TIME if time != 0 else 0)
+    store_u16(desc + abi.DESC_STATUS, status)
+
+
+@inlined
 def take(ctx, given, now):  # type: ignore[no-untyped-def]
     """Describe the frames that wait, as many as there is room for; returns how many waited."""
     write = load_u32(ctx[HEADER] + abi.HEADER_WRITE)
     waiting = (acquire_u32(ctx[RX_PRODUCER]) - write) & BITS
     count = min(waiting, ctx[SLOTS] - ((write - given) & BITS))
-    for i in range(count):
-        ahead = ctx[RX_ENTRIES] + ((write + i + AHEAD) & ctx[RX_MASK]) * RX_DESC_SIZE
-        prefetch_read(ctx[CHUNKS] + load_u32(ahead))
-        entry = ctx[RX_ENTRIES] + ((write + i) & ctx[RX_MASK]) * RX_DESC_SIZE
-        address, length = load_u32(entry), load_u32(entry + 8)
-        hashed = rss_hash(ctx[CHUNKS] + address, length, ctx[TABLES], ctx[FIELDS])
-        desc = ctx[DESCRIPTORS] + ((write + i) & (ctx[SLOTS] - 1)) * abi.DESC_SIZE
-        describe(desc, address, length, hashed, now, ctx[PORT])
+    # Two loops: where no card tells anything, none is asked.
+    if ctx[TOLD]:
+        for number in range(write, write + count):
+            describe_told(ctx, number, now)
+    else:
+        for number in range(write, write + count):
+            describe_plain(ctx, number, now)
     release_u32(ctx[HEADER] + abi.HEADER_WRITE, write + count)  # B, matches C
     release_u32(ctx[RX_CONSUMER], write + count)
     return waiting

@@ -11,6 +11,7 @@ from ...ring import Mapping, RingEnd
 from ..plan import LivePlan
 from . import pull as words
 from .pull import make_context, pull
+from .record import abi_types
 from .socket import XdpSocket
 from .umem import Umem, rx_size
 
@@ -18,7 +19,8 @@ from .umem import Umem, rx_size
 class Puller:
     """Kernel rings, chunks and notes of one worker; called with the end of its ring, it pulls.
 
-    number: which of the queue's workers, from 1. Returns how many frames waited.
+    number: which of the queue's workers, from 1; told: what is taken from the card (TIME, HASH, VLAN). Returns how many
+    frames waited.
     """
 
     def __init__(
@@ -29,8 +31,10 @@ class Puller:
         umem: Umem,
         notes: Mapping,
         tables: np.ndarray[Any, Any],
+        told: int,
     ) -> None:
         self._plan, self._number, self._socket, self._tables = plan, number, socket, tables
+        self._told, self._types = told, abi_types(plan.rss.field_mask)
         self.chunks = umem.map_chunks()
         self._rx = socket.map_rx(rx_size(plan.ring_slots))
         self._fill = socket.map_fill(umem.fill_size)
@@ -66,5 +70,7 @@ class Puller:
                 words.FIELDS: self._plan.rss.field_mask,
                 words.PORT: self._plan.port,
                 words.SOCKET: self._socket.fileno(),
+                words.TOLD: self._told,
+                words.TYPES: int(self._types.ctypes.data),
             }
         )

@@ -55,6 +55,8 @@ class XdpRing(PulledRing):
         self.seat, self.umem = seat, umem
         self.plan, self.tables, self._first = plan, tables, first
         self._received = 0
+        # What workers take from the card: TIME, HASH, VLAN.
+        self.told = 0
         # Frames that the interface dropped before it looked whose they were; one ring counts them for all.
         self.foreign: Callable[[], int] = int
         self._rx: KernelRing | None = None
@@ -93,7 +95,7 @@ class XdpRing(PulledRing):
 
     def consumer(self) -> RingEnd:
         """Map as a worker does. Its `pull` brings what waits in the receive ring."""
-        puller = Puller(self.plan, self.seat.number, self.socket, self.umem, self.notes(), self.tables)
+        puller = Puller(self.plan, self.seat.number, self.socket, self.umem, self.notes(), self.tables, self.told)
         nap_s = min(LONGEST_NAP_S, self.slots * NAP_A_SLOT_S)
         return self.end(puller.chunks, self.socket.fileno(), puller, nap_s)
 

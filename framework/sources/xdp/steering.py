@@ -11,10 +11,12 @@ import time
 from typing import Final, Literal
 
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
+from .btf import function_ids
 from .error import XdpError, name_of
 from .patience import patiently
 from .privilege import setcap_line
 from .program import redirect_program
+from .record import FUNCTIONS
 from .share import Share
 
 Mode = Literal["native", "generic"]
@@ -35,15 +37,17 @@ def await_drivers() -> None:
 class Steering:
     """Our program on an interface, its map empty: all frames pass. `mode` tells how the driver runs it.
 
+    wanted: what the driver is to tell of each frame (TIME, HASH, VLAN); `told`: what of that it is asked.
+
     The program goes with the last process that has its link open. Raises XdpError.
     """
 
-    def __init__(self, share: Share, ifindex: int) -> None:
+    def __init__(self, share: Share, ifindex: int, wanted: int = 0) -> None:
         self._share, self._fds = share, list[int]()
         try:
             self._map = self._own(make_xskmap(share.workers))
-            program = self._own(load_program(redirect_program(share, self._map)))
-            self.mode, self.reason = self._attach(program, ifindex)
+            self.told = self._attach_bound(ifindex, wanted)
+            self.mode, self.reason = self._attach(ifindex)
         except OSError as error:
             self.close()
             raise XdpError(_refusal(share.ifname, error)) from error
@@ -52,8 +56,27 @@ class Steering:
         self._fds.append(fd)
         return fd
 
-    def _attach(self, program: int, ifindex: int) -> tuple[Mode, str]:
+    def _attach_bound(self, ifindex: int, wanted: int) -> int:
+        """In the driver, which may be asked by a program that is bound to it; returns what it is asked.
+
+        0: nothing, and there is no program, whatever is in the way of this one.
+        """
+        ids = function_ids([name for what, name in FUNCTIONS.items() if wanted & what])
+        functions = {what: ids[name] for what, name in FUNCTIONS.items() if name in ids}
+        if not functions:
+            return 0
+        try:
+            program = self._own(load_program(redirect_program(self._share, self._map, functions), ifindex))
+            self._own(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
+        except OSError:
+            return 0
+        return sum(functions)
+
+    def _attach(self, ifindex: int) -> tuple[Mode, str]:
         """In the driver; where it cannot, in front of the stack. Returns the mode, and why it is not the former."""
+        if self.told:
+            return "native", ""
+        program = self._own(load_program(redirect_program(self._share, self._map)))
         try:
             self._own(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
             return "native", ""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
-from ...nic import Interface, LinkWatch, NicError, link_state
+from ...nic import Interface, LinkWatch, NicError, hashes_by, link_state
 from ...nic.route import default_carriers
 from ...rss.toeplitz import toeplitz_tables
 from ..base import SourceEvent
@@ -19,9 +19,11 @@ from ..plan import LivePlan
 from ..settings import Settings, spread_over
 from .drops import InterfaceDrops
 from .error import XdpError
-from .offload import takes_tags_off
+from .netdev import metadata_features
+from .offload import stamps_frames, takes_tags_off
 from .privilege import check_capabilities
 from .pull import warm_up
+from .record import HASH, TIME, VLAN
 from .ring import Seat, XdpRing
 from .share import Share
 from .socket import COPY
@@ -30,6 +32,7 @@ from .umem import Umem, chunk_size_for
 
 SYSFS: Final = Path("/sys/class/net")
 SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
+TELLING: Final = {TIME: "timestamps", HASH: "hashes", VLAN: "VLAN tags"}
 
 
 def receive_queues(ifname: str, root: Path = SYSFS) -> int:
@@ -125,7 +128,7 @@ class Xdp:
 
     def start(self) -> None:
         """Put the program on the interface and take the queues; all frames pass to the stack until `go()`."""
-        self._steering = Steering(self.share, self._index)
+        self._steering = Steering(self.share, self._index, self._wanted())
         self._undo.append(self._steering.close)
         for ring in self.rings:
             ring.bind(self._index, COPY if self._steering.mode == "generic" else 0)
@@ -140,10 +143,28 @@ class Xdp:
         for source in (self._stopped, self._told, self._watch):
             self._events.register(source, select.EPOLLIN)
         self._set_rss()
+        self._from_card = self._trusted(self._steering.told)
+        for ring in self.rings:
+            ring.told = self._from_card
+
+    def _wanted(self) -> int:
+        """What the driver is to be asked of each frame: what it can tell, times if there is a clock, hashes if ours."""
+        wanted = metadata_features(self._index)
+        if not stamps_frames(self.plan.ifname):
+            wanted &= ~TIME
+        return wanted if self._sets_rss else self._trusted(wanted)
+
+    def _trusted(self, told: int) -> int:
+        """`told` without hashes where the card does not hash by our key and fields."""
+        return told if hashes_by(self.plan.ifname, self.plan.rss) else told & ~HASH
+
+    @property
+    def _sets_rss(self) -> bool:
+        return self.plan.set_rss and self.share.queues > 1
 
     def _set_rss(self) -> None:
         """Where somebody wishes so, have the card spread frames over its queues by our key."""
-        if not self.plan.set_rss or self.share.queues == 1:
+        if not self._sets_rss:
             return
         try:
             self._settings.spread(spread_over(self.plan.rss, self.share.queues))
@@ -165,7 +186,7 @@ class Xdp:
         for ring in self.rings:
             self._steering.send_to(ring.seat.worker, ring.socket.fileno())
         self._tell(self._announcement())
-        if takes_tags_off(self.plan.ifname):
+        if not self._from_card & VLAN and takes_tags_off(self.plan.ifname):
             self._tell(
                 f"{self.plan.ifname} may take VLAN tags off: ethtool -K {self.plan.ifname} rxvlan off keeps them"
             )
@@ -177,6 +198,8 @@ class Xdp:
         how = "in the driver, " + ("without a copy" if self.rings[0].socket.zero_copy else "with one copy")
         if self._steering.mode == "generic":
             how = f"in generic mode, since its driver takes no program ({self._steering.reason})"
+        told = [name for what, name in TELLING.items() if self._from_card & what]
+        how += f"; from the card, where it tells them: {', '.join(told)}" if told else ""
         return f"{self.plan.ifname}: AF_XDP takes all traffic from this machine's own stack, {how}"
 
     def _tell(self, text: str) -> None:

@@ -28,6 +28,25 @@ class Packets:
         return {"lost": merged.lost["packets"], "rows": [list(row) for row in merged.packets.tolist()]}
 
 
+@plugin
+class Tags:
+    """How many packets had these VLAN tags, and how many octets those were."""
+
+    tags = Table(key={"count": u8, "vlan": u32, "vlan2": u32}, value={"packets": u64, "octets": u64}, capacity=1 << 10)
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        row = state.tags.upsert(pkt.vlan_count, pkt.vlan, pkt.vlan2)
+        if row:
+            row.packets += 1
+            row.octets += pkt.wirelen
+        return PASS
+
+    @staticmethod
+    def report(merged: State) -> dict[str, Any]:
+        return {"lost": merged.lost["tags"], "rows": sorted(list(row) for row in merged.tags.tolist())}
+
+
 @plugin(per="worker")
 class Buckets:
     """Packets of each bucket, of every worker that saw one, in the order of their queues."""

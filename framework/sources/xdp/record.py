@@ -1,0 +1,100 @@
+"""What the card told of a frame: our program writes it in front of the frame, where the worker reads it.
+
+RECORD_SIZE bytes that end where the frame begins:
+
+    0    time of arrival, nanoseconds, u64
+    8    hash u32 | what was hashed, as the kernel's enum xdp_rss_hash_type has it, u32
+    16   type of the VLAN tag that was taken off, in network order, u16 | the tag, u16
+    20   MAGIC | TIME, HASH, VLAN: which of them hold, u32
+
+The kernel copies them along with the frame, or leaves both where they are. Whoever handed the frame on to this
+interface may have written something of its own in between: then there is no MAGIC in this place, and nothing holds.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from ... import abi
+from ...jit.compiler import inlined
+from ...jit.memory import load_be16, load_u8, load_u16, load_u32, load_u64
+from ...rss.fields import FIELD_TCP, FIELD_UDP
+
+# As the kernel numbers what a driver can tell.
+TIME, HASH, VLAN = 1, 2, 4
+ALL: Final = TIME | HASH | VLAN
+# The function that tells each, and since when.
+FUNCTIONS: Final = {
+    TIME: "bpf_xdp_metadata_rx_timestamp",  # 6.3
+    HASH: "bpf_xdp_metadata_rx_hash",  # 6.3
+    VLAN: "bpf_xdp_metadata_rx_vlan_tag",  # 6.8
+}
+
+RECORD_SIZE: Final = 24
+AT_TIME: Final = 0
+AT_HASH: Final = 8
+AT_HASHED: Final = 12
+AT_PROTOCOL: Final = 16
+AT_TAG: Final = 18
+AT_FLAGS: Final = 20
+# Where each function is to write.
+PLACES: Final = {TIME: (AT_TIME,), HASH: (AT_HASH, AT_HASHED), VLAN: (AT_PROTOCOL, AT_TAG)}
+MAGIC: Final = 0x7A63_6D00
+
+# enum xdp_rss_hash_type: bits, of which drivers name some sums.
+IPV4, IPV6, EXTENDED, PORTS, TCP, UDP = 1, 2, 4, 8, 16, 32
+KINDS: Final = 1 << 9
+# A clock of a card that stands further from ours than this was never set to the time of day.
+DAY: Final = 86_400_000_000_000
+
+
+def abi_types(fields: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
+    """abi.RSS_* of each of the kernel's types, 0 where none is the same: uint8, shape (KINDS,).
+
+    fields: mask of FIELD_*: a card that says it hashed ports which the run does not hash means something else.
+    """
+    types = np.zeros(KINDS, np.uint8)
+    types[IPV4], types[IPV6], types[IPV6 | EXTENDED] = abi.RSS_IPV4, abi.RSS_IPV6, abi.RSS_IPV6_EX
+    if fields & FIELD_TCP:
+        types[IPV4 | PORTS | TCP], types[IPV6 | PORTS | TCP] = abi.RSS_TCP_IPV4, abi.RSS_TCP_IPV6
+        types[IPV6 | EXTENDED | PORTS | TCP] = abi.RSS_TCP_IPV6_EX
+    if fields & FIELD_UDP:
+        types[IPV4 | PORTS | UDP], types[IPV6 | PORTS | UDP] = abi.RSS_UDP_IPV4, abi.RSS_UDP_IPV6
+        types[IPV6 | EXTENDED | PORTS | UDP] = abi.RSS_UDP_IPV6_EX
+    return types
+
+
+@inlined
+def told_of(frame, wanted):  # type: ignore[no-untyped-def]
+    """Which of `wanted` hold for the frame at this address."""
+    flags = load_u32(frame - RECORD_SIZE + AT_FLAGS)
+    return flags & wanted if flags & ~ALL == MAGIC else 0
+
+
+@inlined
+def told_time(frame, told, now):  # type: ignore[no-untyped-def]
+    """Nanoseconds since 1970; 0: none, or none that can be."""
+    if told & TIME == 0:
+        return 0
+    time = load_u64(frame - RECORD_SIZE + AT_TIME)
+    return time if now - DAY < time < now + DAY else 0
+
+
+@inlined
+def told_hash(frame, told, types):  # type: ignore[no-untyped-def]
+    """abi.RSS_* << 32 | hash; 0: none, or none of a type that is one of ours. types: address of `abi_types`."""
+    if told & HASH == 0:
+        return 0
+    hashed = load_u32(frame - RECORD_SIZE + AT_HASHED)
+    kind = load_u8(types + hashed) if hashed < KINDS else 0
+    return kind << 32 | load_u32(frame - RECORD_SIZE + AT_HASH) if kind != 0 else 0
+
+
+@inlined
+def told_tag(frame, told):  # type: ignore[no-untyped-def]
+    """(ethertype or 0, tag) of the VLAN tag that was taken off."""
+    if told & VLAN == 0:
+        return 0, 0
+    return load_be16(frame - RECORD_SIZE + AT_PROTOCOL), load_u16(frame - RECORD_SIZE + AT_TAG)
