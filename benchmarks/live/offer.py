@@ -16,11 +16,15 @@ import struct
 import sys
 import time
 
+from zcframe.framework.sources.xdp.assembler import Assembler
+from zcframe.framework.sources.xdp.bpf import load_program
+
 SYS_BPF = 321
-MAP_CREATE, PROG_LOAD, PROG_TEST_RUN = 0, 5, 10
-TYPE_ARRAY, TYPE_XDP, LIVE_FRAMES, BATCH = 2, 6, 2, 64
+MAP_CREATE, PROG_TEST_RUN = 0, 10
+TYPE_ARRAY, LIVE_FRAMES, BATCH = 2, 2, 64
 MAP_LOOKUP, KTIME, GET_RANDOM, REDIRECT = 1, 5, 7, 23
 XDP_DROP = 1
+MD_DATA, MD_DATA_END = 0, 4
 # Each call begins and ends with some 20 ms in which nothing is sent.
 CALLS_A_SECOND = 2
 ETHERNET = b"\x02" * 12 + b"\x08\x00"
@@ -31,6 +35,10 @@ SOURCE_LOW, SOURCE_PORT = 28, 34
 LOOKS = 400
 # Who was kept from sending does not catch up with more than so much at once.
 BEHIND_NS = 20_000
+
+# Registers: what a function returns, its arguments, the frame's end; those that functions leave alone; the stack.
+RESULT, FIRST, SECOND, THIRD, END = 0, 1, 2, 3, 4
+CONTEXT, PACE, DUE, LEFT, STACK = 6, 7, 8, 9, 10
 
 libc = ctypes.CDLL(None, use_errno=True)
 
@@ -43,60 +51,76 @@ def _bpf(command: int, attributes: bytes) -> int:
     return found
 
 
-def _program(target: int, pace: int, interval_ns: int) -> bytes:
-    """The program. pace: a map, whose one value says when the next frame may go.
+def _find_pace(code: Assembler, pace: int) -> None:
+    """PACE = address of the map's one value: when the next frame may go."""
+    code.alu("mov", SECOND, 0)
+    code.store(4, STACK, -4, SECOND)
+    code.load_map(FIRST, pace)
+    code.alu_register("mov", SECOND, STACK)
+    code.alu("add", SECOND, -4)
+    code.call(MAP_LOOKUP)
+    code.jump_if("ne", RESULT, 0, "found")
+    code.alu("mov", RESULT, XDP_DROP)
+    code.leave()
+    code.label("found")
+    code.alu_register("mov", PACE, RESULT)
 
-    A flow's number is the halves of a random number, bit by bit both: a quarter of the bits are set, so that few of
-    the flows have most of the frames, as on a real link.
+
+def _wait(code: Assembler, interval_ns: int) -> None:
+    """Until the frame's time has come; then note that of the next one."""
+    code.load(8, DUE, PACE, 0)
+    code.alu("mov", LEFT, LOOKS)
+    code.label("look")
+    code.call(KTIME)
+    code.jump_if_register("ge", RESULT, DUE, "due")
+    code.alu("add", LEFT, -1)
+    code.jump_if("ne", LEFT, 0, "look")
+    code.label("due")
+    code.alu("add", RESULT, -BEHIND_NS)
+    code.jump_if_register("ge", DUE, RESULT, "in time")
+    code.alu_register("mov", DUE, RESULT)
+    code.label("in time")
+    code.alu("add", DUE, interval_ns)
+    code.store(8, PACE, 0, DUE)
+
+
+def _make_flow(code: Assembler) -> None:
+    """A flow's number is the halves of a random number, anded.
+
+    A quarter of its bits are set, so that few of the flows have most of the frames, as on a real link.
     """
-    steps = (
-        (0xBF, 0x16, 0, 0),  # r6 = context
-        (0x62, 0x0A, -4, 0),
-        (0x18, 0x11, 0, pace),
-        (0x00, 0x00, 0, 0),
-        (0xBF, 0xA2, 0, 0),
-        (0x07, 0x02, 0, -4),
-        (0x85, 0, 0, MAP_LOOKUP),  # r0 = the value at key 0
-        (0x55, 0x00, 2, 0),
-        (0xB7, 0x00, 0, XDP_DROP),  # not there, says the verifier
-        (0x95, 0, 0, 0),
-        (0xBF, 0x07, 0, 0),
-        (0x79, 0x78, 0, 0),  # r8 = when the frame may go
-        (0xB7, 0x09, 0, LOOKS),
-        (0x85, 0, 0, KTIME),  # r0 = now
-        (0x3D, 0x80, 2, 0),  # now >= r8: on
-        (0x07, 0x09, 0, -1),
-        (0x55, 0x09, -4, 0),  # look again
-        (0x07, 0x00, 0, -BEHIND_NS),
-        (0x3D, 0x08, 1, 0),
-        (0xBF, 0x08, 0, 0),  # r8 = max(r8, now - BEHIND_NS)
-        (0x07, 0x08, 0, interval_ns),
-        (0x7B, 0x87, 0, 0),  # for the next frame
-        (0x85, 0, 0, GET_RANDOM),
-        (0xBF, 0x01, 0, 0),
-        (0x77, 0x01, 0, 16),
-        (0x5F, 0x10, 0, 0),  # r0 = its halves, anded
-        (0x61, 0x62, 0, 0),  # r2 = data
-        (0x61, 0x63, 4, 0),  # r3 = data_end
-        (0xBF, 0x24, 0, 0),
-        (0x07, 0x04, 0, len(FRAME)),
-        (0x2D, 0x34, 2, 0),  # shorter than ours: as it is
-        (0x6B, 0x02, SOURCE_LOW, 0),
-        (0x6B, 0x02, SOURCE_PORT, 0),
-        (0xB7, 0x01, 0, target),
-        (0xB7, 0x02, 0, 0),
-        (0x85, 0, 0, REDIRECT),
-        (0x95, 0, 0, 0),
-    )
-    return b"".join(struct.pack("<BBhi", *step) for step in steps)
+    code.call(GET_RANDOM)
+    code.alu_register("mov", FIRST, RESULT)
+    code.alu("rsh", FIRST, 16)
+    code.alu_register("and", RESULT, FIRST)
+    code.load(4, SECOND, CONTEXT, MD_DATA)
+    code.load(4, THIRD, CONTEXT, MD_DATA_END)
+    code.alu_register("mov", END, SECOND)
+    code.alu("add", END, len(FRAME))
+    # Never, but the verifier cannot know.
+    code.jump_if_register("gt", END, THIRD, "made")
+    code.store(2, SECOND, SOURCE_LOW, RESULT)
+    code.store(2, SECOND, SOURCE_PORT, RESULT)
+    code.label("made")
+
+
+def _program(target: int, pace: int, interval_ns: int) -> bytes:
+    """Waits, makes the frame one of a flow, and sends it by interface `target`. pace: a map of one u64."""
+    code = Assembler()
+    code.alu_register("mov", CONTEXT, FIRST)
+    _find_pace(code, pace)
+    _wait(code, interval_ns)
+    _make_flow(code)
+    code.alu("mov", FIRST, target)
+    code.alu("mov", SECOND, 0)
+    code.call(REDIRECT)
+    code.leave()
+    return code.assemble()
 
 
 def _load(iface: str, pps: int) -> int:
     pace = _bpf(MAP_CREATE, struct.pack("<IIII", TYPE_ARRAY, 4, 8, 1))
-    code = _program(socket.if_nametoindex(iface), pace, 1_000_000_000 // pps)
-    memory, free = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
-    where = ctypes.addressof(memory), ctypes.addressof(free)
-    return _bpf(PROG_LOAD, struct.pack("<IIQQ", TYPE_XDP, len(code) // 8, *where))
+    return load_program(_program(socket.if_nametoindex(iface), pace, 1_000_000_000 // pps))
 
 
 def offer(iface: str, seconds: float, pps: int) -> dict[str, float]:

@@ -41,7 +41,7 @@ CONTEXT = types.Array(types.int64, 1, "C")
 
 PR_SET_PDEATHSIG = 1
 BUDGET = 65536
-# A chain that found this many packets, so soon after it had found none, will find more after a nap: see RingEnd.nap_s.
+# A worker that found this many packets, so soon after it waited last, will find more after a nap: see RingEnd.nap_s.
 BUSY = 64
 SOON_S = 10e-3
 SLEEP_MS = 200
@@ -70,11 +70,12 @@ class Worker:
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
-        self._waited, self._found = 0.0, 0
         ring = self.ring
         addresses = [ring.header_address, ring.desc_address, ring.block_address, ring.user_address, ring.slots - 1]
         addresses += [self.progress.address, orders.address, state.low, state.high, *states]
         self.ctx = np.array(addresses, np.int64)
+        # When it waited last, and how many packets it has found since.
+        self._waited, self._found = 0.0, 0
         # What is left to do takes microseconds.
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
         recover(self.ctx, chain.codes, skip)

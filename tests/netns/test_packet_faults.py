@@ -153,9 +153,11 @@ for size in (100, 30000, 60000):
 """
 
 
-def test_loopback_shows_each_frame_once(space: Space, tmp_path: Path) -> None:
+@pytest.mark.parametrize("queues", [1, 2])
+def test_loopback_shows_each_frame_once(space: Space, tmp_path: Path, queues: int) -> None:
     """And frames longer than a block of the card: whole up to 32,767 bytes, cut behind."""
-    with space.capture(tmp_path, "--iface", "lo", *BACKEND, "--plugin", "sizes") as run:
+    options = ("--backend", "packet", "--queues", queues, "--plugin", "sizes")
+    with space.capture(tmp_path, "--iface", "lo", *options) as run:
         space.run(sys.executable, "-c", LOOPBACK)
         done = run.wait_for(3).stop()
     assert done.ledger["delivered"] == 3

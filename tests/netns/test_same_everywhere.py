@@ -78,6 +78,7 @@ def capture(space: Space, folder: Path, names: str, options: str) -> Background:
 @pytest.mark.parametrize(
     ("queues", "options", "flows_of"),
     [
+        pytest.param(3, f"{PACKET} --queues 1", whole, id="packet, one for all"),
         pytest.param(3, f"{PACKET} --queues 3 --fanout hash", whole, id="packet by hash"),
         pytest.param(3, f"{PACKET} --queues 3 --fanout qm", whole, id="packet by queue"),
         pytest.param(3, f"{PACKET} --queues 3 --fanout ip-pair", whole, id="packet by addresses"),

@@ -7,14 +7,14 @@ from typing import Final
 
 INSTRUCTION: Final = struct.Struct("=BBhi")
 
-LOAD: Final = {1: 0x71, 2: 0x69, 4: 0x61}
-STORE: Final = {1: 0x73, 2: 0x6B, 4: 0x63}
+LOAD: Final = {1: 0x71, 2: 0x69, 4: 0x61, 8: 0x79}
+STORE: Final = {1: 0x73, 2: 0x6B, 4: 0x63, 8: 0x7B}
 # Of the classes ALU64 and JMP: the operand is `imm`; with SOURCE_REGISTER it is a register.
 SOURCE_REGISTER: Final = 0x08
-ALU: Final = {"add": 0x07, "mul": 0x27, "rsh": 0x77, "xor": 0xA7, "mov": 0xB7}
+ALU: Final = {"add": 0x07, "mul": 0x27, "and": 0x57, "rsh": 0x77, "xor": 0xA7, "mov": 0xB7}
 MUL32: Final = 0x24
 # "ne32" looks at the low half alone: the other one of an int that C returns may be anything.
-JUMP: Final = {"always": 0x05, "eq": 0x15, "gt": 0x25, "ge": 0x35, "ne32": 0x56}
+JUMP: Final = {"always": 0x05, "eq": 0x15, "gt": 0x25, "ge": 0x35, "ne": 0x55, "ne32": 0x56}
 CALL: Final = 0x85
 EXIT: Final = 0x95
 LOAD_64: Final = 0x18
@@ -36,11 +36,11 @@ class Assembler:
         self._labels[name] = len(self._words)
 
     def load(self, size: int, to: int, base: int, offset: int) -> None:
-        """Register `to` = `size` bytes (1, 2, 4) at register `base` + `offset`, as the machine loads them."""
+        """Register `to` = `size` bytes (1, 2, 4, 8) at register `base` + `offset`, as the machine loads them."""
         self._emit(LOAD[size], to, base, offset=offset)
 
     def store(self, size: int, base: int, offset: int, source: int) -> None:
-        """`size` bytes (1, 2, 4) at register `base` + `offset` = register `source`."""
+        """`size` bytes (1, 2, 4, 8) at register `base` + `offset` = register `source`."""
         self._emit(STORE[size], base, source, offset=offset)
 
     def alu(self, name: str, to: int, imm: int) -> None:

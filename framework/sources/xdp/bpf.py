@@ -43,20 +43,30 @@ def make_xskmap(entries: int) -> int:
     return _bpf(MAP_CREATE, struct.pack("=7I16s", TYPE_XSKMAP, 4, 4, entries, 0, 0, 0, NAME))
 
 
+def _load(instructions: bytes, ifindex: int, log: ctypes.Array[ctypes.c_char] | None) -> int:
+    code = ctypes.create_string_buffer(instructions, len(instructions))
+    license_text = ctypes.create_string_buffer(b"GPL")
+    level, size, at = (1, LOG_SIZE, ctypes.addressof(log)) if log is not None else (0, 0, 0)
+    attributes = struct.pack(
+        "=IIQQIIQII16sII",
+        *(TYPE_XDP, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_text)),
+        *(level, size, at, 0, BOUND_TO_DEVICE if ifindex else 0, NAME, ifindex, ATTACH_XDP),
+    )
+    return _bpf(PROG_LOAD, attributes)
+
+
 def load_program(instructions: bytes, ifindex: int = 0) -> int:
     """An XDP program. What the verifier has against it stands in the OSError.
 
     ifindex: the interface that it is for alone, whose driver's functions it may call; 0: any.
     """
-    code = ctypes.create_string_buffer(instructions, len(instructions))
-    license_text, log = ctypes.create_string_buffer(b"GPL"), ctypes.create_string_buffer(LOG_SIZE)
-    attributes = struct.pack(
-        "=IIQQIIQII16sII",
-        *(TYPE_XDP, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_text)),
-        *(1, LOG_SIZE, ctypes.addressof(log), 0, BOUND_TO_DEVICE if ifindex else 0, NAME, ifindex, ATTACH_XDP),
-    )
     try:
-        return _bpf(PROG_LOAD, attributes)
+        return _load(instructions, ifindex, None)
+    except OSError:
+        # Once more for the reason: asked at once, a program would fail whose log, all being well, is too long.
+        log = ctypes.create_string_buffer(LOG_SIZE)
+    try:
+        return _load(instructions, ifindex, log)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} {log.value.decode(errors='replace')}".strip()) from error
 
