@@ -19,8 +19,9 @@ from zcframe.framework.ring.mapping import Mapping, make_memory
 
 from .layout import MAX_SECRETS, TABLE_SECRETS, StateLayout, TableLayout
 
-# Python 3.11 has no name for it.
+# Python 3.11 has no names for them.
 MAP_NORESERVE = 0x4000
+MADV_WIPEONFORK = 18
 
 Shard = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -43,9 +44,12 @@ def data_extents(fd: int, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _sparse_bytes(size: int) -> Shard:
-    """Zeros that take memory only where they are written, page by page, and that forks do not inherit."""
+    """Zeros that take memory only where they are written, page by page, and that forks find zero again.
+
+    Not MADV_DONTFORK: a fork would map its own memory into the hole, and lose it where it drops the inherited object.
+    """
     memory = mmap.mmap(-1, size, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE)
-    for advice in (mmap.MADV_NOHUGEPAGE, mmap.MADV_DONTFORK):
+    for advice in (mmap.MADV_NOHUGEPAGE, MADV_WIPEONFORK):
         memory.madvise(advice)
     return np.frombuffer(memory, np.uint8)
 

@@ -9,7 +9,6 @@ then the memory is put back, and the worker takes its next step.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import functools
 import os
 import signal
@@ -25,6 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core import types
 from rig import BUNDLED, Frame, Rig, bound, read_capture
+from traced import Traced, require_tracing, trace_me
 
 from zcframe import DROP, PASS, Array, Param, Table, plugin, u32, u64
 from zcframe.framework.chain.bind import BoundPlugin
@@ -36,16 +36,10 @@ from zcframe.framework.worker import worker as worker_module
 from zcframe.framework.worker.recover import recover
 from zcframe.framework.worker.worker import Worker
 
-PTRACE_TRACEME, PTRACE_CONT, PTRACE_SINGLESTEP = 0, 7, 9
 # Packets of a trial by single steps, and the one of them at whose arrival the stepping begins.
 STEPPED, GATE = 12, 6
 
 SIGUSR1 = int(signal.SIGUSR1)
-
-libc = ctypes.CDLL(None, use_errno=True)
-libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-libc.ptrace.restype = ctypes.c_long
-
 
 raise_signal: Any = types.ExternalFunction("raise", types.int32(types.int32))
 
@@ -210,57 +204,14 @@ def _take_all(worker: Worker) -> None:
 # --- single steps
 
 
-def _trace_me() -> None:
-    libc.ptrace(PTRACE_TRACEME, 0, None, None)
-    os.kill(os.getpid(), signal.SIGSTOP)
-
-
-def _can_trace() -> bool:
-    """Containers may forbid it, and not every machine can step."""
-    pid = os.fork()
-    if pid == 0:
-        _trace_me()
-        os._exit(0)
-    _, status = os.waitpid(pid, os.WUNTRACED)
-    stepped = os.WIFSTOPPED(status) and libc.ptrace(PTRACE_SINGLESTEP, pid, None, None) == 0
-    with contextlib.suppress(ProcessLookupError, ChildProcessError):
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
-    return bool(stepped)
-
-
 @pytest.fixture(scope="module")
 def tracing() -> None:
-    if not _can_trace():
-        pytest.skip("no process may be traced here")
+    require_tracing()
 
 
-class Traced:
-    """A worker that stands still between two instructions, at first at the beginning of its recovery."""
-
-    def __init__(self, made: Post, run: Callable[[Worker], None]) -> None:
-        self.pid = made.fork(_trace_me, run)
-        assert self._stopped() == signal.SIGSTOP
-
-    def _stopped(self) -> int:
-        """The signal that it stopped at."""
-        _, status = os.waitpid(self.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status), status
-        return os.WSTOPSIG(status)
-
-    def go_on(self) -> int:
-        """Up to its next signal, which is returned."""
-        libc.ptrace(PTRACE_CONT, self.pid, None, None)
-        return self._stopped()
-
-    def step(self) -> bool:
-        """One instruction; False where a signal came in its place."""
-        libc.ptrace(PTRACE_SINGLESTEP, self.pid, None, None)
-        return self._stopped() == signal.SIGTRAP
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
+def traced_worker(made: Post, run: Callable[[Worker], None]) -> Traced:
+    """A worker that stands still at the beginning of its recovery."""
+    return Traced(made.fork(trace_me, run))
 
 
 class Outliving:
@@ -330,7 +281,7 @@ def _tell(_: Worker) -> None:
 
 def at_gate(made: Post) -> Traced:
     """A worker that has just met the Gate."""
-    traced = Traced(made, _take_and_tell)
+    traced = traced_worker(made, _take_and_tell)
     assert traced.go_on() == SIGUSR1
     return traced
 
@@ -339,9 +290,8 @@ def at_gate(made: Post) -> Traced:
 def test_killed_after_any_store_of_the_chain(few: Trial) -> None:
     """From the middle of a burst to its end: what raises, what is dropped, new flows and old ones, the commit."""
     with post(few) as made:
-        traced = at_gate(made)
-        changes = check_each_change(made.rig, traced, few.expected)
-        traced.kill()
+        with at_gate(made) as traced:
+            changes = check_each_change(made.rig, traced, few.expected)
         assert changes > 20 * (STEPPED - GATE)
         assert succeed(made.rig) == few.expected
 
@@ -351,17 +301,16 @@ def test_killed_after_any_store_of_the_chain(few: Trial) -> None:
 def test_killed_after_any_store_of_a_recovery(few: Trial, stores: int) -> None:
     """The successor of a worker that was killed in mid-packet is killed itself while it undoes that packet."""
     with post(few) as made:
-        first, memory = at_gate(made), Outliving(made.rig)
+        memory = Outliving(made.rig)
         before = memory.keep()
-        while stores:
-            assert first.step()
-            now = memory.keep()
-            before, stores = now, stores - (now != before)
+        with at_gate(made) as first:
+            while stores:
+                assert first.step()
+                now = memory.keep()
+                before, stores = now, stores - (now != before)
         memory.close()
-        first.kill()
-        second = Traced(made, _tell)
-        changes = check_each_change(made.rig, second, few.expected)
-        second.kill()
+        with traced_worker(made, _tell) as second:
+            changes = check_each_change(made.rig, second, few.expected)
         assert changes > 5
         assert succeed(made.rig) == few.expected
 

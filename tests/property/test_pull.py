@@ -8,22 +8,15 @@ its next step. The kernel is a model of ours (tests/tpacket.py); tests/netns doe
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import os
-import signal
 from collections.abc import Iterator
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tpacket import Bench
+from traced import Traced, require_tracing
 
-PTRACE_TRACEME, PTRACE_SINGLESTEP = 0, 9
 TOTAL = 260
-
-libc = ctypes.CDLL(None, use_errno=True)
-libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
-libc.ptrace.restype = ctypes.c_long
 
 
 @contextlib.contextmanager
@@ -41,45 +34,24 @@ def bench(taken: int = 30) -> Iterator[Bench]:
         made.close()
 
 
-class Traced:
-    """A worker that stands still between two instructions, at first ahead of its pull."""
+@pytest.fixture(scope="module")
+def tracing() -> None:
+    require_tracing()
 
-    def __init__(self, made: Bench) -> None:
-        self.pid = os.fork()
-        if self.pid == 0:
-            libc.ptrace(PTRACE_TRACEME, 0, None, None)
-            os.kill(os.getpid(), signal.SIGSTOP)
-            made.pull()
-            os._exit(0)
-        _, status = os.waitpid(self.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status)
 
-    def step(self) -> bool:
-        """One instruction; False at its end."""
-        if libc.ptrace(PTRACE_SINGLESTEP, self.pid, None, None):
-            pytest.skip("no process may be traced here")
-        _, status = os.waitpid(self.pid, os.WUNTRACED)
-        assert os.WIFSTOPPED(status) or os.WEXITSTATUS(status) == 0
-        return os.WIFSTOPPED(status)
-
-    def until_change(self, made: Bench, changes: int) -> None:
-        """On until it has changed what outlives it so many times."""
-        before = made.keep()[0]
-        while changes and self.step():
-            now = made.keep()[0]
-            before, changes = now, changes - (now != before)
-        assert not changes
-
-    def kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError, ChildProcessError):
-            os.kill(self.pid, signal.SIGKILL)
-            os.waitpid(self.pid, 0)
+def step_until_change(made: Bench, traced: Traced, changes: int) -> None:
+    """On until it has changed what outlives it so many times."""
+    before = made.keep()[0]
+    while changes and traced.step():
+        now = made.keep()[0]
+        before, changes = now, changes - (now != before)
+    assert not changes
 
 
 def check_each_change(made: Bench) -> int:
     """Step a worker through its pull, and try a successor after each change; returns their number."""
-    traced, changes, left = Traced(made), 0, list(range(made.read, TOTAL))
-    try:
+    changes, left = 0, list(range(made.read, TOTAL))
+    with Traced.ahead_of(made.pull) as traced:
         before = made.keep()[0]
         while traced.step():
             now = made.keep()
@@ -87,11 +59,10 @@ def check_each_change(made: Bench) -> int:
                 before, changes = now[0], changes + 1
                 assert made.take_all(TOTAL) == left, f"after {changes} changes"
                 made.put_back(now)
-    finally:
-        traced.kill()
     return changes
 
 
+@pytest.mark.usefixtures("tracing")
 @pytest.mark.parametrize("taken", [30, 64])
 def test_killed_after_any_store(taken: int) -> None:
     """Also where the block in which the ring was full is the first one that must not be given back."""
@@ -101,13 +72,13 @@ def test_killed_after_any_store(taken: int) -> None:
         assert made.take_all(TOTAL) == list(range(taken, TOTAL))
 
 
+@pytest.mark.usefixtures("tracing")
 @pytest.mark.parametrize("stores", [1, 2, 3, 4, 30, 66])
 def test_successor_killed_after_any_store(stores: int) -> None:
     """The kernel has filled again what the first one gave back, when the second one begins."""
     with bench() as made:
-        first = Traced(made)
-        first.until_change(made, stores)
-        first.kill()
+        with Traced.ahead_of(made.pull) as first:
+            step_until_change(made, first, stores)
         while made.kernel.number < TOTAL and made.kernel.put():
             pass
         made.kernel.hand_over()

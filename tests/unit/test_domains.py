@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
+import os
+
 import numpy as np
 from rig import bound
 
@@ -39,4 +42,22 @@ def test_shards_are_counted_through_the_domains() -> None:
     copied = memory.copy(0, SHARDS + 5)
     assert copied is not None
     assert copied.view("u8")[0] == 7
+    memory.close()
+
+
+def test_a_fork_that_drops_it_keeps_its_own_memory() -> None:
+    """Whatever a fork maps must not come to lie where the kernel took a mapping of the supervisor's away from it."""
+    memory = StateMemory([bound(Counted).layout])
+    pid = os.fork()
+    if pid == 0:
+        try:
+            own = [mmap.mmap(-1, memory.size) for _ in range(4)]
+            memory.close()
+            del memory
+            for one in own:
+                one[:] = bytes([1]) * len(one)
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(pid, 0)[1] == 0
     memory.close()

@@ -6,24 +6,17 @@ successor recovers from it, and what it finds is compared; then the memory is pu
 
 from __future__ import annotations
 
-import ctypes
-import os
-import signal
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-import pytest
 from rig import Rig, bound
 from scapy.compat import raw
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
+from traced import Traced, require_tracing
 
 from zcframe import PASS, Array, Table, plugin, u8, u16, u64
 from zcframe.framework.worker.recover import recover
-
-PTRACE_TRACEME, PTRACE_SINGLESTEP = 0, 9
-NOT_ALLOWED = 77
 
 
 @plugin(per="worker")
@@ -94,43 +87,13 @@ def contents(rig: Rig) -> Any:
     return rows, ports.totals.tolist(), ports.lost, ports.expired, second.totals.tolist()
 
 
-def stepped(work: Any) -> Iterator[None]:
-    """Run `work` in a child, a yield an instruction."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.ptrace.argtypes = [ctypes.c_long] * 4
-    pid = os.fork()
-    if pid == 0:
-        try:
-            if libc.ptrace(PTRACE_TRACEME, 0, 0, 0) != 0:
-                os._exit(NOT_ALLOWED)
-            os.kill(os.getpid(), signal.SIGSTOP)
-            work()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(pid, 0)
-    try:
-        if not os.WIFSTOPPED(status):
-            pytest.skip("ptrace is not allowed here")
-        while True:
-            assert libc.ptrace(PTRACE_SINGLESTEP, pid, 0, 0) == 0
-            _, status = os.waitpid(pid, 0)
-            if os.WIFEXITED(status):
-                assert os.WEXITSTATUS(status) == 0
-                return
-            assert os.WIFSTOPPED(status) and os.WSTOPSIG(status) == signal.SIGTRAP
-            yield
-    finally:
-        if os.WIFSTOPPED(status):
-            os.kill(pid, signal.SIGKILL)
-            os.waitpid(pid, 0)
-
-
 # Ports that the 16 slots have room for, known ones, 13 (a fault), one that finds no room, and one much later.
 FIRST = list(range(100, 116))
 THEN = [100, 200, 13, 101]
 
 
 def test_a_worker_killed_at_any_instruction() -> None:
+    require_tracing()
     rig = Rig(bound(Ports), bound(Second))
     rig.feed([frame(port) for port in FIRST])
     for port in THEN:
@@ -141,17 +104,18 @@ def test_a_worker_killed_at_any_instruction() -> None:
     found: dict[int, Any] = {len(FIRST): contents(rig)}
     points = 0
     before = shared.saved()
-    for _ in stepped(lambda: worker.chain.run(worker.ctx, 64)):
-        now = shared.saved()
-        if now == before:
-            continue
-        points += 1
-        done = int(recover(worker.ctx, rig.chain.codes, 0))
-        content = contents(rig)
-        assert found.setdefault(done, content) == content
-        assert int(rig.posts[0].ledger()[0]) == done
-        shared.restore(now)
-        before = now
+    with Traced.ahead_of(lambda: worker.chain.run(worker.ctx, 64)) as traced:
+        while traced.step():
+            now = shared.saved()
+            if now == before:
+                continue
+            points += 1
+            done = int(recover(worker.ctx, rig.chain.codes, 0))
+            content = contents(rig)
+            assert found.setdefault(done, content) == content
+            assert int(rig.posts[0].ledger()[0]) == done
+            shared.restore(now)
+            before = now
     assert found[len(FIRST) + len(THEN) + 1] == contents(rig)
     assert sorted(found) == list(range(len(FIRST), len(FIRST) + len(THEN) + 2))
     totals = [found[done][1][0] for done in sorted(found)]

@@ -73,8 +73,11 @@ def run_child(work: Callable[[], None]) -> int:
 
 
 def log_for_ever(name: str) -> None:
+    """Or for as long as any test may take. Without pytest's own handlers, which would keep each record."""
+    signal.alarm(60)
     log.name_process(name)
-    logger = logging.getLogger("zcframe.test")
+    root, logger = logging.getLogger(), logging.getLogger("zcframe.test")
+    root.handlers = [handler for handler in root.handlers if isinstance(handler, log.LogFunnel)]
     number = 0
     while True:
         logger.warning("line %d of %s", number, "x" * 200)
