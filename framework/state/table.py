@@ -42,16 +42,20 @@ def _oldest(base, first, now, slots, slot_size, last_offset):  # type: ignore[no
 def _hash_lines(count: int) -> list[str]:
     """Source that leaves the hash of k0..kn in `h`.
 
-    Pairs of words are multiplied and folded, each word with a secret of its own; their combination is multiplied by the
-    word that is left over, or by a secret alone. So the multiplications of a long key do not wait for each other, and
-    nobody outside can aim at a slot.
+    Pairs of words are multiplied and folded, each word with a secret of its own; their combination is multiplied by a
+    secret. So the multiplications of a long key do not wait for each other, and nobody outside can aim at a slot.
+
+    A word that is left over is multiplied by a secret first. Multiplied once, words that rise by steps, as the ports of
+    a scan do, would fall at steps into the table: under one secret in a hundred, into few of its windows.
     """
     words = [f"k{i} ^ load_u64(base + {TABLE_SECRETS + 8 * i})" for i in range(count)]
-    last = [f"load_u64(base + {TABLE_SECRETS + 8 * i})" for i in (count, count + 1)]
+    spare, last = (f"load_u64(base + {TABLE_SECRETS + 8 * i})" for i in (count, count + 1))
     if count % 2:
-        last[1] = words.pop()
+        words.append(spare)
     folds = [f"mul_high({a}, {b})" for a, b in zip(words[::2], words[1::2], strict=True)]
-    return [f"h = mul_high({' ^ '.join([*folds, last[0]])}, {last[1]})"]
+    if count % 2 == 0:
+        folds.append(spare)
+    return [f"h = mul_high({' ^ '.join(folds)}, {last})"]
 
 
 def _search_lines(layout: TableLayout) -> list[str]:

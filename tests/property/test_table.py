@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from random import Random
 from typing import Any
 
 import numba
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +18,7 @@ from zcframe.framework.state.compiled import allow_fields, state_maker
 from zcframe.framework.state.declare import Table, u8, u16, u64
 from zcframe.framework.state.journal import JOURNAL_SIZE, NOW
 from zcframe.framework.state.layout import MAX_SECRETS, TABLE_SECRETS, WINDOW, StateLayout, make_layout
+from zcframe.framework.state.table import _hash_lines
 
 IDLE_S = 5
 SECOND = 10**9
@@ -179,3 +183,40 @@ def test_keys_spread_over_the_slots() -> None:
             placed += 1
         assert placed > 16 * WINDOW // 2
         assert real.counters()[0] == placed
+
+
+def hash_of(count: int) -> Callable[[Sequence[int], Sequence[int]], int]:
+    """The generated hash of `count` words under secrets, in Python's own integers."""
+    arguments = ", ".join(f"k{i}" for i in range(count))
+    lines = [f"def hashed(keys, secrets):\n    base, ({arguments},) = 0, keys", *_hash_lines(count), "return h"]
+
+    def fold(a: int, b: int) -> int:
+        return (a * b >> 64) ^ (a * b & (1 << 64) - 1)
+
+    scope: dict[str, Any] = {"mul_high": fold}
+    source = "\n    ".join(lines).replace("load_u64(base + ", "secret(secrets, ")
+    scope["secret"] = lambda secrets, at: secrets[(at - TABLE_SECRETS) // 8]
+    exec(source, scope)
+    return scope["hashed"]  # type: ignore[no-any-return]
+
+
+def lost_of(hashes: Iterable[int], slots: int) -> int:
+    """How many find no room by linear probing within a window."""
+    taken, lost = set[int](), 0
+    for value in hashes:
+        free = next((at for i in range(WINDOW) if (at := (value + i) % slots) not in taken), None)
+        lost += free is None
+        taken.add(free if free is not None else -1)
+    return lost
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5])
+@pytest.mark.parametrize("step", [1, 1 << 16, 1 << 32])
+def test_words_that_rise_by_steps_find_room_under_any_secrets(count: int, step: int) -> None:
+    """A port scan: a thousand keys that differ by steps in one word, in a table for eight times as many."""
+    random, hashed = Random(step + count), hash_of(count)
+    for _ in range(150):
+        secrets = [random.getrandbits(64) for _ in range(MAX_SECRETS)]
+        fixed = [random.getrandbits(32) for _ in range(count - 1)]
+        hashes = (hashed([*fixed, (40_000 + i) * step], secrets) for i in range(1000))
+        assert lost_of(hashes, 8192) == 0
