@@ -68,12 +68,12 @@ class Traced:
 
     def go_on(self) -> int:
         """Up to its next signal, which is returned."""
-        libc.ptrace(PTRACE_CONT, self.pid, None, None)
+        assert libc.ptrace(PTRACE_CONT, self.pid, None, None) == 0
         return self._stopped()
 
     def step(self) -> bool:
         """One instruction; False where a signal came in its place."""
-        libc.ptrace(PTRACE_SINGLESTEP, self.pid, None, None)
+        assert libc.ptrace(PTRACE_SINGLESTEP, self.pid, None, None) == 0
         return self._stopped() == signal.SIGTRAP
 
     def kill(self) -> None:
