@@ -12,15 +12,15 @@ from ..plan import LivePlan
 from . import pull as words
 from .pull import make_context, pull
 from .record import abi_types
-from .socket import XdpSocket
-from .umem import Umem, rx_size
+from .socket import KernelRing, XdpSocket
+from .umem import Umem
 
 
 class Puller:
     """Kernel rings, chunks and notes of one worker; called with the end of its ring, it pulls.
 
-    number: which of the queue's workers, from 1; told: what is taken from the card (TIME, HASH, VLAN). Returns how many
-    frames waited.
+    number: which of the queue's workers, from 1; fill: the queue's fill ring; told: what is taken from the card (TIME,
+    HASH, VLAN). Returns how many frames waited.
     """
 
     def __init__(
@@ -28,16 +28,16 @@ class Puller:
         plan: LivePlan,
         number: int,
         socket: XdpSocket,
+        fill: KernelRing,
         umem: Umem,
         notes: Mapping,
         tables: np.ndarray[Any, Any],
         told: int,
     ) -> None:
-        self._plan, self._number, self._socket, self._tables = plan, number, socket, tables
+        self._plan, self._number, self._tables = plan, number, tables
+        self._socket, self._fill = socket, fill
         self._told, self._types = told, abi_types(plan.rss.field_mask)
         self.chunks = umem.map_chunks()
-        self._rx = socket.map_rx(rx_size(plan.ring_slots))
-        self._fill = socket.map_fill(umem.fill_size)
         self._guard, self._notes = umem.map_guard(), notes
         self._context: np.ndarray[Any, Any] | None = None
 
@@ -47,7 +47,7 @@ class Puller:
         return int(pull(self._context, time.time_ns()))
 
     def _make_context(self, end: RingEnd) -> np.ndarray[Any, Any]:
-        rx, fill = self._rx, self._fill
+        rx, fill = self._socket.rx, self._fill
         return make_context(
             {
                 words.HEADER: end.header_address,

@@ -13,7 +13,7 @@ from ...ring import PulledRing, RingEnd
 from ..plan import LivePlan
 from .pull import NOTES_SIZE
 from .puller import Puller
-from .socket import KernelRing, Statistics, XdpSocket
+from .socket import Statistics, XdpSocket
 from .umem import Umem, rx_size
 
 BITS: Final = 0xFFFFFFFF
@@ -59,7 +59,6 @@ class XdpRing(PulledRing):
         self.told = 0
         # Frames that the interface dropped before it looked whose they were; one ring counts them for all.
         self.foreign: Callable[[], int] = int
-        self._rx: KernelRing | None = None
         self._socket: XdpSocket | None = None
         try:
             self._socket = XdpSocket()
@@ -83,19 +82,18 @@ class XdpRing(PulledRing):
             # A driver that writes into the UMEM itself takes chunks at once.
             self._fill_up()
         self.socket.bind(self.ifname, ifindex, self.queue, flags, shared)
-        self._rx = self.socket.map_rx(rx_size(self.slots), writable=False)
 
     def _fill_up(self) -> None:
         """Give the kernel all chunks."""
-        fill = self.socket.map_fill(self.umem.fill_size)
+        fill = self.socket.fill
         memory, at = fill.mapping, fill.mapping.address
         memory.view("u8", fill.entries - at, self.umem.chunks)[:] = self.umem.addresses()
         memory.view("u4", fill.producer - at)[0] = self.umem.chunks
-        fill.close()
 
     def consumer(self) -> RingEnd:
         """Map as a worker does. Its `pull` brings what waits in the receive ring."""
-        puller = Puller(self.plan, self.seat.number, self.socket, self.umem, self.notes(), self.tables, self.told)
+        fill = (self._first or self).socket.fill
+        puller = Puller(self.plan, self.seat.number, self.socket, fill, self.umem, self.notes(), self.tables, self.told)
         nap_s = min(LONGEST_NAP_S, self.slots * NAP_A_SLOT_S)
         return self.end(puller.chunks, self.socket.fileno(), puller, nap_s)
 
@@ -108,9 +106,8 @@ class XdpRing(PulledRing):
         Without a chunk, or longer than one: XDP_STATISTICS has both in rx_dropped, and for all sockets of a queue how
         often there was no chunk.
         """
-        assert self._rx is not None
-        found, counters = self.statistics(), self.counters
-        self._received += (self._rx.counter(self._rx.producer) - self._received) & BITS
+        found, counters, rx = self.statistics(), self.counters, self.socket.rx
+        self._received += (rx.counter(rx.producer) - self._received) & BITS
         starved = min(found.rx_dropped, found.fill_ring_empty)
         foreign = self.foreign()
         counters["ring_full"] = found.rx_ring_full + starved
@@ -121,9 +118,6 @@ class XdpRing(PulledRing):
 
     def close(self) -> None:
         """Give queue and memory back; may be called again."""
-        if self._rx is not None:
-            self._rx.close()
-            self._rx = None
         if self._socket is not None:
             self._socket.close()
             self._socket = None

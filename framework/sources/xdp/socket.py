@@ -65,9 +65,13 @@ class KernelRing:
 
 
 class XdpSocket:
-    """An XSK, not bound. Raises XdpError where the kernel or a missing capability refuses it."""
+    """An XSK, not bound. Raises XdpError where the kernel or a missing capability refuses it.
+
+    Its rings are mapped as they are made, and forks inherit them: before 6.4 a bound socket's cannot be mapped.
+    """
 
     def __init__(self) -> None:
+        self._rings: dict[int, KernelRing] = {}
         try:
             self._socket = socket.socket(AF_XDP, socket.SOCK_RAW, 0)
         except OSError as error:
@@ -77,7 +81,20 @@ class XdpSocket:
         return self._socket.fileno()
 
     def close(self) -> None:
+        """Unmap and close, in this order: a ring that is mapped keeps the queue taken."""
+        while self._rings:
+            self._rings.popitem()[1].close()
         self._socket.close()
+
+    @property
+    def rx(self) -> KernelRing:
+        """The receive ring, once made."""
+        return self._rings[PGOFF_RX]
+
+    @property
+    def fill(self) -> KernelRing:
+        """The ring by which chunks go back to the kernel, once made."""
+        return self._rings[PGOFF_FILL]
 
     def _set(self, option: int, value: bytes) -> None:
         self._socket.setsockopt(SOL_XDP, option, value)
@@ -90,12 +107,22 @@ class XdpSocket:
             raise XdpError(_no_umem(error.errno or 0, size)) from error
 
     def make_fill(self, entries: int) -> None:
-        """The ring by which chunks go back to the kernel, for whoever registered the UMEM."""
+        """The queue's fill ring, for whoever registered the UMEM."""
         self._set(FILL_RING, struct.pack("=I", entries))
         self._set(COMPLETION_RING, struct.pack("=I", COMPLETIONS))
+        self._map(PGOFF_FILL, 2, entries, FILL_DESC_SIZE)
 
     def make_rx(self, entries: int) -> None:
+        """The ring by which frames come."""
         self._set(RX_RING, struct.pack("=I", entries))
+        self._map(PGOFF_RX, 0, entries, RX_DESC_SIZE)
+
+    def _map(self, place: int, which: int, size: int, entry: int) -> None:
+        """Rings are told of in the order rx, tx, fill, completion: producer, consumer, entries, flags of each."""
+        words = struct.unpack("=16Q", self._socket.getsockopt(SOL_XDP, MMAP_OFFSETS, 16 * 8))
+        offsets = words[4 * which : 4 * which + 4]
+        mapping = Mapping(self.fileno(), offsets[2] + size * entry, writable=True, populate=True, offset=place)
+        self._rings[place] = KernelRing(mapping, offsets, size)
 
     def bind(self, ifname: str, ifindex: int, queue: int, flags: int, umem: XdpSocket | None) -> None:
         """Take a receive queue. umem: the socket of this queue whose UMEM is shared, if any. Raises XdpError."""
@@ -120,20 +147,6 @@ class XdpSocket:
     def statistics(self) -> Statistics:
         size = struct.calcsize("=6Q")
         return Statistics._make(struct.unpack("=6Q", self._socket.getsockopt(SOL_XDP, STATISTICS, size)))
-
-    def map_rx(self, size: int, *, writable: bool = True) -> KernelRing:
-        return self._map(PGOFF_RX, 0, size, RX_DESC_SIZE, writable)
-
-    def map_fill(self, size: int) -> KernelRing:
-        """The queue's fill ring: by the socket that made it, or by any that shares it and is bound."""
-        return self._map(PGOFF_FILL, 2, size, FILL_DESC_SIZE, True)
-
-    def _map(self, place: int, which: int, size: int, entry: int, writable: bool) -> KernelRing:
-        """Rings are told of in the order rx, tx, fill, completion: producer, consumer, entries, flags of each."""
-        words = struct.unpack("=16Q", self._socket.getsockopt(SOL_XDP, MMAP_OFFSETS, 16 * 8))
-        offsets = words[4 * which : 4 * which + 4]
-        mapping = Mapping(self.fileno(), offsets[2] + size * entry, writable=writable, populate=True, offset=place)
-        return KernelRing(mapping, offsets, size)
 
 
 def _no_socket(number: int) -> str:
