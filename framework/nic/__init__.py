@@ -12,7 +12,8 @@ from .irq import irqs_of
 from .rings import Rings, read_rings, write_rings
 from .rss import RssSettings, apply_rss, hashes_by, read_rss, write_rss
 from .setting import Change, read_setting
-from .symmetry import Verdict, judge
+from .spread import read_spread
+from .symmetry import Verdict, judge, verdict_of
 from .watch import LinkChange, LinkWatch, link_state
 
 __all__ = [
@@ -41,8 +42,10 @@ __all__ = [
     "read_rings",
     "read_rss",
     "read_setting",
+    "read_spread",
     "restore",
     "set_up",
+    "verdict_of",
     "write_channels",
     "write_coalesce",
     "write_rings",

@@ -14,7 +14,7 @@ from .hold import held
 from .interface import Interface
 from .rings import Rings, read_rings
 from .rss import ADDRESSES, FUNCTIONS, PORTS, TRANSFORMS, RssSettings, read_rss
-from .symmetry import Verdict, judge
+from .symmetry import UNTOLD, Verdict, judge
 
 T = TypeVar("T")
 
@@ -33,7 +33,7 @@ class Status:
     @property
     def verdict(self) -> Verdict:
         if self.rss is None:
-            return Verdict("unknown", "the driver does not tell its RSS settings")
+            return UNTOLD
         return judge(self.rss)
 
     def document(self) -> dict[str, Any]:

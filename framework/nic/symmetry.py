@@ -8,7 +8,8 @@ from typing import Final, Literal
 from .. import abi
 from ..rss.fields import IPV4, IPV6, TCP_IPV4, TCP_IPV6, UDP_IPV4, UDP_IPV6, HashType
 from ..rss.symmetry import prove_kinds
-from .rss import FUNCTIONS, TOEPLITZ, TRANSFORMS, RssSettings
+from .ethtool import NicError
+from .rss import FUNCTIONS, TOEPLITZ, TRANSFORMS, RssSettings, read_rss
 
 # Bits of RXH_*: each end of a flow, with the bit of the other end.
 PAIRS: Final = {"addresses": (1 << 4, 1 << 5), "ports": (1 << 6, 1 << 7)}
@@ -33,6 +34,9 @@ class Verdict:
     def __str__(self) -> str:
         heads = {"symmetric": "symmetric", "asymmetric": "not symmetric", "unknown": "cannot be proved"}
         return f"{heads[self.finding]}: {self.text}"
+
+
+UNTOLD: Final = Verdict("unknown", "the driver does not tell its RSS settings")
 
 
 def _one_sided(settings: RssSettings) -> str:
@@ -87,3 +91,11 @@ def judge(settings: RssSettings) -> Verdict:
     if proof:
         return Verdict("symmetric", f"proved from the settings read back, for {', '.join(proof.checked)}")
     return Verdict("asymmetric", f"{proof.broken_by} breaks it at input bit {proof.broken_bit}")
+
+
+def verdict_of(ifname: str) -> Verdict:
+    """By what the NIC does now, as far as its driver tells."""
+    try:
+        return judge(read_rss(ifname))
+    except NicError:
+        return UNTOLD

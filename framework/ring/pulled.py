@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from .. import abi
+from ..rss.spread import Spread
 from .mapping import Mapping, make_memory
 from .ring import NAP_S, RingEnd, check_slots, make_header, ring_size
 
@@ -28,6 +29,7 @@ class PulledRing:
     """
 
     buckets = EVERY_BUCKET
+    spread: Spread | None = None
 
     def __init__(self, queue: int, slots: int, ifname: str, *, domain: int, longest: int, notes: int) -> None:
         self.ifname, self.queue, self.slots, self.domain = ifname, queue, check_slots(slots), domain

@@ -15,6 +15,7 @@ import numpy as np
 
 from .. import abi
 from ..errors import RingError
+from ..rss.spread import Spread
 from .mapping import Mapping, make_memory, seal_writes
 
 NAP_S: Final = 100e-6
@@ -92,7 +93,8 @@ class ReceiveRing(Protocol):
 
     queue: of the interface `ifname`. wake_fd: an eventfd by which the supervisor wakes the worker.
     buckets: those whose frames may come on this ring, of 0..128. domain: rings of one domain share out the buckets, so
-    that no two of them have a bucket in common; rings of different domains have a state of their own for each.
+    that no two of them have a bucket in common; rings of different domains have a state of their own for each. spread:
+    by which the worker verifies each frame; None: it believes the card.
     """
 
     ifname: str
@@ -101,6 +103,7 @@ class ReceiveRing(Protocol):
     wake_fd: int
     buckets: Sequence[int]
     domain: int
+    spread: Spread | None
 
     def consumer(self) -> RingEnd:
         """Map as a worker does; `poll_fd` of what it returns can be read where frames wait."""
@@ -124,6 +127,7 @@ class Ring:
     """
 
     domain = 0
+    spread: Spread | None = None
 
     def __init__(
         self, queue: int, slots: int, ifname: str = "soft0", buckets: Sequence[int] = range(abi.RETA_SIZE + 1)

@@ -6,7 +6,7 @@ import contextlib
 from typing import Any
 
 from ..abi import MAX_QUEUES
-from ..nic import Hold, NicError, apply_rss, hold
+from ..nic import Hold, NicError, apply_rss, hold, verdict_of
 from ..rss import RssConfig
 from .plan import LivePlan
 
@@ -58,3 +58,8 @@ def spread_over(rss: RssConfig, queues: int) -> RssConfig:
     """The same key and fields with an even table over this many queues of a card, MAX_QUEUES at most."""
     queues = min(queues, MAX_QUEUES)
     return rss.with_reta([bucket % queues for bucket in range(len(rss.reta))], queues)
+
+
+def symmetry_line(ifname: str) -> str:
+    """Where the card chooses queues: what is known of its symmetry before the first frame, in a line."""
+    return f"{ifname}: do both directions of a flow come to one queue? {verdict_of(ifname)}"

@@ -16,7 +16,6 @@ from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.progress import STOP_DRAIN, STOP_NOW
 from zcframe.framework.errors import CrashLoopError
 from zcframe.framework.ring import ReceiveRing
-from zcframe.framework.rss import RssConfig
 from zcframe.framework.state.memory import StateMemory
 from zcframe.framework.stats import RssCheck
 from zcframe.framework.worker.post import Post
@@ -77,10 +76,7 @@ def cause_of(exit_code: int | None) -> str:
 
 
 class Crew:
-    """All workers of a run. `settle(cpu)` is called in each new worker: it pins it, and drops what it does not need.
-
-    verified: the RSS settings by which workers verify every frame's hash and queue; None: they believe the card.
-    """
+    """All workers of a run. `settle(cpu)` is called in each new worker: it pins it, and drops what it does not need."""
 
     def __init__(
         self,
@@ -89,11 +85,10 @@ class Crew:
         state: StateMemory,
         cpus: Sequence[int | None],
         settle: Settle,
-        verified: RssConfig | None = None,
     ) -> None:
         self.chain, self.state, self.settle = chain, state, settle
         places = enumerate(zip(rings, cpus, strict=True))
-        self.members = [Member(Post(ring, chain.codes, number, verified), cpu) for number, (ring, cpu) in places]
+        self.members = [Member(Post(ring, chain.codes, number), cpu) for number, (ring, cpu) in places]
         self._fork = multiprocessing.get_context("fork")
 
     def spawn(self, member: Member, skip: int = 0) -> None:

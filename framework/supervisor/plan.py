@@ -62,8 +62,6 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
     """Orders for the interface that was named as number `port`. Raises NicError, UsageError."""
     ifname, first = config.iface[port], port * config.queues
     backend = choose_backend(ifname, config.backend)
-    if config.verify_rss and backend != "zerocopy":
-        raise UsageError(f"--verify-rss: only the zerocopy source has it, and {ifname} is captured by {backend}")
     return LivePlan(
         backend=backend,
         ifname=ifname,
@@ -78,6 +76,7 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
         fanout=config.fanout,
         hugepages=config.hugepages,
         force=config.force,
+        verify=config.verify_rss,
         # Without --tune, what only looks on leaves interrupts, too.
         changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend == "zerocopy" else (),
     )
@@ -97,6 +96,7 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
         rss=rss,
         queues=config.queues,
         ring_slots=config.ring_slots,
+        verify=config.verify_rss,
     )
 
 

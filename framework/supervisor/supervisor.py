@@ -75,9 +75,7 @@ class Supervisor:
             self.source.ready()
             domains = max(ring.domain for ring in self.source.rings) + 1
             self.state = self._closing(StateMemory([plugin.layout for plugin in prepared.plugins], domains))
-            verified = prepared.rss if prepared.config.verify_rss else None
-            workers = Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._settle, verified)
-            self.crew = self._closing(workers)
+            self.crew = self._closing(Crew(self.source.rings, self.chain, self.state, prepared.cpus, self._settle))
             self.books = [self._closing(RingBooks(ring)) for ring in self.source.rings]
         except BaseException:
             self.close()

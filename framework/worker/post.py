@@ -29,7 +29,6 @@ from zcframe.framework.chain.progress import (
     progress_size,
 )
 from zcframe.framework.ring import Mapping, ReceiveRing, make_memory
-from zcframe.framework.rss import RssConfig
 
 from .verify import RssVerifier
 
@@ -37,13 +36,12 @@ from .verify import RssVerifier
 class Post:
     """Supervisor's end of one worker's memory: reads progress and ledger, gives orders.
 
-    ring: the queue's ring; codes: number of verdict codes; number: which of the run's workers, from 0;
-    verified: settings by which its frames are verified, if they are.
+    ring: the queue's ring; codes: number of verdict codes; number: which of the run's workers, from 0.
     """
 
-    def __init__(self, ring: ReceiveRing, codes: int, number: int, verified: RssConfig | None = None) -> None:
+    def __init__(self, ring: ReceiveRing, codes: int, number: int) -> None:
         self.ring, self.codes, self.number = ring, codes, number
-        self.verifier = RssVerifier(verified, ring.queue, number) if verified is not None else None
+        self.verifier = RssVerifier(ring.spread, ring.queue, number) if ring.spread is not None else None
         size = progress_size(ring.slots)
         self.progress_fd = make_memory(f"zc-progress-{number}", size)
         self.orders_fd = make_memory(f"zc-orders-{number}", abi.PAGE_SIZE)

@@ -20,11 +20,11 @@ from zcframe.framework.chain.progress import (
     CTX_PROGRESS,
     DONE,
 )
-from zcframe.framework.jit.compiler import compiled, precompile
+from zcframe.framework.jit.compiler import compiled, inlined, precompile
 from zcframe.framework.jit.memory import acquire_u32, load_u8, load_u16, load_u32, load_u64
 from zcframe.framework.ring import Mapping, make_memory
-from zcframe.framework.rss import RssConfig
-from zcframe.framework.rss.toeplitz import rss_bucket, rss_hash, toeplitz_tables
+from zcframe.framework.rss.spread import ANYWHERE, Spread
+from zcframe.framework.rss.toeplitz import hash_untagged, toeplitz_tables
 from zcframe.framework.stats import RssCheck
 
 # Words of the results: int64, shape (8,).
@@ -37,24 +37,34 @@ COMPUTED: Final = 5
 WORDS: Final = 8
 
 
+@inlined
+def queue_of(hashed, table):  # type: ignore[no-untyped-def]
+    """The queue of what `rss_hash` returned. table: int64, a power of two and one more, for frames without a hash."""
+    entries = table.size - 1
+    return table[hashed & (entries - 1)] if hashed != 0 else table[entries]
+
+
 @compiled
-def verify(ctx, tables, fields, reta, queue, results):  # type: ignore[no-untyped-def]
+def verify(ctx, tables, fields, table, queue, hashes, results):  # type: ignore[no-untyped-def]
     """Verify what lies in the ring; returns how many frames the chain may take now.
 
-    ctx: int64 array of progress.py. tables, fields: as for `rss_hash`. reta: int64, shape (129,), the last one for
-    frames without a hash. results: int64, shape (WORDS,).
+    ctx: int64 array of progress.py. tables, fields: as for `rss_hash`. table: as for `queue_of`, ANYWHERE for a queue
+    that is not known. hashes: whether descriptors hold the card's hashes. results: int64, shape (WORDS,).
     """
     done = load_u64(ctx[CTX_PROGRESS] + DONE)
     ready = (acquire_u32(ctx[CTX_HEADER] + abi.HEADER_WRITE) - done) & 0xFFFFFFFF  # C, matches B
     for packet in range(max(done, results[UPTO]), done + ready):
         desc = ctx[CTX_DESC] + (packet & ctx[CTX_MASK]) * abi.DESC_SIZE
         frame = ctx[CTX_BLOCKS] + load_u32(desc + abi.DESC_OFFSET)
-        wanted = rss_hash(frame, min(load_u16(desc + abi.DESC_LEN), abi.BLOCK_SIZE), tables, fields)
+        length, tpid = load_u16(desc + abi.DESC_LEN), load_u16(desc + abi.DESC_VLAN_TPID)
+        wanted = hash_untagged(frame, min(length, abi.BLOCK_SIZE), tpid, tables, fields)
         found = load_u8(desc + abi.DESC_RSS_TYPE) << 32 | load_u32(desc + abi.DESC_RSS_HASH)
-        astray = reta[rss_bucket(wanted)] != queue
-        if (found != wanted or astray) and results[FIRST] == 0:
+        chosen = queue_of(wanted, table)
+        astray = chosen != ANYWHERE and chosen != queue
+        other = hashes and found != wanted
+        if (other or astray) and results[FIRST] == 0:
             results[FIRST], results[FOUND], results[COMPUTED] = packet + 1, found, wanted
-        results[WRONG_HASH] += found != wanted
+        results[WRONG_HASH] += other
         results[WRONG_QUEUE] += astray
         results[UPTO] = packet + 1
     return ready
@@ -63,14 +73,13 @@ def verify(ctx, tables, fields, reta, queue, results):  # type: ignore[no-untype
 class RssVerifier:
     """One worker's verification, made by the supervisor. Raises RingError where memory does not suffice.
 
-    rss: what the card was told; queue: where its worker's frames come from.
+    spread: what the card is held to do; queue: where its worker's frames come from; number: the worker's.
     """
 
-    def __init__(self, rss: RssConfig, queue: int, number: int) -> None:
-        self._queue, self._fields = queue, rss.field_mask
-        self._tables = toeplitz_tables(rss.key)
-        # Frames without a hash come to queue 0.
-        self._reta = np.array([*rss.reta, 0], np.int64)
+    def __init__(self, spread: Spread, queue: int, number: int) -> None:
+        self._queue, self._spread = queue, spread
+        self._tables = toeplitz_tables(spread.key)
+        self._table = np.array([*spread.table, spread.unhashed], np.int64)
         self._fd = make_memory(f"zc-verify-{number}", abi.PAGE_SIZE)
         self._mapping = Mapping(self._fd, abi.PAGE_SIZE, writable=True)
 
@@ -80,17 +89,21 @@ class RssVerifier:
 
     def __call__(self, ctx: np.ndarray[Any, np.dtype[np.int64]]) -> int:
         """In the worker: see `verify`."""
-        return int(verify(ctx, self._tables.ctypes.data, self._fields, self._reta, self._queue, self._results))
+        tables, spread = self._tables.ctypes.data, self._spread
+        return int(verify(ctx, tables, spread.fields, self._table, self._queue, spread.hashes, self._results))
 
     def result(self) -> RssCheck:
         """In the supervisor: what was found so far."""
         upto, wrong_hash, wrong_queue, first, found, computed = (int(word) for word in self._results[: COMPUTED + 1])
-        example = ""
-        if first:
-            said = f"the card says hash {found & 0xFFFFFFFF:#010x}, type {found >> 32}"
-            ours = f"Toeplitz {computed & 0xFFFFFFFF:#010x}, type {computed >> 32}"
-            example = f"packet {first - 1} of queue {self._queue}: {said}; {ours}"
+        example = self._example(first - 1, found, computed) if first else ""
         return RssCheck(upto, wrong_hash, wrong_queue, example)
+
+    def _example(self, packet: int, found: int, computed: int) -> str:
+        said = f"the card says hash {found & 0xFFFFFFFF:#010x}, type {found >> 32}"
+        if not self._spread.hashes:
+            said = f"by the card's settings it belongs to queue {self._spread.queue_of(computed)}"
+        ours = f"Toeplitz {computed & 0xFFFFFFFF:#010x}, type {computed >> 32}"
+        return f"packet {packet} of queue {self._queue}: {said}; {ours}"
 
     def close(self) -> None:
         """Give the memory back."""
@@ -101,4 +114,4 @@ class RssVerifier:
 def warm_up() -> None:
     """Compile, in the supervisor, what every worker calls."""
     integers = types.Array(types.int64, 1, "C")
-    precompile(verify, integers, types.int64, types.int64, integers, types.int64, integers)
+    precompile(verify, integers, types.int64, types.int64, integers, types.int64, types.boolean, integers)

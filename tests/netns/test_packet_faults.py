@@ -163,3 +163,23 @@ def test_loopback_shows_each_frame_once(space: Space, tmp_path: Path, queues: in
     assert done.ledger["delivered"] == 3
     assert done.ledger["truncated"] == 1
     assert done.document["totals"]["bytes"] == sum(14 + 20 + 8 + size for size in (100, 30000, 60000))
+
+
+def test_what_the_card_did_not_share_out_is_not_verified(space: Space) -> None:
+    done = space.zcframe("run", *NEAR, "--verify-rss", "--check")
+    assert done.code == 2
+    assert done.complaints == [
+        "zcframe: --verify-rss: near is captured by the packet source, which shares frames out whatever queue the card"
+        " chose: add --fanout qm, or use --backend xdp"
+    ]
+    done = space.zcframe("run", *NEAR, "--verify-rss", "--check", "--fanout", "qm")
+    assert (done.code, done.complaints) == (1, ["zcframe: --verify-rss: the driver of near cannot tell its RSS table"])
+
+
+def test_where_the_card_chooses_its_symmetry_is_told(space: Space, tmp_path: Path) -> None:
+    with space.capture(tmp_path, *NEAR, "--fanout", "qm") as run:
+        run.wait_to_hear(
+            "near: do both directions of a flow come to one queue? cannot be proved: the driver does not tell its RSS"
+            " settings"
+        )
+        assert run.stop().code == 0

@@ -118,6 +118,12 @@ def test_what_cannot_be_is_said_in_one_line(space: Space, launcher: str, more: s
     assert said in done.complaints[0]
 
 
+def test_a_card_that_does_not_tell_its_settings_is_not_verified(space: Space) -> None:
+    space.veth(2)
+    done = space.zcframe(*CHECK, "near", "--queues", 2, "--verify-rss")
+    assert (done.code, done.complaints) == (1, ["zcframe: --verify-rss: the driver of near cannot tell its RSS table"])
+
+
 def test_an_mtu_beyond_a_page_is_refused(space: Space) -> None:
     space.veth(1, mtu=9000)
     done = space.zcframe(*CHECK, "near", "--queues", 1)

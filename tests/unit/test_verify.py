@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from rig import BUNDLED, Rig, read_capture
 
 from zcframe.framework import abi
 from zcframe.framework.rss import MICROSOFT_KEY, RssConfig
+from zcframe.framework.rss.spread import ANYWHERE, Spread
 from zcframe.framework.stats import RssCheck
 from zcframe.framework.worker.verify import RssVerifier
 
 FRAMES = read_capture(BUNDLED)[:200]
 QUEUES = 4
 CONFIG = RssConfig.make("microsoft", "5-tuple", QUEUES)
+SPREAD = Spread.of_82576(CONFIG)
 
 
 @pytest.fixture
@@ -28,7 +31,7 @@ def rig() -> Iterator[Rig]:
 
 @pytest.fixture
 def verifiers() -> Iterator[list[RssVerifier]]:
-    made = [RssVerifier(CONFIG, queue, queue) for queue in range(QUEUES)]
+    made = [RssVerifier(SPREAD, queue, queue) for queue in range(QUEUES)]
     yield made
     for verifier in made:
         verifier.close()
@@ -81,7 +84,7 @@ def test_a_lie_is_counted_and_named(rig: Rig, verifiers: list[RssVerifier], fiel
 
 def test_another_table_is_noticed(rig: Rig) -> None:
     turned = CONFIG.with_reta([(queue + 1) % QUEUES for queue in CONFIG.reta], QUEUES)
-    verifier = RssVerifier(turned, 1, 1)
+    verifier = RssVerifier(Spread.of_82576(turned), 1, 1)
     worker = rig.workers[1]
     waiting = verifier(worker.ctx)
     found = verifier.result()
@@ -91,8 +94,51 @@ def test_another_table_is_noticed(rig: Rig) -> None:
 
 
 def test_another_key_is_noticed(rig: Rig) -> None:
-    verifier = RssVerifier(RssConfig.make("symmetric", "5-tuple", QUEUES), 1, 1)
+    verifier = RssVerifier(Spread.of_82576(RssConfig.make("symmetric", "5-tuple", QUEUES)), 1, 1)
     verifier(rig.workers[1].ctx)
     found = verifier.result()
     verifier.close()
     assert found.wrong_hash > 0
+
+
+def test_a_table_of_another_size(rig: Rig) -> None:
+    """The low bits choose: a table four times as long, with the same queues in each quarter, sends frames alike."""
+    longer = replace(SPREAD, table=SPREAD.table * 4)
+    verifiers = [RssVerifier(longer, queue, queue) for queue in range(QUEUES)]
+    assert verify_all(rig, verifiers) == RssCheck(len(FRAMES))
+    swapped = replace(SPREAD, table=SPREAD.table * 2 + tuple((queue + 1) % QUEUES for queue in SPREAD.table) * 2)
+    others = [RssVerifier(swapped, queue, queue) for queue in range(QUEUES)]
+    assert 0 < verify_all(rig, others).wrong_queue < len(FRAMES)
+    for verifier in verifiers + others:
+        verifier.close()
+
+
+def test_hashes_that_are_not_the_cards_are_not_compared(rig: Rig) -> None:
+    for descs in rig._descs:
+        descs["rss_hash"] ^= 1
+    verifiers = [RssVerifier(replace(SPREAD, hashes=False), queue, queue) for queue in range(QUEUES)]
+    assert verify_all(rig, verifiers) == RssCheck(len(FRAMES))
+    for verifier in verifiers:
+        verifier.close()
+
+
+def test_frames_without_a_hash_may_come_anywhere(rig: Rig) -> None:
+    unhashed = sum(
+        int((descs["rss_type"][: int(end.header["write"][0])] == 0).sum())
+        for descs, end in zip(rig._descs, rig.producers, strict=True)
+    )
+    assert unhashed > 0
+    elsewhere = [RssVerifier(replace(SPREAD, unhashed=1), queue, queue) for queue in range(QUEUES)]
+    assert verify_all(rig, elsewhere).wrong_queue == unhashed
+    anywhere = [RssVerifier(replace(SPREAD, unhashed=ANYWHERE), queue, queue) for queue in range(QUEUES)]
+    assert verify_all(rig, anywhere) == RssCheck(len(FRAMES))
+    for verifier in elsewhere + anywhere:
+        verifier.close()
+
+
+def test_the_queue_where_a_frame_belongs_is_named(rig: Rig) -> None:
+    turned = CONFIG.with_reta([(queue + 1) % QUEUES for queue in CONFIG.reta], QUEUES)
+    verifier = RssVerifier(replace(Spread.of_82576(turned), hashes=False, unhashed=ANYWHERE), 1, 1)
+    verifier(rig.workers[1].ctx)
+    assert "of queue 1: by the card's settings it belongs to queue 2; Toeplitz 0x" in verifier.result().example
+    verifier.close()

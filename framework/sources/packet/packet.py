@@ -7,19 +7,17 @@ import select
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
-from numba.core import types
-
-from ...jit.compiler import precompile
-from ...nic import LinkChange, LinkWatch, link_state, read_channels
+from ...nic import LinkChange, LinkWatch, link_state, read_channels, read_spread
 from ..base import SourceEvent
 from ..plan import LivePlan
-from ..settings import Settings, spread_over
+from ..settings import Settings, spread_over, symmetry_line
 from .alarm import Alarm
 from .fanout import join
 from .losses import Losses
-from .pull import pull
+from .pull import warm_up
 from .ring import RETIRE_MS, PacketRing
 from .socket import PacketError, be_promiscuous, bind
 
@@ -43,6 +41,9 @@ class Packet:
     def __init__(self, plan: LivePlan) -> None:
         self.plan, self.names = plan, (plan.ifname,)
         self._index = _index_of(plan.ifname)
+        if plan.verify:
+            # What cannot be verified is refused before anything is changed.
+            read_spread(plan.ifname)
         self._losses = Losses(self._index)
         self._settings = Settings(plan)
         self._undo: list[Callable[[], object]] = [self._settings.undo]
@@ -77,6 +78,10 @@ class Packet:
         self._watch_all()
         if self.plan.set_rss:
             self._spread()
+        if self.plan.verify:
+            self._verify()
+        if self.plan.fanout == "qm" and len(self.rings) > 1:
+            self._warn(symmetry_line(self.plan.ifname))
         state = link_state(self._index)
         if state is not None and not state.up:
             self._warn(f"{self.plan.ifname} is down: nothing comes until somebody brings it up")
@@ -87,11 +92,20 @@ class Packet:
         for line in self._settings.told():
             self._warn(line)
 
+    def _verify(self) -> None:
+        """Have workers compare the queue that the card chose. Raises NicError where its driver does not tell enough."""
+        spread = read_spread(self.plan.ifname)
+        # What comes on queue q is read by ring q modulo their number.
+        table = tuple(queue % len(self.rings) for queue in spread.table)
+        for ring in self.rings:
+            ring.spread = replace(spread, table=table)
+
     def _join(self) -> bool:
         """Form the group, or leave it until the interface is up, where the kernel (before 6.13) asks for that."""
         try:
-            loopback = self.plan.ifname == LOOPBACK
-            join([ring.socket for ring in self.rings], self.plan.ifname, self.plan.fanout, incoming_only=loopback)
+            # Of what this machine sends no card chose the queue.
+            incoming = self.plan.verify or self.plan.ifname == LOOPBACK
+            join([ring.socket for ring in self.rings], self.plan.ifname, self.plan.fanout, incoming_only=incoming)
             return True
         except OSError as error:
             state = link_state(self._index)
@@ -114,7 +128,7 @@ class Packet:
 
     def ready(self) -> None:
         """Compile what every worker calls."""
-        precompile(pull, types.Array(types.int64, 1, "C"))
+        warm_up()
 
     def go(self) -> None:
         """Let the frames come."""

@@ -27,8 +27,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from numba.core import types
+
 from ... import abi
-from ...jit.compiler import compiled, inlined
+from ...jit.compiler import compiled, inlined, precompile
 from ...jit.memory import (
     acquire_u32,
     load_u16,
@@ -244,3 +246,8 @@ def pull(words):  # type: ignore[no-untyped-def]
     """
     give_back(words)
     return walk(words)
+
+
+def warm_up() -> None:
+    """Compile, in the supervisor, what every worker calls."""
+    precompile(pull, types.Array(types.int64, 1, "C"))

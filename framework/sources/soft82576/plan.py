@@ -16,7 +16,8 @@ class ReplayPlan:
 
     files: pcap or pcapng, "-" for standard input. loop: rounds, 0 for no end; timestamps go on rising from one to the
     next. pace: frames a second, "original" for that of the recording (both drop what finds no room), or "max", which
-    waits for room. count: end after so many frames have arrived. Raises UsageError for what cannot be.
+    waits for room. count: end after so many frames have arrived. verify: compare each frame's hash and queue with
+    Toeplitz. Raises UsageError for what cannot be.
     """
 
     files: tuple[str, ...]
@@ -27,6 +28,7 @@ class ReplayPlan:
     count: int | None = None
     queues: int = 8
     ring_slots: int = 4096
+    verify: bool = False
 
     def __post_init__(self) -> None:
         check_queues(self.queues)

@@ -13,6 +13,7 @@ from typing import Final
 from ...errors import SourceDiedError, UsageError
 from ...ring import Ring
 from ...rss.reta import buckets_of
+from ...rss.spread import Spread
 from ..base import SourceEvent
 from ..capture import CaptureReader
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
@@ -61,6 +62,7 @@ class Soft82576:
             for queue in range(plan.queues):
                 buckets = buckets_of(queue, plan.rss.reta)
                 self.rings.append(Ring(queue, plan.ring_slots, buckets=buckets))
+                self.rings[-1].spread = Spread.of_82576(plan.rss) if plan.verify else None
             self._progress = Progress()
         except BaseException:
             self.close()

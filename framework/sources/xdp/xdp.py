@@ -8,15 +8,16 @@ import select
 import socket
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ...nic import Interface, LinkWatch, NicError, hashes_by, link_state
+from ...nic import Interface, LinkWatch, NicError, hashes_by, link_state, read_spread
 from ...nic.route import default_carriers
 from ...rss.toeplitz import toeplitz_tables
 from ..base import SourceEvent
 from ..plan import LivePlan
-from ..settings import Settings, spread_over
+from ..settings import Settings, spread_over, symmetry_line
 from .drops import InterfaceDrops
 from .error import XdpError
 from .netdev import metadata_features
@@ -89,6 +90,8 @@ class Xdp:
                 " --backend packet, or --force"
             )
         check_capabilities()
+        if self.plan.verify:
+            read_spread(name)
         self.share = Share(name, receive_queues(name), self.plan.queues)
         state = link_state(self._index)
         self._chunk_size = chunk_size_for(name, state.mtu if state else 0)
@@ -146,6 +149,16 @@ class Xdp:
         self._from_card = self._trusted(self._steering.told)
         for ring in self.rings:
             ring.told = self._from_card
+        if self.plan.verify:
+            self._verify()
+        if self.share.queues > 1:
+            self._tell(symmetry_line(self.plan.ifname))
+
+    def _verify(self) -> None:
+        """Have workers compare queues, and the card's hashes where it tells them. Raises NicError where none can."""
+        spread = replace(read_spread(self.plan.ifname), hashes=bool(self._from_card & HASH))
+        for ring in self.rings:
+            ring.spread = spread
 
     def _wanted(self) -> int:
         """What the driver is to be asked of each frame: what it can tell, times if there is a clock, hashes if ours."""

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from ... import abi
 from ...ring import Mapping, RingEnd, make_memory
+from ...rss.spread import Spread
 from ..plan import LivePlan
 from .family import bind, open_socket, register_buffer, set_slots, set_wake
 
@@ -26,6 +27,7 @@ class SocketRing:
         self.ifname, self.queue, self.slots, self.buckets = plan.ifname, queue, plan.ring_slots, buckets
         # All queues of a card share out its buckets.
         self.domain = plan.first
+        self.spread = Spread.of_82576(plan.rss) if plan.verify else None
         self._family = family
         self._fds: list[int] = []
         self._buffer: Mapping | None = None

@@ -1,0 +1,64 @@
+"""How a NIC spreads frames by the settings that its driver tells, so that each frame can be compared with them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from .. import abi
+from ..rss import FIELD_IP, FIELD_TCP, FIELD_UDP
+from ..rss.spread import Spread
+from .ethtool import NicError, UnsupportedError
+from .rss import ADDRESSES, PORTS, TOEPLITZ, RssSettings, read_rss
+
+# The key of drivers that take the kernel's own, and tell none: a guess, which the first frames confirm or refute.
+SYSTEM_KEY: Final = Path("/proc/sys/net/core/netdev_rss_key")
+TRANSPORTS: Final = {"tcp": FIELD_TCP, "udp": FIELD_UDP}
+
+
+def system_key(path: Path = SYSTEM_KEY) -> bytes:
+    """The key by which the kernel has drivers hash that have none of their own; empty where it is not told."""
+    try:
+        return bytes.fromhex(path.read_text().strip().replace(":", ""))
+    except (OSError, ValueError):
+        return b""
+
+
+def field_mask_of(settings: RssSettings) -> int | None:
+    """Mask of FIELD_* of what is hashed; None where IPv4 and IPv6 differ, or one end of a flow, or more, is hashed."""
+    mask, told = FIELD_IP, dict(settings.fields)
+    for transport, field in TRANSPORTS.items():
+        found = {told.get(f"{transport}4", ADDRESSES), told.get(f"{transport}6", ADDRESSES)}
+        if found == {ADDRESSES | PORTS}:
+            mask |= field
+        elif found != {ADDRESSES}:
+            return None
+    return mask
+
+
+def _unknown(settings: RssSettings, key: bytes) -> str:
+    """Why no frame can be compared with these settings; "" where nothing is in the way."""
+    entries = len(settings.reta)
+    if not entries or entries & (entries - 1):
+        return f"its table has {entries} entries, and a power of two is needed"
+    if settings.function not in (0, TOEPLITZ) or settings.transform:
+        return "it does not hash by plain Toeplitz"
+    if not settings.fields or field_mask_of(settings) is None:
+        return "its driver does not tell its hash fields, or they are not the same for IPv4 and IPv6"
+    if len(key) < abi.RSS_KEY_SIZE:
+        return "neither its driver nor the kernel tells a key"
+    return ""
+
+
+def read_spread(ifname: str) -> Spread:
+    """What the NIC does now. Raises NicError where its driver does not tell enough."""
+    try:
+        settings = read_rss(ifname)
+    except UnsupportedError as error:
+        raise NicError(f"--verify-rss: {error}") from error
+    key = settings.key or system_key()
+    if reason := _unknown(settings, key):
+        raise NicError(f"--verify-rss: {ifname} cannot be verified: {reason}")
+    mask = field_mask_of(settings)
+    assert mask is not None
+    return Spread(key[: abi.RSS_KEY_SIZE], mask, settings.reta)
