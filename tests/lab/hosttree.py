@@ -64,9 +64,14 @@ def pack_modules(kernel: Kernel, folder: Path, names: Sequence[str] = MODULES) -
 
 def prepare_cache(cache: Path, *arguments: object) -> Path:
     """Compile on the host, for any processor, what a run with these arguments needs; the folder that holds it."""
+    return compile_by(cache, "-m", "zcframe", "run", "--json", *arguments)
+
+
+def compile_by(cache: Path, *arguments: object) -> Path:
+    """The same of what the interpreter compiles with these arguments."""
     folder = cache / "compiled"
     environment = os.environ | COMPILE_ENV | {"XDG_CACHE_HOME": str(folder)}
-    command = [sys.executable, "-m", "zcframe", "run", "--json", *map(str, arguments)]
+    command = [sys.executable, *map(str, arguments)]
     done = subprocess.run(command, env=environment, cwd=TREE, capture_output=True, text=True)
     if done.returncode:
         raise LabError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-2000:]}")

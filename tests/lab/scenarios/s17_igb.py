@@ -1,0 +1,109 @@
+"""The command on the kernel's own driver of the same card: what AF_PACKET and AF_XDP bring equals a file, verified."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from ..bench import Bench, expect
+from ..hosttree import compile_by, mount, pack_modules, prepare_cache, python
+from ..packages import LabError
+from .s03_run import NAMES, PLUGINS, TRACE, check_equal, frames, hashed_alike, on_host, write_pcap
+
+TITLE = "zcframe run on the in-tree igb, by packet and by xdp, equals --read"
+
+IGB = "eth0"
+QUEUES = 4
+KILLS = 8
+# Between two frames, where workers are killed meanwhile: traffic goes on for as long as that takes.
+PAUSE_S = 1e-3
+PACKET = ("--backend", "packet", "--fanout", "qm")
+XDP = ("--backend", "xdp")
+# What the workers of both sources call.
+PULLS = "; ".join(f"from zcframe.framework.sources.{name}.pull import warm_up; warm_up()" for name in ("packet", "xdp"))
+# Its key is a random one: the two ends of a flow are two workers'. Where the kernel stamps no frame, as for xdp, which
+# end came first is not known closer than a burst, and with it the Community ID of a ping.
+WITHOUT_FIRST = [name for name in NAMES if name != "community_id"]
+GOING = f"{IGB}: do both directions of a flow come to one queue?"
+
+
+def start(bench: Bench, compiled: Path, count: int, options: tuple[str, ...]) -> None:
+    """Until frames may come."""
+    words = ("-m", "zcframe", "run", "--iface", IGB, "--queues", QUEUES, "--json", "--verify-rss", "--count", count)
+    line = python(compiled, *words, *PLUGINS, *options)
+    bench.guest.run(f"{line} > /tmp/document 2> /tmp/said & echo $! > /tmp/zcframe.pid")
+    bench.until(f"grep -qF '{GOING}' /tmp/said || ! kill -0 $(cat /tmp/zcframe.pid)", 300)
+    # With a program on it, igb begins anew.
+    bench.until(f"[ $(cat /sys/class/net/{IGB}/carrier) = 1 ]")
+
+
+def end(bench: Bench) -> tuple[int, str, str]:
+    """(exit code, document, what it said)"""
+    code, _ = bench.guest.attempt("wait $(cat /tmp/zcframe.pid)", 300)
+    return code, bench.guest.run("cat /tmp/document"), bench.guest.run("cat /tmp/said")
+
+
+def kill_workers(bench: Bench, kills: int) -> None:
+    """kill -9 of the workers, in turn."""
+    for kill in range(kills):
+        found = f"grep -lx zc-rx-{kill % QUEUES} /proc/[0-9]*/comm"
+        bench.guest.run(f"until p=$({found}); do :; done; kill -9 $(echo $p | cut -d/ -f3)")
+
+
+def check_run(
+    bench: Bench, compiled: Path, octets: list[bytes], wanted: dict[str, Any], options: tuple[str, ...], kills: int
+) -> None:
+    """Totals, sizes and flows as from the file, no loss, every queue that of Toeplitz with the kernel's key."""
+    start(bench, compiled, len(octets), options)
+    with ThreadPoolExecutor() as pool:
+        sent = pool.submit(bench.send_all, octets, PAUSE_S if kills else 0.0)
+        kill_workers(bench, kills)
+        sent.result()
+    code, document, said = end(bench)
+    if code or not document:
+        raise LabError(f"zcframe run {' '.join(options)} said: {said}")
+    found = json.loads(document)
+    check_equal(found, wanted, WITHOUT_FIRST)
+    ledger = found["totals"]["ledger"]
+    expect(f"ledger of {options}", (ledger["arrived"], ledger["accepted"]), (len(octets), len(octets)))
+    expect("restarts", sum(queue["restarts"] for queue in found["queues"]), kills)
+    right = {"frames": len(octets), "wrong_hash": 0, "wrong_queue": 0, "example": ""}
+    expect(f"verified with {options}", found["rss"]["verified"], right)
+
+
+def check_other_table(bench: Bench, compiled: Path, octets: list[bytes]) -> None:
+    """A table that is not the one which was read before the start is noticed, and the run fails."""
+    start(bench, compiled, len(octets), XDP)
+    bench.guest.run(f"ethtool -X {IGB} weight {' '.join(map(str, range(1, QUEUES + 1)))}")
+    bench.send_all(octets)
+    code, document, said = end(bench)
+    expect(f"exit code with another table: {said}", code, 1)
+    verified = json.loads(document)["rss"]["verified"]
+    expect("frames in another queue", 0 < verified["wrong_queue"] < len(octets), True)
+    if "by the card's settings it belongs to queue" not in said:
+        raise LabError(f"the first wrong frame is not told: {said}")
+
+
+def run(bench: Bench) -> str:
+    octets = [frame for frame in frames(TRACE) if hashed_alike(frame)]
+    capture = bench.cache / "verified.pcap"
+    write_pcap(capture, octets)
+    wanted = on_host(capture)
+    prepare_cache(bench.cache, *PLUGINS, "--read", capture)
+    compiled = compile_by(bench.cache, "-c", PULLS)
+    folder = bench.cache / "9p" / bench.kernel.series
+    tree, igb = pack_modules(bench.kernel, folder), pack_modules(bench.kernel, folder, ["igb"])
+    with bench.other_guest(memory="2G", shared="/", files=[*tree, *igb]) as guest:
+        mount(guest, tree, compiled)
+        for module in igb:
+            guest.attempt(f"insmod /bin/{module.name}")
+        # Merged frames would be fewer than were sent; short ones without their tag, igb fills up to 60 bytes again.
+        guest.run(f"ip link set {IGB} up && ethtool -K {IGB} gro off rxvlan off")
+        check_run(bench, compiled, octets, wanted, PACKET, kills=0)
+        check_run(bench, compiled, octets, wanted, XDP, kills=KILLS)
+        check_other_table(bench, compiled, octets[:2000])
+        expect("kernel log", guest.trouble(), [])
+    flows = wanted["plugins"]["flows"]["count"]
+    return f"{len(octets)} frames, {flows} flows, queues verified by the kernel's key, {KILLS} workers killed"
