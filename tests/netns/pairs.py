@@ -11,7 +11,7 @@ import sys
 
 import dpkt
 
-from zcframe.framework.sources.packet.fanout import join
+from zcframe.framework.sources.packet.fanout import Group
 from zcframe.framework.sources.packet.socket import bind, open_socket
 
 LARGEST = 1 << 16
@@ -36,7 +36,7 @@ def main(path: str) -> None:
         one.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, 1 << 28)
         bind(one, "near")
         one.setblocking(False)
-    join(sockets, "near", "ip-pair", incoming_only=False)
+    Group(sockets, "ip-pair").join()
     with open(path, "rb") as file:
         frames = [data for _, data in dpkt.pcap.UniversalReader(file)]
     for iface in ("near", "far"):

@@ -129,11 +129,18 @@ def test_tags_that_come_beside_the_frame(
     check_same(done, replayed, without_ends)
 
 
+@pytest.mark.parametrize("down", [False, True], ids=["up", "down and up"])
 @pytest.mark.parametrize("options", [f"{PACKET} --fanout qm", XDP], ids=["packet", "xdp"])
 def test_a_tap_that_spreads_by_rss_gives_each_worker_its_queue(
-    space: Space, tmp_path: Path, replayed: Document, packets: Sequence[reference.Packet], options: str
+    space: Space, tmp_path: Path, replayed: Document, packets: Sequence[reference.Packet], options: str, down: bool
 ) -> None:
+    """Also after the interface was down: the kernel lets the sockets of a group in anew."""
     with space.tap(4, BUNDLED) as send, capture(space, tmp_path, "t0", f"{options} --queues 4") as run:
+        if down:
+            space.ip("link set t0 down")
+            run.wait_to_hear("t0 went down")
+            space.ip("link set t0 up")
+            run.wait_to_hear("t0 is up again")
         send()
         done = run.wait_for(len(packets)).stop()
     check_same(done, replayed)

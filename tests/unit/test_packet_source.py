@@ -20,6 +20,7 @@ from zcframe.framework.rss import RssConfig
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.packet import layout, packet
 from zcframe.framework.sources.packet import socket as calls
+from zcframe.framework.sources.packet.fanout import Group
 from zcframe.framework.sources.packet.losses import Losses
 from zcframe.framework.sources.packet.packet import Packet
 from zcframe.framework.sources.packet.ring import MIN_BLOCKS, blocks_for
@@ -195,15 +196,16 @@ def say_something() -> None:
 @pytest.mark.needs("root")
 def test_a_kernel_that_lets_nobody_join_while_down(monkeypatch: pytest.MonkeyPatch, plan: LivePlan) -> None:
     """Before 6.13: the group is formed when the interface comes up, and nothing comes in before."""
-    refusals = [OSError(errno.EINVAL, "Invalid argument")]
-    joined: list[Any] = []
+    # Once at the start, once when it is told that the interface is up, of which the socket does not know yet.
+    refusals = [OSError(errno.EINVAL, "Invalid argument")] * 2
+    join = Group.join
 
-    def join(sockets: Any, *_: object, **__: object) -> None:
+    def join_late(group: Group) -> None:
         if refusals:
             raise refusals.pop()
-        joined.extend(sockets)
+        join(group)
 
-    monkeypatch.setattr(packet, "join", join)
+    monkeypatch.setattr(Group, "join", join_late)
     monkeypatch.setattr(packet, "link_state", lambda _: LinkState("lo", up=False, linked=False, mtu=65536))
     source = Packet(plan)
     try:
@@ -214,7 +216,12 @@ def test_a_kernel_that_lets_nobody_join_while_down(monkeypatch: pytest.MonkeyPat
         say_something()
         assert calls.statistics(source.rings[0].socket) == (0, 0)
         source._hear(LinkChange("up", "lo is up again"))
-        assert joined == [source.rings[0].socket]
+        source.poll_events()
+        assert refusals == []
+        say_something()
+        assert calls.statistics(source.rings[0].socket) == (0, 0)
+        assert select.select([source.events_fd], [], [], 5.0)[0]
+        source.poll_events()
         say_something()
         assert calls.statistics(source.rings[0].socket)[0] > 0
     finally:
@@ -222,8 +229,26 @@ def test_a_kernel_that_lets_nobody_join_while_down(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.needs("root")
+def test_an_interface_that_is_up_and_lets_nobody_in(monkeypatch: pytest.MonkeyPatch, plan: LivePlan) -> None:
+    """It is not tried for ever."""
+    monkeypatch.setattr(packet, "JOIN_S", 0.05)
+    monkeypatch.setattr(packet, "link_state", lambda _: LinkState("lo", up=False, linked=False, mtu=65536))
+    monkeypatch.setattr(Group, "join", _refuse(errno.EINVAL))
+    source = Packet(plan)
+    try:
+        source.start()
+        source._hear(LinkChange("up", "lo is up again"))
+        monkeypatch.setattr(packet, "link_state", lambda _: LinkState("lo", up=True, linked=True, mtu=65536))
+        with pytest.raises(calls.PacketError, match="cannot share out the frames of lo: no"):
+            while select.select([source.events_fd], [], [], 5.0)[0]:
+                source.poll_events()
+    finally:
+        source.close()
+
+
+@pytest.mark.needs("root")
 def test_a_group_that_cannot_be_formed(monkeypatch: pytest.MonkeyPatch, plan: LivePlan) -> None:
-    monkeypatch.setattr(packet, "join", _refuse(errno.EINVAL))
+    monkeypatch.setattr(Group, "join", _refuse(errno.EINVAL))
     source = Packet(plan)
     try:
         with pytest.raises(calls.PacketError, match="cannot share out the frames of lo: no"):

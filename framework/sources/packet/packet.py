@@ -15,16 +15,18 @@ from ..base import SourceEvent
 from ..plan import LivePlan
 from ..settings import Settings, spread_over, symmetry_line
 from .alarm import Alarm
-from .fanout import join
+from .fanout import Group, in_order
 from .losses import Losses
 from .pull import warm_up
-from .ring import RETIRE_MS, PacketRing
+from .ring import LOOPBACK, RETIRE_MS, PacketRing
 from .socket import PacketError, be_promiscuous, bind
 
-LOOPBACK: Final = "lo"
 # How often the end looks whether all is settled, and for how long: a block that is not full waits for its timer.
 LOOK_NS: Final = RETIRE_MS * 1_000_000 // 2
 SETTLE_S: Final = 1.0
+# How often a group is tried to be formed once its interface is up, and for how long.
+JOIN_AGAIN_NS: Final = 10_000_000
+JOIN_S: Final = 1.0
 
 
 class Packet:
@@ -49,12 +51,13 @@ class Packet:
         self._undo: list[Callable[[], object]] = [self._settings.undo]
         self._news: list[SourceEvent] = []
         self._last: SourceEvent | None = None
-        self._deadline = 0.0
+        self._deadline = self._join_until = 0.0
         self._joined = self._going = self._told_end = False
         self.rings: list[PacketRing] = []
         try:
-            for number in range(plan.queues):
+            for number in in_order(range(plan.queues), plan.fanout):
                 self.rings.append(PacketRing(plan, number, self._losses if number == 0 else None))
+            self.rings.sort(key=lambda ring: ring.queue)
         except BaseException:
             self.close()
             raise
@@ -74,12 +77,17 @@ class Packet:
             bind(ring.socket, self.plan.ifname)
         if self.plan.ifname != LOOPBACK:
             be_promiscuous(self.rings[0].socket, self._index)
+        self._group = Group([ring.socket for ring in self.rings], self.plan.fanout)
         self._joined = self._join()
         self._watch_all()
         if self.plan.set_rss:
             self._spread()
         if self.plan.verify:
             self._verify()
+        self._tell_state()
+
+    def _tell_state(self) -> None:
+        """What the operator should know before the first frame."""
         if self.plan.fanout == "qm" and len(self.rings) > 1:
             self._warn(symmetry_line(self.plan.ifname))
         state = link_state(self._index)
@@ -103,15 +111,25 @@ class Packet:
     def _join(self) -> bool:
         """Form the group, or leave it until the interface is up, where the kernel (before 6.13) asks for that."""
         try:
-            # Of what this machine sends no card chose the queue.
-            incoming = self.plan.verify or self.plan.ifname == LOOPBACK
-            join([ring.socket for ring in self.rings], self.plan.ifname, self.plan.fanout, incoming_only=incoming)
+            self._group.join()
             return True
         except OSError as error:
-            state = link_state(self._index)
-            if error.errno != errno.EINVAL or state is None or state.up:
+            if error.errno != errno.EINVAL or not self._may_wait():
                 raise PacketError(f"cannot share out the frames of {self.plan.ifname}: {error.strerror}") from error
             return False
+
+    def _may_wait(self) -> bool:
+        """While the interface is down, and for some moments longer: it is told that it is up before its sockets are."""
+        state = link_state(self._index)
+        return state is not None and (not state.up or time.monotonic() < self._join_until)
+
+    def _join_late(self) -> None:
+        """The interface came up: try until its sockets are let in."""
+        self._joined = self._join()
+        if not self._joined:
+            self._alarm.start(JOIN_AGAIN_NS)
+        elif self._going:
+            self._open_gates()
 
     def _watch_all(self) -> None:
         self._events = select.epoll()
@@ -164,6 +182,8 @@ class Packet:
             ring.clear_error()
         for change in self._watch.changes():
             self._hear(change)
+        if self._join_until and not self._joined and self._last is None:
+            self._join_late()
         told, self._news = [*self._news, *self._ending()], []
         return told
 
@@ -180,10 +200,8 @@ class Packet:
             self._end(SourceEvent("failed", change.text))
             return
         self._news.append(SourceEvent("warning", change.text))
-        if change.kind == "up" and not self._joined:
-            self._joined = self._join()
-            if self._joined and self._going:
-                self._open_gates()
+        if change.kind in ("up", "down"):
+            self._join_until = time.monotonic() + JOIN_S if change.kind == "up" else 0.0
 
     def _settled(self) -> bool:
         return all(ring.settle() for ring in self.rings)

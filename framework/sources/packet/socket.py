@@ -21,7 +21,6 @@ PACKET_STATISTICS: Final = 6
 PACKET_VERSION: Final = 10
 PACKET_FANOUT: Final = 18
 PACKET_FANOUT_DATA: Final = 22
-PACKET_IGNORE_OUTGOING: Final = 23
 TPACKET_V3: Final = 2
 PACKET_MR_PROMISC: Final = 1
 SO_ATTACH_FILTER: Final = 26
@@ -107,15 +106,6 @@ def set_program(sock: socket.socket, level: int, option: int, program: Sequence[
     """Hand a program of classic BPF to the kernel, which copies it."""
     code = ctypes.create_string_buffer(b"".join(INSTRUCTION.pack(*one) for one in program))
     sock.setsockopt(level, option, PROGRAM.pack(len(program), ctypes.addressof(code)))
-
-
-def let_nothing_in(sock: socket.socket) -> None:
-    """Have the socket drop all frames before they count."""
-    set_program(sock, socket.SOL_SOCKET, SO_ATTACH_FILTER, [(0x06, 0, 0, 0)])
-
-
-def let_all_in(sock: socket.socket) -> None:
-    sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
 
 
 def clear_error(sock: socket.socket) -> None:

@@ -1,0 +1,34 @@
+"""Which frames come to a socket: none, what this machine receives, or all."""
+
+from __future__ import annotations
+
+import socket
+from typing import Final
+
+from .bpf import IF_EQUAL, LOAD_WORD, OUTGOING, PACKET_TYPE, RETURN, plain
+from .socket import SO_ATTACH_FILTER, SO_DETACH_FILTER, Instruction, set_program
+
+WHOLE: Final = 0xFFFF_FFFF
+NONE: Final[list[Instruction]] = [plain(RETURN, 0)]
+# By a program, since Linux 6.1 takes PACKET_FANOUT_FLAG_IGNORE_OUTGOING of a group, and ignores nothing.
+RECEIVED: Final[list[Instruction]] = [
+    plain(LOAD_WORD, PACKET_TYPE),
+    (IF_EQUAL, 0, 1, OUTGOING),
+    plain(RETURN, 0),
+    plain(RETURN, WHOLE),
+]
+
+
+def shut(sock: socket.socket) -> None:
+    """Have the socket drop all frames before they count."""
+    set_program(sock, socket.SOL_SOCKET, SO_ATTACH_FILTER, NONE)
+
+
+def open_for_received(sock: socket.socket) -> None:
+    """Let in what comes from the wire, and not what this machine sends."""
+    set_program(sock, socket.SOL_SOCKET, SO_ATTACH_FILTER, RECEIVED)
+
+
+def open_for_all(sock: socket.socket) -> None:
+    """Let in both."""
+    sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
