@@ -17,11 +17,15 @@ TRANSPORTS: Final = {"tcp": FIELD_TCP, "udp": FIELD_UDP}
 
 
 def system_key(path: Path = SYSTEM_KEY) -> bytes:
-    """The key by which the kernel has drivers hash that have none of their own; empty where it is not told."""
+    """The key by which the kernel has drivers hash that have none of their own; empty where it is not told.
+
+    It is made when the first driver asks for it, and zeros until then.
+    """
     try:
-        return bytes.fromhex(path.read_text().strip().replace(":", ""))
+        key = bytes.fromhex(path.read_text().strip().replace(":", ""))
     except (OSError, ValueError):
         return b""
+    return key if any(key) else b""
 
 
 def field_mask_of(settings: RssSettings) -> int | None:
@@ -46,7 +50,7 @@ def _unknown(settings: RssSettings, key: bytes) -> str:
     if not settings.fields or field_mask_of(settings) is None:
         return "its driver does not tell its hash fields, or they are not the same for IPv4 and IPv6"
     if len(key) < abi.RSS_KEY_SIZE:
-        return "neither its driver nor the kernel tells a key"
+        return "neither its driver nor the kernel tells a key (before the first start of its driver: ip link set up)"
     return ""
 
 
