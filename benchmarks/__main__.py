@@ -11,6 +11,7 @@ from pathlib import Path
 from .bench import Bench
 from .chain import chain_rows
 from .command import command_rows, nic_rows, start_rows
+from .ending import exit_by
 from .table import Row, machine, render, write_section
 from .table_load import flow_table_rows
 
@@ -57,4 +58,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_by(main)

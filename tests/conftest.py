@@ -74,6 +74,12 @@ def _captures() -> str:
     return "" if captures_folder() else "no folder of real captures: name one in ZCFRAME_CAPTURES"
 
 
+def _tracing() -> str:
+    from traced import may_trace
+
+    return "" if may_trace() else "no process may be traced, or stepped, here"
+
+
 # What each group needs, as a probe that says why it is not there, or "".
 GROUPS: dict[str, Callable[[], str]] = {
     "captures": _captures,
@@ -89,6 +95,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "root": _root,
     "spin": _program("spin"),
     "tcpdump": _program("tcpdump"),
+    "tracing": _tracing,
     "tshark": _program("tshark"),
 }
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from tests.lab.packages import LabError
 from tests.lab.prepare import prepare
 
+from benchmarks.ending import exit_by
 from benchmarks.table import write_section
 
 from .contenders import CONTENDERS, ONE_QUEUE, Contender
@@ -113,4 +114,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_by(main)

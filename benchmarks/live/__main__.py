@@ -9,6 +9,7 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.bench import Bench
+from benchmarks.ending import exit_by
 from benchmarks.table import write_section
 
 from .contenders import Contender, contenders
@@ -70,4 +71,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    exit_by(main)

@@ -24,7 +24,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core import types
 from rig import BUNDLED, Frame, Rig, bound, read_capture
-from traced import Traced, require_tracing, trace_me
+from traced import Traced, trace_me
 
 from zcframe import DROP, PASS, Array, Param, Table, plugin, u32, u64
 from zcframe.framework.chain.bind import BoundPlugin
@@ -204,11 +204,6 @@ def _take_all(worker: Worker) -> None:
 # --- single steps
 
 
-@pytest.fixture(scope="module")
-def tracing() -> None:
-    require_tracing()
-
-
 def traced_worker(made: Post, run: Callable[[Worker], None]) -> Traced:
     """A worker that stands still at the beginning of its recovery."""
     return Traced(made.fork(trace_me, run))
@@ -286,7 +281,7 @@ def at_gate(made: Post) -> Traced:
     return traced
 
 
-@pytest.mark.usefixtures("tracing")
+@pytest.mark.needs("tracing")
 def test_killed_after_any_store_of_the_chain(few: Trial) -> None:
     """From the middle of a burst to its end: what raises, what is dropped, new flows and old ones, the commit."""
     with post(few) as made:
@@ -296,7 +291,7 @@ def test_killed_after_any_store_of_the_chain(few: Trial) -> None:
         assert succeed(made.rig) == few.expected
 
 
-@pytest.mark.usefixtures("tracing")
+@pytest.mark.needs("tracing")
 @pytest.mark.parametrize("stores", [3, 40, 90])
 def test_killed_after_any_store_of_a_recovery(few: Trial, stores: int) -> None:
     """The successor of a worker that was killed in mid-packet is killed itself while it undoes that packet."""

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tpacket import Bench
-from traced import Traced, require_tracing
+from traced import Traced
 
 TOTAL = 260
 
@@ -32,11 +32,6 @@ def bench(taken: int = 30) -> Iterator[Bench]:
         yield made
     finally:
         made.close()
-
-
-@pytest.fixture(scope="module")
-def tracing() -> None:
-    require_tracing()
 
 
 def step_until_change(made: Bench, traced: Traced, changes: int) -> None:
@@ -62,7 +57,7 @@ def check_each_change(made: Bench) -> int:
     return changes
 
 
-@pytest.mark.usefixtures("tracing")
+@pytest.mark.needs("tracing")
 @pytest.mark.parametrize("taken", [30, 64])
 def test_killed_after_any_store(taken: int) -> None:
     """Also where the block in which the ring was full is the first one that must not be given back."""
@@ -72,7 +67,7 @@ def test_killed_after_any_store(taken: int) -> None:
         assert made.take_all(TOTAL) == list(range(taken, TOTAL))
 
 
-@pytest.mark.usefixtures("tracing")
+@pytest.mark.needs("tracing")
 @pytest.mark.parametrize("stores", [1, 2, 3, 4, 30, 66])
 def test_successor_killed_after_any_store(stores: int) -> None:
     """The kernel has filled again what the first one gave back, when the second one begins."""

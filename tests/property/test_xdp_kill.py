@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from traced import Traced, require_tracing
+from traced import Traced
 
 from zcframe.framework import abi
 from zcframe.framework.rss import SYMMETRIC_KEY
@@ -223,11 +223,6 @@ def compiled() -> None:
     machine.pull(0)
 
 
-@pytest.fixture(scope="module")
-def tracing() -> None:
-    require_tracing()
-
-
 def half_way(workers: int, start: int, told: int = 0) -> Machine:
     """Each worker has chunks to give back, and more frames waiting than it has room for."""
     machine = Machine(workers, start, told)
@@ -274,7 +269,7 @@ def succeed(machine: Machine) -> None:
     machine.finish()
 
 
-@pytest.mark.usefixtures("tracing")
+@pytest.mark.needs("tracing")
 @pytest.mark.parametrize(
     ("workers", "start", "told"), [(1, 0, 0), (2, 0, 0), (1, STARTS[1], 0), (2, STARTS[1], 0), (2, STARTS[1], ALL)]
 )
@@ -290,7 +285,7 @@ def test_killed_after_any_store(stepping: Callable[[Machine], Traced], workers: 
     succeed(machine)
 
 
-@pytest.mark.usefixtures("tracing")
+@pytest.mark.needs("tracing")
 def test_killed_after_any_store_of_a_succession(stepping: Callable[[Machine], Traced]) -> None:
     """A worker is killed with the fill ring in its hand, at every point of that; its successor after any store, too."""
     held = 0

@@ -9,11 +9,12 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 from rig import Rig, bound
 from scapy.compat import raw
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
-from traced import Traced, require_tracing
+from traced import Traced
 
 from zcframe import PASS, Array, Table, plugin, u8, u16, u64
 from zcframe.framework.worker.recover import recover
@@ -92,8 +93,8 @@ FIRST = list(range(100, 116))
 THEN = [100, 200, 13, 101]
 
 
+@pytest.mark.needs("tracing")
 def test_a_worker_killed_at_any_instruction() -> None:
-    require_tracing()
     rig = Rig(bound(Ports), bound(Second))
     rig.feed([frame(port) for port in FIRST])
     for port in THEN:
