@@ -88,10 +88,10 @@ def check_verified(found: dict[str, Any], sent: int) -> None:
     expect("verified", verified, {"frames": sent, "wrong_hash": 0, "wrong_queue": 0, "example": ""})
 
 
-def kill_workers(bench: Bench, kills: int) -> None:
+def kill_workers(bench: Bench, kills: int, queues: int = QUEUES) -> None:
     """kill -9 of the workers, queue after queue, in turn."""
     for kill in range(kills):
-        found = f"grep -lx zc-rx-{kill % QUEUES} /proc/[0-9]*/comm"
+        found = f"grep -lx zc-rx-{kill % queues} /proc/[0-9]*/comm"
         bench.guest.run(f"until p=$({found}); do :; done; kill -9 $(echo $p | cut -d/ -f3)")
 
 

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from ..bench import IFACE, KEY, Bench, expect
-from ..hosttree import mount, pack_modules, prepare_cache, python
+from ..hosttree import compile_by, mount, pack_modules, prepare_cache, python
 from ..packages import LabError
-from .s03_run import PLUGINS, TRACE
+from .s03_run import PLUGINS, TRACE, frames, hashed_alike
+from .s17_igb import IGB, PULLS, XDP, end, start
 
 TITLE = "zcframe rss and run --tune against ethtool, put back after kill -9 of the supervisor"
 # It shows the command, which hangs on no kernel.
@@ -20,7 +21,6 @@ ONE_KERNEL = True
 SYMMETRIC = ":".join(["6d", "5a"] * 20)
 FLOWS = ("tcp4", "udp4", "tcp6", "udp6")
 QUEUES = 4
-IGB = "eth0"
 # The plan of --tune, made and undone on any interface, with what ethtool says in between; the guest's shell takes a line.
 TUNE = "; ".join(
     [
@@ -184,8 +184,23 @@ def check_igb(bench: Bench, command: Command, modules: list[Path]) -> None:
     same("igb after tuning", card(bench, IGB), before)
 
 
+def check_other_table(bench: Bench, compiled: Path, octets: list[bytes]) -> None:
+    """A table that is not the one which was read before the start is noticed, and the run fails."""
+    start(bench, compiled, len(octets), XDP)
+    bench.guest.run(f"ethtool -X {IGB} weight {' '.join(map(str, range(1, QUEUES + 1)))}")
+    bench.send_all(octets)
+    code, document, said = end(bench)
+    expect(f"exit code with another table: {said}", code, 1)
+    verified = json.loads(document)["rss"]["verified"]
+    expect("frames in another queue", 0 < verified["wrong_queue"] < len(octets), True)
+    if "by the card's settings it belongs to queue" not in said:
+        raise LabError(f"the first wrong frame is not told: {said}")
+
+
 def run(bench: Bench) -> str:
-    compiled = prepare_cache(bench.cache, *PLUGINS, "--read", TRACE)
+    octets = [frame for frame in frames(TRACE) if hashed_alike(frame)]
+    prepare_cache(bench.cache, *PLUGINS, "--read", TRACE)
+    compiled = compile_by(bench.cache, "-c", PULLS)
     folder = bench.cache / "9p" / bench.kernel.series
     tree, igb = pack_modules(bench.kernel, folder), pack_modules(bench.kernel, folder, ["igb"])
     with bench.other_guest(memory="2G", shared="/", files=[*tree, *igb]) as guest:
@@ -200,4 +215,6 @@ def run(bench: Bench) -> str:
         check_killed(bench, command)
         bench.unload()
         check_igb(bench, command, igb)
-    return "key, table, fields, rings, channels; two supervisors killed; igb refuses a key in one line"
+        check_other_table(bench, compiled, octets[:2000])
+    done = "key, table, fields, rings, channels; two supervisors killed; igb refuses a key in one line"
+    return f"{done}; a table changed meanwhile is noticed"

@@ -10,7 +10,7 @@ from typing import Any
 from ..bench import Bench, expect
 from ..hosttree import compile_by, mount, pack_modules, prepare_cache, python
 from ..packages import LabError
-from .s03_run import NAMES, PLUGINS, TRACE, check_equal, frames, hashed_alike, on_host, write_pcap
+from .s03_run import NAMES, PLUGINS, TRACE, check_equal, frames, hashed_alike, kill_workers, prepare_capture
 
 TITLE = "zcframe run on the in-tree igb, by packet and by xdp, equals --read"
 
@@ -53,13 +53,6 @@ def end(bench: Bench) -> tuple[int, str, str]:
     return code, bench.guest.run("cat /tmp/document"), bench.guest.run("cat /tmp/said")
 
 
-def kill_workers(bench: Bench, kills: int) -> None:
-    """kill -9 of the workers, in turn."""
-    for kill in range(kills):
-        found = f"grep -lx zc-rx-{kill % QUEUES} /proc/[0-9]*/comm"
-        bench.guest.run(f"until p=$({found}); do :; done; kill -9 $(echo $p | cut -d/ -f3)")
-
-
 def check_run(
     bench: Bench, compiled: Path, octets: list[bytes], wanted: dict[str, Any], options: tuple[str, ...], kills: int
 ) -> None:
@@ -67,7 +60,7 @@ def check_run(
     start(bench, compiled, len(octets), options)
     with ThreadPoolExecutor() as pool:
         sent = pool.submit(bench.send_all, octets, PAUSE_S if kills else 0.0)
-        kill_workers(bench, kills)
+        kill_workers(bench, kills, QUEUES)
         sent.result()
     code, document, said = end(bench)
     if code or not document:
@@ -81,24 +74,9 @@ def check_run(
     expect(f"verified with {options}", found["rss"]["verified"], right)
 
 
-def check_other_table(bench: Bench, compiled: Path, octets: list[bytes]) -> None:
-    """A table that is not the one which was read before the start is noticed, and the run fails."""
-    start(bench, compiled, len(octets), XDP)
-    bench.guest.run(f"ethtool -X {IGB} weight {' '.join(map(str, range(1, QUEUES + 1)))}")
-    bench.send_all(octets)
-    code, document, said = end(bench)
-    expect(f"exit code with another table: {said}", code, 1)
-    verified = json.loads(document)["rss"]["verified"]
-    expect("frames in another queue", 0 < verified["wrong_queue"] < len(octets), True)
-    if "by the card's settings it belongs to queue" not in said:
-        raise LabError(f"the first wrong frame is not told: {said}")
-
-
 def run(bench: Bench) -> str:
     octets = [frame for frame in frames(TRACE) if hashed_alike(frame)]
-    capture = bench.cache / "verified.pcap"
-    write_pcap(capture, octets)
-    wanted = on_host(capture)
+    capture, wanted = prepare_capture(bench, "verified", octets)
     prepare_cache(bench.cache, *PLUGINS, "--read", capture)
     compiled = compile_by(bench.cache, "-c", PULLS)
     folder = bench.cache / "9p" / bench.kernel.series
@@ -115,8 +93,6 @@ def run(bench: Bench) -> str:
         # Two workers a queue, which share its memory.
         guest.run(f"ethtool -L {IGB} combined {QUEUES // 2}")
         check_run(bench, compiled, octets, wanted, XDP, kills=KILLS)
-        guest.run(f"ethtool -L {IGB} combined {QUEUES}")
-        check_other_table(bench, compiled, octets[:2000])
         expect("kernel log", guest.trouble(), [])
     flows = wanted["plugins"]["flows"]["count"]
     return f"{len(octets)} frames, {flows} flows, queues verified by the kernel's key, {KILLS} workers killed"
