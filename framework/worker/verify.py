@@ -100,7 +100,7 @@ class RssVerifier:
 
     def _example(self, packet: int, found: int, computed: int) -> str:
         said = f"the card says hash {found & 0xFFFFFFFF:#010x}, type {found >> 32}"
-        if not self._spread.hashes:
+        if not self._spread.hashes or found == computed:
             said = f"by the card's settings it belongs to queue {self._spread.queue_of(computed)}"
         ours = f"Toeplitz {computed & 0xFFFFFFFF:#010x}, type {computed >> 32}"
         return f"packet {packet} of queue {self._queue}: {said}; {ours}"

@@ -8,9 +8,11 @@ import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
+from .bench import Bench
 from .guest import Guest
 from .kernels import Kernel
 from .packages import LabError
@@ -87,6 +89,22 @@ def mount(guest: Guest, modules: list[Path], compiled: Path) -> None:
         guest.run(f"insmod /bin/{module.name}")
     guest.run(MOUNT)
     guest.run(f"chroot /host cp -a {compiled} /run/compiled && mount -o bind /host/run/compiled /host{compiled}", 120)
+
+
+@contextmanager
+def tree_guest(bench: Bench, compiled: Path, *drivers: str) -> Iterator[tuple[Guest, list[Path]]]:
+    """A guest of its own with the tree mounted; and the modules of its kernel for these drivers, for `load_drivers`."""
+    folder = bench.cache / "9p" / bench.kernel.series
+    tree, more = pack_modules(bench.kernel, folder), pack_modules(bench.kernel, folder, drivers)
+    with bench.other_guest(memory="2G", shared="/", files=[*tree, *more]) as guest:
+        mount(guest, tree, compiled)
+        yield guest, more
+
+
+def load_drivers(guest: Guest, modules: Sequence[Path]) -> None:
+    """In their order; one that is there already may refuse."""
+    for module in modules:
+        guest.attempt(f"insmod /bin/{module.name}")
 
 
 def python(compiled: Path, *arguments: object) -> str:

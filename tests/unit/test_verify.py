@@ -90,6 +90,7 @@ def test_another_table_is_noticed(rig: Rig) -> None:
     found = verifier.result()
     verifier.close()
     assert (found.wrong_hash, found.wrong_queue) == (0, waiting)
+    assert "by the card's settings it belongs to queue" in found.example
     assert waiting > 0
 
 

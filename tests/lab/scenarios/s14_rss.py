@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bench import IFACE, KEY, Bench, expect
-from ..hosttree import compile_by, mount, pack_modules, prepare_cache, python
+from ..hosttree import compile_by, load_drivers, prepare_cache, python, tree_guest
 from ..packages import LabError
 from .s03_run import PLUGINS, TRACE, frames, hashed_alike
 from .s17_igb import IGB, PULLS, XDP, end, start
@@ -167,8 +167,7 @@ def check_killed(bench: Bench, command: Command) -> None:
 
 def check_igb(bench: Bench, command: Command, modules: list[Path]) -> None:
     """What a user without our driver has: no key to set, and a line that says so."""
-    for module in modules:
-        bench.guest.attempt(f"insmod /bin/{module.name}")
+    load_drivers(bench.guest, modules)
     bench.guest.run(f"ip link set {IGB} up")
     bench.until(f"[ $(cat /sys/class/net/{IGB}/carrier) = 1 ]")
     before = card(bench, IGB)
@@ -201,10 +200,7 @@ def run(bench: Bench) -> str:
     octets = [frame for frame in frames(TRACE) if hashed_alike(frame)]
     prepare_cache(bench.cache, *PLUGINS, "--read", TRACE)
     compiled = compile_by(bench.cache, "-c", PULLS)
-    folder = bench.cache / "9p" / bench.kernel.series
-    tree, igb = pack_modules(bench.kernel, folder), pack_modules(bench.kernel, folder, ["igb"])
-    with bench.other_guest(memory="2G", shared="/", files=[*tree, *igb]) as guest:
-        mount(guest, tree, compiled)
+    with tree_guest(bench, compiled, "igb") as (guest, igb):
         command = Command(bench, compiled)
         # Brought up once: a driver has no interrupts before that.
         bench.load()

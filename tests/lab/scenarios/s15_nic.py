@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..bench import IFACE, Bench, expect
-from ..hosttree import mount, pack_modules, python
+from ..hosttree import load_drivers, python, tree_guest
 from ..packages import LabError
 
 TITLE = "zcframe nic bind and unbind between igb and zc82576, nic status and doctor against ethtool and /proc"
@@ -134,12 +134,8 @@ def check_doctor(card: Card, ifname: str, backend: str) -> None:
 def run(bench: Bench) -> str:
     compiled = bench.cache / "compiled"
     compiled.mkdir(exist_ok=True)
-    folder = bench.cache / "9p" / bench.kernel.series
-    tree, igb = pack_modules(bench.kernel, folder), pack_modules(bench.kernel, folder, ["igb"])
-    with bench.other_guest(memory="2G", shared="/", files=[*tree, *igb]) as guest:
-        mount(guest, tree, compiled)
-        for module in igb:
-            guest.attempt(f"insmod /bin/{module.name}")
+    with tree_guest(bench, compiled, "igb") as (guest, igb):
+        load_drivers(guest, igb)
         guest.run(f"ip link set {IGB} up")
         card = Card(bench, compiled)
         check_doctor(card, IGB, "packet")
