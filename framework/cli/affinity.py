@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 
-from ..config import load
+from zcframe.framework.config import load
+
 from .parser import add_options
 
 

@@ -17,15 +17,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def execute(options: argparse.Namespace) -> int:
     """Print the findings; 1 where no live capture is possible, or none on the interface that is named."""
-    from ..health import examine
-    from ..nic import Interface
+    from zcframe.framework.health import examine
+    from zcframe.framework.nic import Interface
 
     ifname = getattr(options, "iface", None)
     if ifname is not None:
         Interface(ifname)
     found = examine(ifname)
     if getattr(options, "json", False):
-        from ..outputs.document import one_line
+        from zcframe.framework.outputs.document import one_line
 
         print(one_line({"checks": [asdict(check) for check in found]}))
     else:

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from zcframe import __version__
+from zcframe.framework.config import nearest
+from zcframe.framework.errors import UsageError, ZcframeError
 
-from ..config import nearest
-from ..errors import UsageError, ZcframeError
 from .parser import Parser
 
 FAILED = 1

@@ -6,13 +6,14 @@ import argparse
 import re
 from typing import TYPE_CHECKING
 
-from ..errors import UsageError
+from zcframe.framework.errors import UsageError
+
 from .parser import add_options
 from .verb import Verb
 
 if TYPE_CHECKING:
-    from ..nic.inventory import Controller, Inventory, Port
-    from ..nic.pci import PciFunction
+    from zcframe.framework.nic.inventory import Controller, Inventory, Port
+    from zcframe.framework.nic.pci import PciFunction
 
 DRIVER = "zc82576"
 HEADER = ("address", "id", "name", "driver", "interface", "state", "")
@@ -74,7 +75,7 @@ def _rows(controller: Controller) -> list[tuple[str, ...]]:
 
 
 def _print_inventory(inventory: Inventory) -> None:
-    from ..outputs.text import table
+    from zcframe.framework.outputs.text import table
 
     rows = [row for controller in inventory.controllers for row in _rows(controller)]
     rows += [("-", "-", "virtual", "-", port.name, port.state, _remarks(port, False)) for port in inventory.virtual]
@@ -82,12 +83,12 @@ def _print_inventory(inventory: Inventory) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from ..nic.inventory import take_inventory
-    from ..nic.route import default_carriers
+    from zcframe.framework.nic.inventory import take_inventory
+    from zcframe.framework.nic.route import default_carriers
 
     inventory = take_inventory(default_carriers())
     if getattr(options, "json", False):
-        from ..outputs.document import one_line
+        from zcframe.framework.outputs.document import one_line
 
         print(one_line(inventory.document()))
     else:
@@ -105,9 +106,9 @@ def _print_change(before: PciFunction, now: PciFunction) -> None:
 
 
 def _bind(options: argparse.Namespace) -> int:
-    from ..nic.bind import PciBus, bind
-    from ..nic.pci import ethernet_function
-    from ..nic.route import default_carriers
+    from zcframe.framework.nic.bind import PciBus, bind
+    from zcframe.framework.nic.pci import ethernet_function
+    from zcframe.framework.nic.route import default_carriers
 
     driver = getattr(options, "driver", DRIVER)
     bus = PciBus()
@@ -122,9 +123,9 @@ def _bind(options: argparse.Namespace) -> int:
 
 
 def _unbind(options: argparse.Namespace) -> int:
-    from ..nic.bind import PciBus, unbind
-    from ..nic.pci import ethernet_function
-    from ..nic.route import default_carriers
+    from zcframe.framework.nic.bind import PciBus, unbind
+    from zcframe.framework.nic.pci import ethernet_function
+    from zcframe.framework.nic.route import default_carriers
 
     bus = PciBus()
     before, driver = unbind(options.pci, default_carriers(), bus)
@@ -141,8 +142,8 @@ def _unbind(options: argparse.Namespace) -> int:
 
 def _named_interfaces(name: str) -> list[str]:
     """Of an interface or of the card at an address. Raises UsageError and NicError."""
-    from ..nic import NicError
-    from ..nic.pci import ADDRESS, ethernet_function
+    from zcframe.framework.nic import NicError
+    from zcframe.framework.nic.pci import ADDRESS, ethernet_function
 
     if not ADDRESS.fullmatch(name.lower()):
         return [name]
@@ -154,8 +155,8 @@ def _named_interfaces(name: str) -> list[str]:
 
 
 def _card_interfaces() -> list[str]:
-    from ..nic import NicError
-    from ..nic.pci import ethernet_functions
+    from zcframe.framework.nic import NicError
+    from zcframe.framework.nic.pci import ethernet_functions
 
     found = [name for function in ethernet_functions() for name in function.interfaces]
     if not found:
@@ -164,12 +165,12 @@ def _card_interfaces() -> list[str]:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from ..nic.overview import overview_lines, read_overview
+    from zcframe.framework.nic.overview import overview_lines, read_overview
 
     name = getattr(options, "name", None)
     found = [read_overview(ifname) for ifname in (_named_interfaces(name) if name else _card_interfaces())]
     if getattr(options, "json", False):
-        from ..outputs.document import one_line
+        from zcframe.framework.outputs.document import one_line
 
         print(one_line({"interfaces": [overview.document() for overview in found]}))
     else:

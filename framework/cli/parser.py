@@ -6,8 +6,8 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from ..config import OPTIONS, nearest
-from ..errors import UsageError
+from zcframe.framework.config import OPTIONS, nearest
+from zcframe.framework.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):

@@ -26,7 +26,7 @@ def _describe(info: Any) -> list[str]:
 
 def execute(options: argparse.Namespace) -> int:
     """Print every plugin of the entry point group zcframe.plugins."""
-    from ..chain.catalog import installed
+    from zcframe.framework.chain.catalog import installed
 
     blocks = ["\n".join(_describe(info)) for info in installed()]
     print("\n\n".join(blocks) or "no plugin is installed: pip install -e . installs those of zcframe")

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from ..config import RunConfig, load
-from ..errors import CaptureFileError, LinkTypeError, ZcframeError
+from zcframe.framework.config import RunConfig, load
+from zcframe.framework.errors import CaptureFileError, LinkTypeError, ZcframeError
+
 from .parser import add_options
 from .rss_nic import VERBS
 
 if TYPE_CHECKING:
-    from ..rss.predict import Prediction, Predictor
+    from zcframe.framework.rss.predict import Prediction, Predictor
 
 
 __all__ = ["VERBS", "add_arguments", "execute"]
@@ -28,8 +29,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _count(predictor: Predictor, files: Sequence[str]) -> ZcframeError | None:
     """Count the frames of all files; what stops it is handed back, for what stands before it counts."""
-    from ..sources.capture import batches
-    from ..sources.capture.records import WIRE_LENGTH
+    from zcframe.framework.sources.capture import batches
+    from zcframe.framework.sources.capture.records import WIRE_LENGTH
 
     try:
         for path in files:
@@ -42,11 +43,11 @@ def _count(predictor: Predictor, files: Sequence[str]) -> ZcframeError | None:
 
 def _print(prediction: Prediction, config: RunConfig) -> None:
     if config.json:
-        from ..outputs.document import one_line
+        from zcframe.framework.outputs.document import one_line
 
         print(one_line(prediction.document()))
         return
-    from ..rss.predict import describe
+    from zcframe.framework.rss.predict import describe
 
     print("\n".join(describe(prediction)))
 
@@ -55,9 +56,9 @@ def execute(options: argparse.Namespace) -> int:
     """Print the prediction for the files, or for the bundled trace; a damaged file counts up to the damage (exit 1)."""
     config = load(vars(options))
 
-    from ..rss.config import RssConfig
-    from ..rss.predict import Predictor
-    from ..sources.trace import bundled_trace
+    from zcframe.framework.rss.config import RssConfig
+    from zcframe.framework.rss.predict import Predictor
+    from zcframe.framework.sources.trace import bundled_trace
 
     predictor = Predictor(RssConfig.make(config.rss_key, config.rss_fields, config.queues))
     if config.bundled:

@@ -6,12 +6,13 @@ import argparse
 import sys
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UsageError
+from zcframe.framework.errors import UsageError
+
 from .parser import add_options
 from .verb import Verb
 
 if TYPE_CHECKING:
-    from ..nic import RssSettings
+    from zcframe.framework.nic import RssSettings
 
 Wanted = dict[str, Any]
 
@@ -23,7 +24,7 @@ def _whole(text: str) -> int:
 
 
 def _key(text: str) -> bytes:
-    from ..rss import rss_key
+    from zcframe.framework.rss import rss_key
 
     return rss_key(text, "--key")
 
@@ -71,11 +72,11 @@ def _restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from ..nic.status import read_status, status_lines
+    from zcframe.framework.nic.status import read_status, status_lines
 
     status = read_status(options.iface)
     if getattr(options, "json", False):
-        from ..outputs.document import one_line
+        from zcframe.framework.outputs.document import one_line
 
         print(one_line(status.document()))
     else:
@@ -84,7 +85,7 @@ def _show(options: argparse.Namespace) -> int:
 
 
 def _wanted_rss(options: argparse.Namespace, ifname: str) -> RssSettings:
-    from ..nic import read_channels, read_rss
+    from zcframe.framework.nic import read_channels, read_rss
 
     given = vars(options)
     wanted = read_rss(ifname)
@@ -105,7 +106,7 @@ def _wanted(options: argparse.Namespace) -> Wanted:
     """Name -> value of each setting that the options name."""
     from dataclasses import asdict, replace
 
-    from ..nic import read_channels, read_rings
+    from zcframe.framework.nic import read_channels, read_rings
 
     given, ifname, wanted = vars(options), options.iface, Wanted()
     if "channels" in given:
@@ -118,7 +119,7 @@ def _wanted(options: argparse.Namespace) -> Wanted:
 
 
 def _apply(ifname: str, wanted: Wanted) -> None:
-    from ..nic import hold_by_hand
+    from zcframe.framework.nic import hold_by_hand
 
     hold = hold_by_hand(ifname)
     if hold.told:
@@ -127,7 +128,7 @@ def _apply(ifname: str, wanted: Wanted) -> None:
 
 
 def _set(options: argparse.Namespace) -> int:
-    from ..nic import Interface
+    from zcframe.framework.nic import Interface
 
     Interface(options.iface)
     if hasattr(options, "queues") and hasattr(options, "reta"):
@@ -141,8 +142,8 @@ def _set(options: argparse.Namespace) -> int:
 
 
 def _symmetric(options: argparse.Namespace) -> int:
-    from ..nic import Interface, judge, read_channels, read_rss
-    from ..rss import SYMMETRIC_KEY
+    from zcframe.framework.nic import Interface, judge, read_channels, read_rss
+    from zcframe.framework.rss import SYMMETRIC_KEY
 
     ifname = options.iface
     Interface(ifname)
@@ -157,7 +158,7 @@ def _symmetric(options: argparse.Namespace) -> int:
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from ..nic import Interface, NicError, held, restore
+    from zcframe.framework.nic import Interface, NicError, held, restore
 
     named = getattr(options, "iface", None)
     failed = []

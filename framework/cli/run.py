@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from ..config import OPTIONS, RunConfig, load
-from ..errors import ZcframeError
-from ..stats import Observer, RunResult
+from zcframe.framework.config import OPTIONS, RunConfig, load
+from zcframe.framework.errors import ZcframeError
+from zcframe.framework.stats import Observer, RunResult
+
 from .parser import add_options
 
 LOSS = 3
@@ -38,18 +39,18 @@ def _wants_live_view(config: RunConfig) -> bool:
 
 
 def _observer(config: RunConfig) -> ClosingObserver:
-    from ..outputs.notices import Notices
+    from zcframe.framework.outputs.notices import Notices
 
     interval = config.stats_interval is not None
     if config.json:
-        from ..outputs.document import DocumentObserver
+        from zcframe.framework.outputs.document import DocumentObserver
 
         return DocumentObserver(Notices(), interval=interval)
     if _wants_live_view(config):
-        from ..outputs.live import LiveObserver
+        from zcframe.framework.outputs.live import LiveObserver
 
         return LiveObserver(Notices())
-    from ..outputs.summary import SummaryObserver
+    from zcframe.framework.outputs.summary import SummaryObserver
 
     return SummaryObserver(Notices(), interval=interval)
 
@@ -65,16 +66,16 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _check(config: RunConfig) -> int:
-    from ..supervisor import plan
+    from zcframe.framework.supervisor import plan
 
     found = plan(config)
     if config.json:
-        from ..outputs.document import one_line, plan_document
+        from zcframe.framework.outputs.document import one_line, plan_document
 
         print(one_line(plan_document(found)))
         return 0
-    from ..outputs.notices import Notices
-    from ..outputs.summary import plan_lines
+    from zcframe.framework.outputs.notices import Notices
+    from zcframe.framework.outputs.summary import plan_lines
 
     print("\n".join(plan_lines(found)))
     Notices().warnings(found.warnings)
@@ -101,7 +102,7 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
 
 
 def _supervise(config: RunConfig) -> RunResult:
-    from ..supervisor import run as supervise
+    from zcframe.framework.supervisor import run as supervise
 
     observer = _observer(config)
     try:

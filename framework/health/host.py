@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..nic import Interface
-from ..nic.offload import Offloads, read_offloads
-from ..nic.route import default_carriers
+from zcframe.framework.nic import Interface
+from zcframe.framework.nic.offload import Offloads, read_offloads
+from zcframe.framework.nic.route import default_carriers
 
 AF_XDP: Final = 44
 CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_IPC_LOCK": 14, "CAP_SYS_ADMIN": 21, "CAP_BPF": 39}

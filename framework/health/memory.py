@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from ..abi import BLOCK_SIZE
+from zcframe.framework.abi import BLOCK_SIZE
+
 from .check import Check
 from .host import Host
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from .. import abi as layout
-from ..nic.pci import OURS, PciFunction, ethernet_functions
+from zcframe.framework import abi as layout
+from zcframe.framework.nic.pci import OURS, PciFunction, ethernet_functions
+
 from .check import Check, State
 from .host import Host, setcap
 

@@ -17,7 +17,7 @@ import stat
 import sys
 from pathlib import Path
 
-from ..errors import CacheError
+from zcframe.framework.errors import CacheError
 
 KEPT_VERSIONS = 4
 

@@ -12,7 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from ..errors import UsageError
+from zcframe.framework.errors import UsageError
+
 from .ethtool import NicError
 from .pci import CARDS, IN_TREE, OURS, ROOT, PciFunction, devices, driver_folder, driver_of, ethernet_function
 

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Final
 
-from ..abi import IFNAME_SIZE
-from ..errors import ZcframeError
+from zcframe.framework.abi import IFNAME_SIZE
+from zcframe.framework.errors import ZcframeError
 
 SIOCETHTOOL: Final = 0x8946
 

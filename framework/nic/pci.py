@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..config import nearest
-from ..errors import UsageError
+from zcframe.framework.config import nearest
+from zcframe.framework.errors import UsageError
 
 ROOT: Final = Path("/")
 # "0000:02:00.0", or "02:00.0" in domain 0, as lspci prints it.

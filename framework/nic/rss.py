@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from ..rss import RssConfig
+from zcframe.framework.rss import RssConfig
+
 from .ethtool import NicError, UnsupportedError, ethtool
 
 if TYPE_CHECKING:

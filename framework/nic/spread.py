@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from .. import abi
-from ..rss import FIELD_IP, FIELD_TCP, FIELD_UDP
-from ..rss.spread import Spread
+from zcframe.framework import abi
+from zcframe.framework.rss import FIELD_IP, FIELD_TCP, FIELD_UDP
+from zcframe.framework.rss.spread import Spread
+
 from .ethtool import NicError, UnsupportedError
 from .rss import ADDRESSES, PORTS, TOEPLITZ, RssSettings, read_rss
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from .. import abi
-from ..rss.fields import IPV4, IPV6, TCP_IPV4, TCP_IPV6, UDP_IPV4, UDP_IPV6, HashType
-from ..rss.symmetry import prove_kinds
+from zcframe.framework import abi
+from zcframe.framework.rss.fields import IPV4, IPV6, TCP_IPV4, TCP_IPV6, UDP_IPV4, UDP_IPV6, HashType
+from zcframe.framework.rss.symmetry import prove_kinds
+
 from .ethtool import NicError
 from .rss import FUNCTIONS, TOEPLITZ, TRANSFORMS, RssSettings, read_rss
 

@@ -12,7 +12,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from ..abi import IFNAME_SIZE
+from zcframe.framework.abi import IFNAME_SIZE
 
 RTMGRP_LINK: Final = 1
 SIOCGIFFLAGS, SIOCGIFMTU = 0x8913, 0x8921

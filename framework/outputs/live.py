@@ -16,7 +16,8 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from ..stats import QueueStats, RunPlan, RunResult, RunSnapshot
+from zcframe.framework.stats import QueueStats, RunPlan, RunResult, RunSnapshot
+
 from .notices import Notices
 from .report import plugin_lines
 from .summary import SummaryObserver, source_line

@@ -5,7 +5,8 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from ..stats import RunPlan
+from zcframe.framework.stats import RunPlan
+
 from .text import clean
 
 

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import PurePath
 from typing import Any, TextIO
 
-from ..stats import Ledger, QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.stats import Ledger, QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
+
 from .notices import Notices
 from .report import plugin_lines
 from .text import clean, megabits, table, wrapped

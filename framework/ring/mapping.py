@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import RingError
+from zcframe.framework.errors import RingError
 
 F_ADD_SEALS = 1033
 F_SEAL_SHRINK = 0x2

@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import abi
-from ..rss.spread import Spread
+from zcframe.framework import abi
+from zcframe.framework.rss.spread import Spread
+
 from .mapping import Mapping, make_memory
 from .ring import NAP_S, RingEnd, check_slots, make_header, ring_size
 

@@ -13,9 +13,10 @@ from typing import Any, Final, Protocol
 
 import numpy as np
 
-from .. import abi
-from ..errors import RingError
-from ..rss.spread import Spread
+from zcframe.framework import abi
+from zcframe.framework.errors import RingError
+from zcframe.framework.rss.spread import Spread
+
 from .mapping import Mapping, make_memory, seal_writes
 
 NAP_S: Final = 100e-6

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import abi
-from ..errors import UsageError
+from zcframe.framework import abi
+from zcframe.framework.errors import UsageError
+
 from .fields import check_key, field_mask
 from .keys import key_name, rss_key
 from .reta import check_reta, default_reta

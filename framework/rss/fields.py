@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from .. import abi
-from ..errors import UsageError
+from zcframe.framework import abi
+from zcframe.framework.errors import UsageError
 
 FIELD_IP: Final = 1
 FIELD_TCP: Final = 2

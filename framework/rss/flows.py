@@ -10,9 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from .. import abi
-from ..jit.compiler import compiled, inlined
-from ..jit.memory import load_u32, load_u64, mul_high, shift_right
+from zcframe.framework import abi
+from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.memory import load_u32, load_u64, mul_high, shift_right
+
 from .toeplitz import BUCKETS, fold_half, fold_word, hash_located, locate, rss_bucket
 
 # A slot: low end (two words), top end (two words), ports << 16 | protocol << 8 | version, what is known of the flow.

@@ -6,8 +6,9 @@ import os
 import re
 from typing import Final
 
-from .. import abi
-from ..errors import UsageError
+from zcframe.framework import abi
+from zcframe.framework.errors import UsageError
+
 from .symmetry import SymmetryProof, prove_symmetry
 
 # The verification key that Microsoft publishes with "Verifying the RSS Hash Calculation".

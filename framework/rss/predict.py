@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from .. import abi
-from ..errors import ZcframeError
+from zcframe.framework import abi
+from zcframe.framework.errors import ZcframeError
+
 from .config import RssConfig
 from .fields import TYPE_NAMES
 from .flows import BYTES_AT, TYPES_AT, FlowTable

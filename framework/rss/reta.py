@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import abi
-from ..errors import UsageError
+from zcframe.framework import abi
+from zcframe.framework.errors import UsageError
 
 
 def check_queues(queues: int) -> int:

@@ -21,9 +21,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from .. import abi
-from ..jit.compiler import compiled, inlined
-from ..jit.memory import load_be16, load_u8, load_u32, load_u64
+from zcframe.framework import abi
+from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.memory import load_be16, load_u8, load_u32, load_u64
+
 from .fields import FIELD_TCP, FIELD_UDP, check_key, field_mask
 
 MAX_INPUT: Final = 36

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from zcframe.framework.sources.soft82576 import ReplayPlan, Soft82576
+
 from .base import Source
 from .plan import LivePlan, SeveralPlan
-from .soft82576 import ReplayPlan, Soft82576
 
 SourcePlan = ReplayPlan | LivePlan | SeveralPlan
 
@@ -14,14 +15,14 @@ SourcePlan = ReplayPlan | LivePlan | SeveralPlan
 def _open_live(plan: LivePlan) -> Source:
     """A live source; what it needs is imported here, since a replay has no use for it."""
     if plan.backend == "zerocopy":
-        from .zerocopy.zerocopy import Zerocopy
+        from zcframe.framework.sources.zerocopy.zerocopy import Zerocopy
 
         return Zerocopy(plan)
     if plan.backend == "packet":
-        from .packet.packet import Packet
+        from zcframe.framework.sources.packet.packet import Packet
 
         return Packet(plan)
-    from .xdp.xdp import Xdp
+    from zcframe.framework.sources.xdp.xdp import Xdp
 
     return Xdp(plan)
 

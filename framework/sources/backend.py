@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from ..nic import Interface
-from ..nic.interface import SYSFS
+from zcframe.framework.nic import Interface
+from zcframe.framework.nic.interface import SYSFS
+
 from .plan import Backend
 
 

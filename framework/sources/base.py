@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from ..ring import ReceiveRing
+from zcframe.framework.ring import ReceiveRing
 
 EventKind = Literal["finished", "warning", "failed"]
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from ..errors import UsageError
-from ..nic import Change
-from ..rss import RssConfig
-from ..rss.reta import check_queues, check_reta
+from zcframe.framework.errors import UsageError
+from zcframe.framework.nic import Change
+from zcframe.framework.rss import RssConfig
+from zcframe.framework.rss.reta import check_queues, check_reta
 
 Backend = Literal["zerocopy", "packet", "xdp"]
 Fanout = Literal["hash", "qm", "ip-pair"]

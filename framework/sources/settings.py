@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 from typing import Any
 
-from ..abi import MAX_QUEUES
-from ..nic import Hold, NicError, apply_rss, hold, verdict_of
-from ..rss import RssConfig
+from zcframe.framework.abi import MAX_QUEUES
+from zcframe.framework.nic import Hold, NicError, apply_rss, hold, verdict_of
+from zcframe.framework.rss import RssConfig
+
 from .plan import LivePlan
 
 

@@ -6,7 +6,8 @@ import select
 from collections.abc import Sequence
 from typing import Final
 
-from ..ring import ReceiveRing
+from zcframe.framework.ring import ReceiveRing
+
 from .base import Source, SourceEvent
 
 

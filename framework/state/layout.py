@@ -15,7 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from .. import abi
+from zcframe.framework import abi
+
 from .declare import MAX_KEYS, Array, Declaration, Param, Scalar, Table, resolved
 
 SHARDS = abi.RETA_SIZE + 1

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from ..nic import Change
+from zcframe.framework.nic import Change
+
 from .ledger import Ledger
 
 

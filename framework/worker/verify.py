@@ -12,14 +12,7 @@ import numpy as np
 from numba.core import types
 
 from zcframe.framework import abi
-from zcframe.framework.chain.progress import (
-    CTX_BLOCKS,
-    CTX_DESC,
-    CTX_HEADER,
-    CTX_MASK,
-    CTX_PROGRESS,
-    DONE,
-)
+from zcframe.framework.chain.progress import CTX_BLOCKS, CTX_DESC, CTX_HEADER, CTX_MASK, CTX_PROGRESS, DONE
 from zcframe.framework.jit.compiler import compiled, inlined, precompile
 from zcframe.framework.jit.memory import acquire_u32, load_u8, load_u16, load_u32, load_u64
 from zcframe.framework.ring import Mapping, make_memory

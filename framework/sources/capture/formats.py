@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...errors import CaptureFileError
+from zcframe.framework.errors import CaptureFileError
+
 from .pcap import FILE_HEADER, MICROSECONDS, NANOSECONDS, Pcap
 from .pcapng import SECTION, Pcapng
 from .window import Window

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...errors import LinkTypeError
+from zcframe.framework.errors import LinkTypeError
 
 # Framings: what stands in front of the network layer. UNSUPPORTED ones have no Ethernet meaning.
 UNSUPPORTED: Final = -1

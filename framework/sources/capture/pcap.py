@@ -6,8 +6,9 @@ import struct
 import sys
 from typing import Final
 
-from ...errors import CaptureFileError
-from ...jit.compiler import compiled
+from zcframe.framework.errors import CaptureFileError
+from zcframe.framework.jit.compiler import compiled
+
 from .linktype import UNSUPPORTED, framing_of, link_type_name, refusal
 from .records import (
     FULL,

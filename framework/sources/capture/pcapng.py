@@ -14,9 +14,10 @@ import sys
 from collections.abc import Iterator
 from typing import Final
 
-from ... import abi
-from ...errors import CaptureFileError
-from ...jit.compiler import compiled, inlined
+from zcframe.framework import abi
+from zcframe.framework.errors import CaptureFileError
+from zcframe.framework.jit.compiler import compiled, inlined
+
 from .interfaces import BINARY, FRAMING, MICROSECONDS, PORT, SNAPLEN, Interfaces, resolution_fits
 from .linktype import UNSUPPORTED, framing_of, link_type_name, refusal
 from .records import (

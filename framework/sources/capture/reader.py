@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from ...errors import CaptureFileError, LinkTypeError
+from zcframe.framework.errors import CaptureFileError, LinkTypeError
+
 from .formats import recognise
 from .linktype import refusal
 from .pcapng import Pcapng

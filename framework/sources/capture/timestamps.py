@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from ...jit.compiler import inlined
-from ...jit.memory import shift_right
+from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.jit.memory import shift_right
+
 from .interfaces import BITS, DIVISOR, EPOCH, LATEST, LIMIT, MULTIPLIER
 
 NANOSECONDS: Final = 1_000_000_000

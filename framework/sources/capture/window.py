@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ...errors import CaptureFileError
+from zcframe.framework.errors import CaptureFileError
 
 STDIN: Final = "-"
 

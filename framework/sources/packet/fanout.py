@@ -12,14 +12,10 @@ import struct
 from collections.abc import Sequence
 from typing import Final, TypeVar
 
-from ..plan import Fanout
+from zcframe.framework.sources.plan import Fanout
+
 from .ip_pair import ip_pair_program
-from .socket import (
-    PACKET_FANOUT,
-    PACKET_FANOUT_DATA,
-    SOL_PACKET,
-    set_program,
-)
+from .socket import PACKET_FANOUT, PACKET_FANOUT_DATA, SOL_PACKET, set_program
 
 T = TypeVar("T")
 

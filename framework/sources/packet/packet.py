@@ -10,10 +10,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from ...nic import LinkChange, LinkWatch, link_state, read_channels, read_spread
-from ..base import SourceEvent
-from ..plan import LivePlan
-from ..settings import Settings, spread_over, symmetry_line
+from zcframe.framework.nic import LinkChange, LinkWatch, link_state, read_channels, read_spread
+from zcframe.framework.sources.base import SourceEvent
+from zcframe.framework.sources.plan import LivePlan
+from zcframe.framework.sources.settings import Settings, spread_over, symmetry_line
+
 from .alarm import Alarm
 from .fanout import Group, in_order
 from .losses import Losses

@@ -29,9 +29,9 @@ from typing import Final
 
 from numba.core import types
 
-from ... import abi
-from ...jit.compiler import compiled, inlined, precompile
-from ...jit.memory import (
+from zcframe.framework import abi
+from zcframe.framework.jit.compiler import compiled, inlined, precompile
+from zcframe.framework.jit.memory import (
     acquire_u32,
     load_u16,
     load_u32,
@@ -44,7 +44,8 @@ from ...jit.memory import (
     store_u32,
     store_u64,
 )
-from ...rss.toeplitz import ETHERTYPE_VLAN, hash_untagged
+from zcframe.framework.rss.toeplitz import ETHERTYPE_VLAN, hash_untagged
+
 from .layout import (
     BLOCK_FIRST,
     BLOCK_FRAMES,

@@ -6,11 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
-from ... import abi
-from ...packet.decode import MAX_LENGTH
-from ...ring import Mapping, PulledRing, RingEnd
-from ...rss.toeplitz import toeplitz_tables
-from ..plan import LivePlan
+from zcframe.framework import abi
+from zcframe.framework.packet.decode import MAX_LENGTH
+from zcframe.framework.ring import Mapping, PulledRing, RingEnd
+from zcframe.framework.rss.toeplitz import toeplitz_tables
+from zcframe.framework.sources.plan import LivePlan
+
 from . import gate
 from .losses import Losses
 from .pull import WORDS, notes_size, pull

@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from ...errors import LinkTypeError, RingError, ZcframeError
+from zcframe.framework.errors import LinkTypeError, RingError, ZcframeError
 
 ETH_P_ALL: Final = 0x0003
 SOL_PACKET: Final = 263

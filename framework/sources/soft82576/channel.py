@@ -13,7 +13,7 @@ import time
 from dataclasses import asdict
 from typing import Final
 
-from ..base import SourceEvent
+from zcframe.framework.sources.base import SourceEvent
 
 GO: Final = b"go"
 STOP: Final = b"stop"

@@ -12,9 +12,9 @@ from typing import Final
 import numpy as np
 from numba import types
 
-from ... import abi
-from ...jit.compiler import compiled, inlined
-from ...jit.memory import (
+from zcframe.framework import abi
+from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.memory import (
     acquire_u32,
     copy_bytes,
     full_fence,
@@ -26,8 +26,9 @@ from ...jit.memory import (
     store_u32,
     store_u64,
 )
-from ...rss.toeplitz import rss_bucket, rss_hash
-from ..capture.records import LENGTH, OFFSET, PORT, STATUS, TIMESTAMP, WIRE_LENGTH
+from zcframe.framework.rss.toeplitz import rss_bucket, rss_hash
+from zcframe.framework.sources.capture.records import LENGTH, OFFSET, PORT, STATUS, TIMESTAMP, WIRE_LENGTH
+
 from .queues import (
     ARRIVED,
     ARRIVED_BYTES,

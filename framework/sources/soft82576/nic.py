@@ -10,12 +10,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from ...errors import ZcframeError
-from ...ring import Ring, RingEnd
-from ...rss.toeplitz import toeplitz_tables
-from ..base import SourceEvent
-from ..capture import CaptureReader
-from ..capture.records import STATUS, TIMESTAMP
+from zcframe.framework.errors import ZcframeError
+from zcframe.framework.ring import Ring, RingEnd
+from zcframe.framework.rss.toeplitz import toeplitz_tables
+from zcframe.framework.sources.base import SourceEvent
+from zcframe.framework.sources.capture import CaptureReader
+from zcframe.framework.sources.capture.records import STATUS, TIMESTAMP
+
 from .channel import MAPPED, READY, ChildEnd, Stopped
 from .deliver import BURST, PLACE_WIDTH, deliver
 from .pace import make_pace

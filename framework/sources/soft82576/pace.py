@@ -11,9 +11,9 @@ from typing import Final, Literal, Protocol
 
 import numpy as np
 
-from ... import abi
-from ...jit.compiler import compiled
-from ..capture.records import STATUS, TIMESTAMP, RecordTable
+from zcframe.framework import abi
+from zcframe.framework.jit.compiler import compiled
+from zcframe.framework.sources.capture.records import STATUS, TIMESTAMP, RecordTable
 
 SECOND: Final = 1_000_000_000
 QUANTUM: Final = 1_000_000

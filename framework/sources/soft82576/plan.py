@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from ...errors import UsageError
-from ...rss import RssConfig
-from ...rss.reta import check_queues, check_reta
+from zcframe.framework.errors import UsageError
+from zcframe.framework.rss import RssConfig
+from zcframe.framework.rss.reta import check_queues, check_reta
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ... import abi
-from ...ring import Mapping, make_memory, seal_writes
+from zcframe.framework import abi
+from zcframe.framework.ring import Mapping, make_memory, seal_writes
 
 PROGRESS: Final = np.dtype([(name, "u8") for name in ("done", "frames", "file", "round")])
 

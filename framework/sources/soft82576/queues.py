@@ -8,8 +8,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ... import abi
-from ...ring import RingEnd
+from zcframe.framework import abi
+from zcframe.framework.ring import RingEnd
 
 # Columns: int64, shape (queues, WIDTH). Counters here are the truth; the ring's header gets copies of them.
 WRITE: Final = 0  # slots published or being filled, never wrapped

@@ -10,12 +10,13 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
-from ...errors import SourceDiedError, UsageError
-from ...ring import Ring
-from ...rss.reta import buckets_of
-from ...rss.spread import Spread
-from ..base import SourceEvent
-from ..capture import CaptureReader
+from zcframe.framework.errors import SourceDiedError, UsageError
+from zcframe.framework.ring import Ring
+from zcframe.framework.rss.reta import buckets_of
+from zcframe.framework.rss.spread import Spread
+from zcframe.framework.sources.base import SourceEvent
+from zcframe.framework.sources.capture import CaptureReader
+
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
 from .nic import run_nic
 from .plan import ReplayPlan

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.resources import files
 from pathlib import Path
 
-from ...errors import CaptureFileError
+from zcframe.framework.errors import CaptureFileError
 
 FILE_NAME = "bundled.pcapng"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
-from ...errors import ZcframeError
+from zcframe.framework.errors import ZcframeError
 
 
 class XdpError(ZcframeError):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from ...nic import NicError
-from ...nic.ethtool import ethtool
+from zcframe.framework.nic import NicError
+from zcframe.framework.nic.ethtool import ethtool
 
 GET_FLAGS, GET_TIMESTAMPING = 0x25, 0x41
 RX_VLAN: Final = 1 << 8

@@ -29,9 +29,9 @@ from typing import Final
 import numpy as np
 from numba import types
 
-from ... import abi
-from ...jit.compiler import compiled, inlined, precompile
-from ...jit.memory import (
+from zcframe.framework import abi
+from zcframe.framework.jit.compiler import compiled, inlined, precompile
+from zcframe.framework.jit.memory import (
     acquire_u32,
     exchange_u32,
     load_u32,
@@ -44,7 +44,8 @@ from ...jit.memory import (
     store_u32,
     store_u64,
 )
-from ...rss.toeplitz import hash_untagged, rss_hash
+from zcframe.framework.rss.toeplitz import hash_untagged, rss_hash
+
 from .record import RECORD_SIZE, told_hash, told_of, told_tag, told_time
 from .socket import FILL_DESC_SIZE, NEED_WAKEUP, RX_DESC_SIZE
 

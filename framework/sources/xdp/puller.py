@@ -7,8 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from ...ring import Mapping, RingEnd
-from ..plan import LivePlan
+from zcframe.framework.ring import Mapping, RingEnd
+from zcframe.framework.sources.plan import LivePlan
+
 from . import pull as words
 from .pull import make_context, pull
 from .record import abi_types

@@ -8,9 +8,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from ... import abi
-from ...ring import PulledRing, RingEnd
-from ..plan import LivePlan
+from zcframe.framework import abi
+from zcframe.framework.ring import PulledRing, RingEnd
+from zcframe.framework.sources.plan import LivePlan
+
 from .pull import NOTES_SIZE
 from .puller import Puller
 from .socket import Statistics, XdpSocket

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from ... import abi
+from zcframe.framework import abi
+
 from .error import XdpError
 
 

@@ -12,7 +12,8 @@ import socket
 import struct
 from typing import Final, NamedTuple
 
-from ...ring import Mapping
+from zcframe.framework.ring import Mapping
+
 from .error import XdpError, name_of
 from .patience import patiently
 

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from ... import abi
-from ...ring import Mapping, make_memory, seal_writes
+from zcframe.framework import abi
+from zcframe.framework.ring import Mapping, make_memory, seal_writes
+
 from .error import XdpError
 
 # The kernel keeps so many bytes in front of each frame for XDP programs.

@@ -12,12 +12,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from ...nic import Interface, LinkWatch, NicError, hashes_by, link_state, read_spread
-from ...nic.route import default_carriers
-from ...rss.toeplitz import toeplitz_tables
-from ..base import SourceEvent
-from ..plan import LivePlan
-from ..settings import Settings, spread_over, symmetry_line
+from zcframe.framework.nic import Interface, LinkWatch, NicError, hashes_by, link_state, read_spread
+from zcframe.framework.nic.route import default_carriers
+from zcframe.framework.rss.toeplitz import toeplitz_tables
+from zcframe.framework.sources.base import SourceEvent
+from zcframe.framework.sources.plan import LivePlan
+from zcframe.framework.sources.settings import Settings, spread_over, symmetry_line
+
 from .drops import InterfaceDrops
 from .error import XdpError
 from .netdev import metadata_features

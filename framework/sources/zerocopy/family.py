@@ -15,8 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ... import abi
-from ...errors import RingError, ZcframeError
+from zcframe.framework import abi
+from zcframe.framework.errors import RingError, ZcframeError
 
 FAMILY_PARAMETER: Final = Path("/sys/module/pf_zerocopy/parameters/family")
 ETH_P_ALL: Final = 0x0003

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from ... import abi
-from ...ring import Mapping, RingEnd, make_memory
-from ...rss.spread import Spread
-from ..plan import LivePlan
+from zcframe.framework import abi
+from zcframe.framework.ring import Mapping, RingEnd, make_memory
+from zcframe.framework.rss.spread import Spread
+from zcframe.framework.sources.plan import LivePlan
+
 from .family import bind, open_socket, register_buffer, set_slots, set_wake
 
 # A worker that sleeps is woken when this part of its ring is full, or so long after the first frame: a wake-up for each

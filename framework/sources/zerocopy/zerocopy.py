@@ -8,11 +8,12 @@ import select
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from ...nic import Interface, LinkWatch, NicError
-from ...rss.reta import buckets_of
-from ..base import SourceEvent
-from ..plan import LivePlan
-from ..settings import Settings
+from zcframe.framework.nic import Interface, LinkWatch, NicError
+from zcframe.framework.rss.reta import buckets_of
+from zcframe.framework.sources.base import SourceEvent
+from zcframe.framework.sources.plan import LivePlan
+from zcframe.framework.sources.settings import Settings
+
 from .family import ZerocopyError, family_number
 from .ring import SocketRing
 
