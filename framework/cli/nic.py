@@ -12,8 +12,8 @@ from .parser import add_options
 from .verb import Verb
 
 if TYPE_CHECKING:
-    from zcframe.framework.nic.inventory import Controller, Inventory, Port
-    from zcframe.framework.nic.pci import PciFunction
+    from zcframe.framework.nic.cards.inventory import Controller, Inventory, Port
+    from zcframe.framework.nic.cards.pci import PciFunction
 
 DRIVER = "zc82576"
 HEADER = ("address", "id", "name", "driver", "interface", "state", "")
@@ -83,8 +83,8 @@ def _print_inventory(inventory: Inventory) -> None:
 
 
 def _list(options: argparse.Namespace) -> int:
-    from zcframe.framework.nic.inventory import take_inventory
-    from zcframe.framework.nic.route import default_carriers
+    from zcframe.framework.nic.cards.inventory import take_inventory
+    from zcframe.framework.nic.link.route import default_carriers
 
     inventory = take_inventory(default_carriers())
     if getattr(options, "json", False):
@@ -106,9 +106,9 @@ def _print_change(before: PciFunction, now: PciFunction) -> None:
 
 
 def _bind(options: argparse.Namespace) -> int:
-    from zcframe.framework.nic.bind import PciBus, bind
-    from zcframe.framework.nic.pci import ethernet_function
-    from zcframe.framework.nic.route import default_carriers
+    from zcframe.framework.nic.cards.bind import PciBus, bind
+    from zcframe.framework.nic.cards.pci import ethernet_function
+    from zcframe.framework.nic.link.route import default_carriers
 
     driver = getattr(options, "driver", DRIVER)
     bus = PciBus()
@@ -123,9 +123,9 @@ def _bind(options: argparse.Namespace) -> int:
 
 
 def _unbind(options: argparse.Namespace) -> int:
-    from zcframe.framework.nic.bind import PciBus, unbind
-    from zcframe.framework.nic.pci import ethernet_function
-    from zcframe.framework.nic.route import default_carriers
+    from zcframe.framework.nic.cards.bind import PciBus, unbind
+    from zcframe.framework.nic.cards.pci import ethernet_function
+    from zcframe.framework.nic.link.route import default_carriers
 
     bus = PciBus()
     before, driver = unbind(options.pci, default_carriers(), bus)
@@ -143,7 +143,7 @@ def _unbind(options: argparse.Namespace) -> int:
 def _named_interfaces(name: str) -> list[str]:
     """Of an interface or of the card at an address. Raises UsageError and NicError."""
     from zcframe.framework.nic import NicError
-    from zcframe.framework.nic.pci import ADDRESS, ethernet_function
+    from zcframe.framework.nic.cards.pci import ADDRESS, ethernet_function
 
     if not ADDRESS.fullmatch(name.lower()):
         return [name]
@@ -156,7 +156,7 @@ def _named_interfaces(name: str) -> list[str]:
 
 def _card_interfaces() -> list[str]:
     from zcframe.framework.nic import NicError
-    from zcframe.framework.nic.pci import ethernet_functions
+    from zcframe.framework.nic.cards.pci import ethernet_functions
 
     found = [name for function in ethernet_functions() for name in function.interfaces]
     if not found:
@@ -165,7 +165,7 @@ def _card_interfaces() -> list[str]:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from zcframe.framework.nic.overview import overview_lines, read_overview
+    from zcframe.framework.nic.report.overview import overview_lines, read_overview
 
     name = getattr(options, "name", None)
     found = [read_overview(ifname) for ifname in (_named_interfaces(name) if name else _card_interfaces())]

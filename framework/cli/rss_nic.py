@@ -72,7 +72,7 @@ def _restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from zcframe.framework.nic.status import read_status, status_lines
+    from zcframe.framework.nic.report.status import read_status, status_lines
 
     status = read_status(options.iface)
     if getattr(options, "json", False):

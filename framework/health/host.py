@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework.nic import Interface
-from zcframe.framework.nic.offload import Offloads, read_offloads
-from zcframe.framework.nic.route import default_carriers
+from zcframe.framework.nic.ethtool.offload import Offloads, read_offloads
+from zcframe.framework.nic.link.route import default_carriers
 
 AF_XDP: Final = 44
 CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_IPC_LOCK": 14, "CAP_SYS_ADMIN": 21, "CAP_BPF": 39}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework.nic import NicError, irqs_of
-from zcframe.framework.nic.irq import cpus_of
+from zcframe.framework.nic.link.irq import cpus_of
 
 from .check import Check
 from .host import Host

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework import abi as layout
-from zcframe.framework.nic.pci import OURS, PciFunction, ethernet_functions
+from zcframe.framework.nic.cards.pci import OURS, PciFunction, ethernet_functions
 
 from .check import Check, State
 from .host import Host, setcap

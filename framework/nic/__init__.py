@@ -3,18 +3,18 @@
 Whatever is changed goes through a `Hold`, which keeps on file what was there before, and puts it back.
 """
 
-from .channels import Channels, read_channels, write_channels
-from .coalesce import Coalesce, read_coalesce, write_coalesce
-from .ethtool import NicError, UnsupportedError
-from .hold import Hold, held, hold, hold_by_hand, restore
-from .interface import Interface, set_up
-from .irq import irqs_of
-from .rings import Rings, read_rings, write_rings
-from .rss import RssSettings, apply_rss, hashes_by, read_rss, write_rss
-from .setting import Change, read_setting
-from .spread import read_spread
-from .symmetry import Verdict, judge, verdict_of
-from .watch import LinkChange, LinkWatch, link_state
+from zcframe.framework.nic.ethtool.channels import Channels, read_channels, write_channels
+from zcframe.framework.nic.ethtool.coalesce import Coalesce, read_coalesce, write_coalesce
+from zcframe.framework.nic.ethtool.ioctl import NicError, UnsupportedError
+from zcframe.framework.nic.ethtool.rings import Rings, read_rings, write_rings
+from zcframe.framework.nic.ethtool.rss import RssSettings, apply_rss, hashes_by, read_rss, write_rss
+from zcframe.framework.nic.link.interface import Interface, set_up
+from zcframe.framework.nic.link.irq import irqs_of
+from zcframe.framework.nic.link.watch import LinkChange, LinkWatch, link_state
+from zcframe.framework.nic.report.spread import read_spread
+from zcframe.framework.nic.report.symmetry import Verdict, judge, verdict_of
+from zcframe.framework.nic.settings.hold import Hold, held, hold, hold_by_hand, restore
+from zcframe.framework.nic.settings.setting import Change, read_setting
 
 __all__ = [
     "Change",

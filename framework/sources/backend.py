@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from zcframe.framework.nic import Interface
-from zcframe.framework.nic.interface import SYSFS
+from zcframe.framework.nic.link.interface import SYSFS
 
 from .plan import Backend
 

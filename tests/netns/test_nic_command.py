@@ -130,7 +130,7 @@ def test_status_is_what_ethtool_says(space: Space) -> None:
         found = status(space, "near")
         assert found["channels"] == channels_of_ethtool(space.run("ethtool", "-l", "near"))
         assert len(space.run("ls", "/sys/class/net/near/queues").split()) == found["channels"]["rx"] + QUEUES
-    code = "from dataclasses import astuple; from zcframe.framework.nic.driver import read_driver; print(*astuple(read_driver('near')), sep='|')"
+    code = "from dataclasses import astuple; from zcframe.framework.nic.ethtool.driver import read_driver; print(*astuple(read_driver('near')), sep='|')"
     rows = dict(line.split(":", 1) for line in space.run("ethtool", "-i", "near").splitlines())
     wanted = [rows[name].strip() for name in ("driver", "version", "firmware-version", "bus-info")]
     assert space.run(sys.executable, "-c", code).split("|") == wanted

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from zcframe.framework.nic import NicError
-from zcframe.framework.nic.bind import PciBus
+from zcframe.framework.nic.cards.bind import PciBus
 
 DEVICES = "sys/bus/pci/devices"
 DRIVERS = "sys/bus/pci/drivers"

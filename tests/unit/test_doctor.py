@@ -19,7 +19,7 @@ from zcframe.framework.cli.front import main
 from zcframe.framework.health import Check, Host, examine
 from zcframe.framework.health.host import AF_XDP
 from zcframe.framework.nic import NicError
-from zcframe.framework.nic.offload import Offloads
+from zcframe.framework.nic.ethtool.offload import Offloads
 from zcframe.framework.sources.backend import choose_backend
 
 CARD = "0000:02:00.0"

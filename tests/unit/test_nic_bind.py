@@ -15,8 +15,8 @@ from sysfs import DEVICES, DRIVERS, PROBE, Kernel, add_function, add_interface, 
 from zcframe.framework.cli.front import main
 from zcframe.framework.errors import UsageError, ZcframeError
 from zcframe.framework.nic import NicError
-from zcframe.framework.nic.bind import PciBus, bind, unbind
-from zcframe.framework.nic.pci import CARDS, ethernet_function
+from zcframe.framework.nic.cards.bind import PciBus, bind, unbind
+from zcframe.framework.nic.cards.pci import CARDS, ethernet_function
 
 CARD = "0000:02:00.0"
 PLAIN = "0000:03:00.0"
@@ -191,8 +191,8 @@ def command(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str])
     """`command(kernel, *words)`: lines of zcframe nic on a bus of that kernel, in a namespace without a default route."""
 
     def run(kernel: Kernel, *words: str) -> list[str]:
-        monkeypatch.setattr("zcframe.framework.nic.bind.PciBus", lambda: kernel)
-        monkeypatch.setattr("zcframe.framework.nic.route.default_carriers", frozenset)
+        monkeypatch.setattr("zcframe.framework.nic.cards.bind.PciBus", lambda: kernel)
+        monkeypatch.setattr("zcframe.framework.nic.link.route.default_carriers", frozenset)
         assert main(["nic", *words]) == 0
         out, err = capsys.readouterr()
         assert err == ""
@@ -232,7 +232,7 @@ def test_a_card_that_is_left_without_a_driver_is_told_how_to_get_one(
 AS_NOBODY = """
 import os, sys
 from pathlib import Path
-from zcframe.framework.nic.bind import PciBus, bind, unbind
+from zcframe.framework.nic.cards.bind import PciBus, bind, unbind
 os.setgroups([]); os.setgid(65534); os.setuid(65534)
 address, verb, bus = sys.argv[1], sys.argv[2], PciBus(Path(sys.argv[3]))
 try:

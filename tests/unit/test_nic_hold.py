@@ -11,11 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from zcframe.framework.nic import NicError, held, hold, hold_by_hand, restore, setting
-from zcframe.framework.nic.hold import in_passes
-from zcframe.framework.nic.record import started_at
+from zcframe.framework.nic import NicError, held, hold, hold_by_hand, restore
+from zcframe.framework.nic.settings import setting
+from zcframe.framework.nic.settings.hold import in_passes
+from zcframe.framework.nic.settings.record import started_at
 
-hold_module = sys.modules["zcframe.framework.nic.hold"]
+hold_module = sys.modules["zcframe.framework.nic.settings.hold"]
 THREADED, TIMEOUT = "/sys/class/net/eth0/threaded", "/sys/class/net/eth0/gro_flush_timeout"
 
 

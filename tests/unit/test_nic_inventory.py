@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from sysfs import add_function, add_interface, files
-from zcframe.framework.nic.inventory import Port, take_inventory
-from zcframe.framework.nic.irq import cpus_of
-from zcframe.framework.nic.memshare import SharedRing, shared_rings
-from zcframe.framework.nic.pci import function_of
-from zcframe.framework.nic.pciids import device_names
-from zcframe.framework.nic.route import carriers
+from zcframe.framework.nic.cards.inventory import Port, take_inventory
+from zcframe.framework.nic.cards.pci import function_of
+from zcframe.framework.nic.cards.pciids import device_names
+from zcframe.framework.nic.link.irq import cpus_of
+from zcframe.framework.nic.link.route import carriers
+from zcframe.framework.nic.report.memshare import SharedRing, shared_rings
 
 UP, DOWN = 0x1003, 0x1002
 

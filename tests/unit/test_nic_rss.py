@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from zcframe.framework.nic import NicError, RssSettings, UnsupportedError, hashes_by, read_rss, rss, write_rss
-from zcframe.framework.nic.rss import FIELDS, FLOWS, settings_of
+from zcframe.framework.nic import NicError, RssSettings, UnsupportedError, hashes_by, read_rss, write_rss
+from zcframe.framework.nic.ethtool import rss
+from zcframe.framework.nic.ethtool.rss import FIELDS, FLOWS, settings_of
 from zcframe.framework.rss import SYMMETRIC_KEY, RssConfig
 
 # struct ethtool_rxfh, written here once more: cmd, context, entries, key size, hfunc, input_xfrm, reserved.

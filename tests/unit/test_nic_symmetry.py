@@ -7,7 +7,7 @@ import random
 import pytest
 
 from zcframe.framework.nic import RssSettings, judge
-from zcframe.framework.nic.rss import ADDRESSES, FIELDS, FLOWS, PORTS, TOEPLITZ
+from zcframe.framework.nic.ethtool.rss import ADDRESSES, FIELDS, FLOWS, PORTS, TOEPLITZ
 from zcframe.framework.rss import MICROSOFT_KEY, SYMMETRIC_KEY
 from zcframe.framework.rss.symmetry import toeplitz_hash
 

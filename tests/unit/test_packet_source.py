@@ -14,7 +14,7 @@ import pytest
 
 from zcframe.framework import abi
 from zcframe.framework.nic import LinkChange
-from zcframe.framework.nic.watch import LinkState
+from zcframe.framework.nic.link.watch import LinkState
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.sources.base import SourceEvent

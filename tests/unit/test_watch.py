@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from zcframe.framework.nic.watch import LinkState, LinkWatch, compare
+from zcframe.framework.nic.link.watch import LinkState, LinkWatch, compare
 
 UP = LinkState("v0", True, True, 1500)
 
 # Run below `unshare --net`: a command, then the kinds of change that it made.
 SCRIPT = """
 import json, select, socket, subprocess, sys
-from zcframe.framework.nic.watch import LinkWatch
+from zcframe.framework.nic.link.watch import LinkWatch
 
 def run(*words):
     subprocess.run(["ip", *words], check=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from zcframe.framework.nic.route import carriers
+from zcframe.framework.nic.link.route import carriers
 from zcframe.framework.sources.xdp.drops import dropped_by
 from zcframe.framework.sources.xdp.error import XdpError
 from zcframe.framework.sources.xdp.privilege import check_capabilities

@@ -6,7 +6,7 @@ import struct
 from typing import Final
 
 from zcframe.framework.nic import NicError
-from zcframe.framework.nic.ethtool import ethtool
+from zcframe.framework.nic.ethtool.ioctl import ethtool
 
 GET_FLAGS, GET_TIMESTAMPING = 0x25, 0x41
 RX_VLAN: Final = 1 << 8

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework.nic import Interface, LinkWatch, NicError, hashes_by, link_state, read_spread
-from zcframe.framework.nic.route import default_carriers
+from zcframe.framework.nic.link.route import default_carriers
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.plan import LivePlan

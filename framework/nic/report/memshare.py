@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from .pci import ROOT
+from zcframe.framework.nic.cards.pci import ROOT
 
 RingName = tuple[str, int, str]
 

@@ -11,8 +11,9 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from .ethtool import NicError
-from .interface import Interface
+from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.nic.link.interface import Interface
+
 from .setting import Value
 
 # Emptied at boot, as the settings of every NIC are. Keys of RSS are nobody's business but root's.

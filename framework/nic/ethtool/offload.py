@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .ethtool import controls
+from .ioctl import controls
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
-from .ethtool import ethtool
+from .ioctl import ethtool
 
 GDRVINFO: Final = 0x03
 # struct ethtool_drvinfo: cmd, driver, version, firmware, bus address, and what nobody asks for here.

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from zcframe.framework import abi
+from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.nic.ethtool.rss import FUNCTIONS, TOEPLITZ, TRANSFORMS, RssSettings, read_rss
 from zcframe.framework.rss.fields import IPV4, IPV6, TCP_IPV4, TCP_IPV6, UDP_IPV4, UDP_IPV6, HashType
 from zcframe.framework.rss.symmetry import prove_kinds
-
-from .ethtool import NicError
-from .rss import FUNCTIONS, TOEPLITZ, TRANSFORMS, RssSettings, read_rss
 
 # Bits of RXH_*: each end of a flow, with the bit of the other end.
 PAIRS: Final = {"addresses": (1 << 4, 1 << 5), "ports": (1 << 6, 1 << 7)}

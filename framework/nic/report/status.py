@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
-from .channels import Channels, read_channels
-from .ethtool import NicError
-from .hold import held
-from .interface import Interface
-from .rings import Rings, read_rings
-from .rss import ADDRESSES, FUNCTIONS, PORTS, TRANSFORMS, RssSettings, read_rss
+from zcframe.framework.nic.ethtool.channels import Channels, read_channels
+from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.nic.ethtool.rings import Rings, read_rings
+from zcframe.framework.nic.ethtool.rss import ADDRESSES, FUNCTIONS, PORTS, TRANSFORMS, RssSettings, read_rss
+from zcframe.framework.nic.link.interface import Interface
+from zcframe.framework.nic.settings.hold import held
+
 from .symmetry import UNTOLD, Verdict, judge
 
 T = TypeVar("T")

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .ethtool import NicError
-from .interface import Interface
+from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.nic.link.interface import Interface
+
 from .pci import ROOT, PciFunction, ethernet_functions
 from .pciids import device_names
 

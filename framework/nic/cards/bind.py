@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework.errors import UsageError
+from zcframe.framework.nic.ethtool.ioctl import NicError
 
-from .ethtool import NicError
 from .pci import CARDS, IN_TREE, OURS, ROOT, PciFunction, devices, driver_folder, driver_of, ethernet_function
 
 # An empty line takes the override away.

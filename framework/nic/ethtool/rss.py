@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from zcframe.framework.rss import RssConfig
 
-from .ethtool import NicError, UnsupportedError, ethtool
+from .ioctl import NicError, UnsupportedError, ethtool
 
 if TYPE_CHECKING:
-    from .hold import Hold
+    from zcframe.framework.nic.settings.hold import Hold
 
 GRSSH, SRSSH = 0x46, 0x47
 GRXFH, SRXFH = 0x29, 0x2A

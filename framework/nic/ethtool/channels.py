@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from .ethtool import NicError, controls
+from .ioctl import NicError, controls
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework import abi
+from zcframe.framework.nic.ethtool.ioctl import NicError, UnsupportedError
+from zcframe.framework.nic.ethtool.rss import ADDRESSES, PORTS, TOEPLITZ, RssSettings, read_rss
 from zcframe.framework.rss import FIELD_IP, FIELD_TCP, FIELD_UDP
 from zcframe.framework.rss.spread import Spread
-
-from .ethtool import NicError, UnsupportedError
-from .rss import ADDRESSES, PORTS, TOEPLITZ, RssSettings, read_rss
 
 # The key of drivers that take the kernel's own, and tell none: a guess, which the first frames confirm or refute.
 SYSTEM_KEY: Final = Path("/proc/sys/net/core/netdev_rss_key")

@@ -6,13 +6,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from .driver import read_driver
-from .ethtool import NicError
-from .interface import SYSFS, Interface
-from .irq import cpus_of, irqs_of
+from zcframe.framework.nic.cards.pci import ROOT, PciFunction, function_of
+from zcframe.framework.nic.cards.pciids import device_names
+from zcframe.framework.nic.ethtool.driver import read_driver
+from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.nic.link.interface import SYSFS, Interface
+from zcframe.framework.nic.link.irq import cpus_of, irqs_of
+
 from .memshare import SharedRing, shared_rings
-from .pci import ROOT, PciFunction, function_of
-from .pciids import device_names
 from .status import Status, read_status, status_lines
 
 

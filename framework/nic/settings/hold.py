@@ -10,8 +10,9 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from .ethtool import NicError
-from .interface import Interface, name_of
+from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.nic.link.interface import Interface, name_of
+
 from .record import BY_HAND, FOLDER, Record, load, locked, names, remove, save
 from .setting import ROOT, Value, read_setting, write_setting
 

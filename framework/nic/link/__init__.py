@@ -1,0 +1,1 @@
+"""Network interfaces as the kernel shows them: state, news, interrupts, default routes."""

@@ -1,0 +1,1 @@
+"""Facts about an interface, gathered from several settings: symmetry, spread, status, shared rings."""
