@@ -2,7 +2,7 @@
 
 from .cpulist import format_cpu_list, parse_cpu_list
 from .pin import Pin, pin, pin_to, unpin
-from .plan import Assignment, Plan, describe, make_plan
+from .placement import Assignment, Plan, describe, make_plan
 from .topology import Cpu, Topology, nic_node, read_topology
 from .tuning import Tuning, describe_tuning, plan_tuning
 

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.address import load_u16, load_u32, store_u8, store_u32
 from zcframe.framework.jit.compiler import compiled
-from zcframe.framework.jit.memory import load_u16, load_u32, store_u8, store_u32
 from zcframe.framework.rss import SYMMETRIC_KEY
 from zcframe.framework.rss.fields import field_mask
 from zcframe.framework.rss.toeplitz import rss_hash, toeplitz_tables

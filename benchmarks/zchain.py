@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from zcframe.framework import abi
-from zcframe.framework.chain.bind import bind
+from zcframe.framework.chain.bound import bind
 from zcframe.framework.chain.build import build_chain
-from zcframe.framework.chain.progress import DONE, LEDGER, LEDGER_COPY, progress_size
 from zcframe.framework.chain.spec import parse_spec
-from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.chain.workspace import DONE, LEDGER, LEDGER_COPY, progress_size
 from zcframe.framework.state.merge import State, merge_states, read_shard
+from zcframe.framework.state.shared import StateMemory
 
 from .blocks import Blocks
 

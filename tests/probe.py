@@ -9,7 +9,7 @@ import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.packet.decode import decode
-from zcframe.framework.packet.packet import DOCS, make_packet
+from zcframe.framework.packet.value import DOCS, make_packet
 
 VIEWS = ("frame", "payload")
 NAMES = [name for name in DOCS if name not in VIEWS]

@@ -14,16 +14,16 @@ import dpkt
 import numpy as np
 
 from zcframe.framework import abi
-from zcframe.framework.chain.bind import BoundPlugin, bind
+from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.spec import parse_spec
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss import SYMMETRIC_KEY, default_reta
 from zcframe.framework.rss.toeplitz import hash_frame
-from zcframe.framework.state.memory import StateMemory
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
+from zcframe.framework.state.shared import StateMemory
+from zcframe.framework.worker.loop import Worker
 from zcframe.framework.worker.post import Post
-from zcframe.framework.worker.worker import Worker
 
 BUNDLED = Path(__file__).resolve().parents[1] / "framework" / "sources" / "trace" / "bundled.pcapng"
 FIRST_NS = 1_700_000_000 * 10**9

@@ -22,10 +22,10 @@ from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import allow_fields, state_maker
 
-from .bind import BoundPlugin
+from .bound import BoundPlugin
 from .explain import explained
+from .generate import chain_source
 from .inline import Inliner
-from .source import chain_source
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
 KEPT_CHAINS = 64
@@ -35,7 +35,7 @@ KEPT_CHAINS = 64
 class Chain:
     """A compiled chain: `run(ctx, budget)` takes up to `budget` packets from the ring that int64 array ctx describes.
 
-    It returns how many it took; fewer than `budget` means that the ring is empty or orders wait. See progress.py.
+    It returns how many it took; fewer than `budget` means that the ring is empty or orders wait. See workspace.py.
     """
 
     run: Callable[[np.ndarray[Any, np.dtype[np.int64]], int], int]

@@ -13,10 +13,10 @@ import numba
 from numba.core.errors import NumbaWarning, UnsupportedError
 
 from zcframe.framework.errors import PluginCompileError, ZcframeError
-from zcframe.framework.packet.packet import packet_type
+from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state.compiled import StateType
 
-from .bind import BoundPlugin
+from .bound import BoundPlugin
 from .inline import Inliner
 from .parts import is_verdict
 from .reasons import Scope, kind, reason

@@ -15,8 +15,7 @@ from zcframe.framework.abi import (
     HEADER_WRITE,
     USER_READ,
 )
-from zcframe.framework.jit.compiler import compiled, inlined
-from zcframe.framework.jit.memory import (
+from zcframe.framework.jit.address import (
     acquire_u32,
     compiler_fence,
     load_u16,
@@ -28,12 +27,13 @@ from zcframe.framework.jit.memory import (
     store_u8,
     store_u64,
 )
+from zcframe.framework.jit.compiler import compiled, inlined
 from zcframe.framework.packet.decode import MAX_LENGTH, decode
-from zcframe.framework.packet.packet import make_packet
+from zcframe.framework.packet.value import make_packet
 from zcframe.framework.state.journal import NOW, roll_back
 
 from .plugin import DROP, PASS
-from .progress import (
+from .workspace import (
     BURST,
     CTX_STATES,
     DONE,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
-from zcframe.framework.packet.packet import DOCS
+from zcframe.framework.packet.value import DOCS
 from zcframe.framework.state.layout import ArrayLayout, StateLayout, TableLayout
 
 from .inline import FOREIGN

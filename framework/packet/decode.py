@@ -14,8 +14,8 @@ claim.
 
 from __future__ import annotations
 
+from zcframe.framework.jit.address import load_be16, load_u8, load_u32
 from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import load_be16, load_u8, load_u32
 
 ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_IPV6 = 0x86DD

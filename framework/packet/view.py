@@ -8,7 +8,7 @@ from typing import Any
 from numba.core import cgutils, types
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload, overload_method, register_model
 
-from zcframe.framework.jit.memory import below, load_be16, load_be32, load_u8
+from zcframe.framework.jit.address import below, load_be16, load_be32, load_u8
 
 FORCE = {"forceinline": True}
 

@@ -2,6 +2,6 @@
 
 from .mapping import Mapping, make_memory, seal_writes
 from .pulled import PulledRing
-from .ring import ReceiveRing, Ring, RingEnd
+from .receive import ReceiveRing, Ring, RingEnd
 
 __all__ = ["Mapping", "PulledRing", "ReceiveRing", "Ring", "RingEnd", "make_memory", "seal_writes"]

@@ -17,7 +17,7 @@ from zcframe.framework import abi
 from zcframe.framework.rss.spread import Spread
 
 from .mapping import Mapping, make_memory
-from .ring import NAP_S, RingEnd, check_slots, make_header, ring_size
+from .receive import NAP_S, RingEnd, check_slots, make_header, ring_size
 
 EVERY_BUCKET: Sequence[int] = range(abi.RETA_SIZE + 1)
 

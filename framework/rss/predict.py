@@ -12,8 +12,8 @@ from zcframe.framework import abi
 from zcframe.framework.errors import ZcframeError
 
 from .config import RssConfig
+from .directions import BYTES_AT, TYPES_AT, FlowTable
 from .fields import TYPE_NAMES
-from .flows import BYTES_AT, TYPES_AT, FlowTable
 from .toeplitz import BUCKETS, UNHASHED, toeplitz_tables
 
 BATCH_BYTES = 1 << 20

@@ -22,8 +22,8 @@ from typing import Any, Final
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.address import load_be16, load_u8, load_u32, load_u64
 from zcframe.framework.jit.compiler import compiled, inlined
-from zcframe.framework.jit.memory import load_be16, load_u8, load_u32, load_u64
 
 from .fields import FIELD_TCP, FIELD_UDP, check_key, field_mask
 

@@ -15,14 +15,14 @@ SourcePlan = ReplayPlan | LivePlan | SeveralPlan
 def _open_live(plan: LivePlan) -> Source:
     """A live source; what it needs is imported here, since a replay has no use for it."""
     if plan.backend == "zerocopy":
-        from zcframe.framework.sources.zerocopy.zerocopy import Zerocopy
+        from zcframe.framework.sources.zerocopy.source import Zerocopy
 
         return Zerocopy(plan)
     if plan.backend == "packet":
-        from zcframe.framework.sources.packet.packet import Packet
+        from zcframe.framework.sources.packet.source import Packet
 
         return Packet(plan)
-    from zcframe.framework.sources.xdp.xdp import Xdp
+    from zcframe.framework.sources.xdp.source import Xdp
 
     return Xdp(plan)
 

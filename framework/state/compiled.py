@@ -23,8 +23,8 @@ from numba.extending import (
     register_model,
 )
 
+from zcframe.framework.jit.address import below
 from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import below
 
 from .journal import LOAD, STORE, WRITE
 from .layout import ArrayLayout, StateLayout, TableLayout

@@ -15,8 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import (
+from zcframe.framework.jit.address import (
     copy_bytes,
     load_u8,
     load_u16,
@@ -31,6 +30,7 @@ from zcframe.framework.jit.memory import (
     store_u32,
     store_u64,
 )
+from zcframe.framework.jit.compiler import inlined
 
 CAPACITY = 32 * 1024
 HEAD_SIZE = 64

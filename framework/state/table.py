@@ -15,8 +15,8 @@ from numba.core.errors import TypingError
 from numba.core.types.misc import Omitted
 from numba.extending import overload_method
 
+from zcframe.framework.jit.address import load_u32, load_u64, mul_high, prefetch_write, shift_right
 from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import load_u32, load_u64, mul_high, prefetch_write, shift_right
 
 from .compiled import FORCE, RowType, TableType, maker
 from .declare import MAX_KEYS

@@ -1,7 +1,7 @@
 """What a run counts: the ledger of every queue, snapshots while it goes on, the result at its end."""
 
 from .ledger import Ledger
-from .run import (
+from .observer import (
     Observer,
     PluginPlan,
     QueuePlan,

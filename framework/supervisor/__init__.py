@@ -1,6 +1,6 @@
 """The supervisor: one run from its options to its result."""
 
-from .plan import plan
-from .supervisor import run
+from .loop import run
+from .prepare import plan
 
 __all__ = ["plan", "run"]

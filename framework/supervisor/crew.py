@@ -13,13 +13,13 @@ from functools import partial
 import psutil
 
 from zcframe.framework.chain.build import Chain
-from zcframe.framework.chain.progress import STOP_DRAIN, STOP_NOW
+from zcframe.framework.chain.workspace import STOP_DRAIN, STOP_NOW
 from zcframe.framework.errors import CrashLoopError
 from zcframe.framework.ring import ReceiveRing
-from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import RssCheck
+from zcframe.framework.worker.loop import work
 from zcframe.framework.worker.post import Post
-from zcframe.framework.worker.worker import work
 
 # A worker is stuck when it has burnt so much CPU time inside one plugin on one packet.
 STUCK_CPU_S = 2.0

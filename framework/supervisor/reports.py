@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from zcframe.framework.chain.bind import BoundPlugin
-from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
+from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
 
 from .crew import Crew
-from .snapshot import copy_live, shards_of
+from .standstill import copy_live, shards_of
 
 
 class Reports:

@@ -1,6 +1,6 @@
 """A worker's post: all that outlives the worker and awaits its successor.
 
-Made by the supervisor, one per queue: the progress memory that the worker writes (chain/progress.py), and a page of
+Made by the supervisor, one per queue: the progress memory that the worker writes (chain/workspace.py), and a page of
 orders that only the supervisor writes.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from zcframe.framework import abi
-from zcframe.framework.chain.progress import (
+from zcframe.framework.chain.workspace import (
     DONE,
     GENERATION,
     LEDGER,

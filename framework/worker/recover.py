@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zcframe.framework.abi import DESC_SIZE, DESC_WIRE_LEN, HEADER_WRITE, USER_FLAGS, USER_READ, USER_WANT_WAKE
 from zcframe.framework.chain.parts import commit
-from zcframe.framework.chain.progress import (
+from zcframe.framework.chain.workspace import (
     CTX_DESC,
     CTX_HEADER,
     CTX_MASK,
@@ -22,8 +22,7 @@ from zcframe.framework.chain.progress import (
     STAGE,
     VERDICTS,
 )
-from zcframe.framework.jit.compiler import compiled
-from zcframe.framework.jit.memory import (
+from zcframe.framework.jit.address import (
     acquire_u32,
     full_fence,
     load_u8,
@@ -34,6 +33,7 @@ from zcframe.framework.jit.memory import (
     store_u8,
     store_u64,
 )
+from zcframe.framework.jit.compiler import compiled
 from zcframe.framework.state.journal import roll_back
 
 
@@ -41,7 +41,7 @@ from zcframe.framework.state.journal import roll_back
 def recover(ctx, codes, skip):  # type: ignore[no-untyped-def]
     """Undo the packet that was in progress, bring the ledger up to `done`, release what is done.
 
-    ctx: int64 array of progress.py. codes: number of verdict codes. skip: 0, or the verdict code with which the packet
+    ctx: int64 array of workspace.py. codes: number of verdict codes. skip: 0, or the verdict code with which the packet
     in progress is given up; what earlier plugins did with it then stays. Returns `done`.
     """
     progress = ctx[CTX_PROGRESS]

@@ -12,9 +12,9 @@ import numpy as np
 from numba.core import types
 
 from zcframe.framework import abi
-from zcframe.framework.chain.progress import CTX_BLOCKS, CTX_DESC, CTX_HEADER, CTX_MASK, CTX_PROGRESS, DONE
+from zcframe.framework.chain.workspace import CTX_BLOCKS, CTX_DESC, CTX_HEADER, CTX_MASK, CTX_PROGRESS, DONE
+from zcframe.framework.jit.address import acquire_u32, load_u8, load_u16, load_u32, load_u64
 from zcframe.framework.jit.compiler import compiled, inlined, precompile
-from zcframe.framework.jit.memory import acquire_u32, load_u8, load_u16, load_u32, load_u64
 from zcframe.framework.ring import Mapping, make_memory
 from zcframe.framework.rss.spread import ANYWHERE, Spread
 from zcframe.framework.rss.toeplitz import hash_untagged, toeplitz_tables
@@ -41,7 +41,7 @@ def queue_of(hashed, table):  # type: ignore[no-untyped-def]
 def verify(ctx, tables, fields, table, queue, hashes, results):  # type: ignore[no-untyped-def]
     """Verify what lies in the ring; returns how many frames the chain may take now.
 
-    ctx: int64 array of progress.py. tables, fields: as for `rss_hash`. table: as for `queue_of`, ANYWHERE for a queue
+    ctx: int64 array of workspace.py. tables, fields: as for `rss_hash`. table: as for `queue_of`, ANYWHERE for a queue
     that is not known. hashes: whether descriptors hold the card's hashes. results: int64, shape (WORDS,).
     """
     done = load_u64(ctx[CTX_PROGRESS] + DONE)

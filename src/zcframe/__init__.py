@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zcframe.framework.chain.plugin import DROP, PASS, plugin
+    from zcframe.framework.state.addresses import ip_text
     from zcframe.framework.state.declare import Array, Param, Scalar, Table, u8, u16, u32, u64
     from zcframe.framework.state.merge import State
     from zcframe.framework.state.merge import merge_states as merge
-    from zcframe.framework.state.text import ip_text
 
 __version__ = "0.1.0"
 
@@ -35,7 +35,7 @@ _FACE = {
     "u64": ("zcframe.framework.state.declare", "u64"),
     "State": ("zcframe.framework.state.merge", "State"),
     "merge": ("zcframe.framework.state.merge", "merge_states"),
-    "ip_text": ("zcframe.framework.state.text", "ip_text"),
+    "ip_text": ("zcframe.framework.state.addresses", "ip_text"),
 }
 
 __all__ = [

@@ -15,7 +15,7 @@ from typing import Any
 from zcframe.framework import abi
 from zcframe.framework.ring import RingEnd
 from zcframe.framework.rss import RssConfig
-from zcframe.framework.sources.packet.packet import Packet
+from zcframe.framework.sources.packet.source import Packet
 from zcframe.framework.sources.plan import LivePlan
 
 MACS = b"\x02" * 12

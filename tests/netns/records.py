@@ -16,7 +16,7 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.sources.plan import LivePlan
-from zcframe.framework.sources.xdp import xdp
+from zcframe.framework.sources.xdp import source as xdp
 
 RECORD = struct.Struct("=QII2sHI")
 

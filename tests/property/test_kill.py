@@ -27,14 +27,14 @@ from rig import BUNDLED, Frame, Rig, bound, read_capture
 from traced import Traced, trace_me
 
 from zcframe import DROP, PASS, Array, Param, Table, plugin, u32, u64
-from zcframe.framework.chain.bind import BoundPlugin
+from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.build import Chain, build_chain
-from zcframe.framework.chain.progress import ORDER_PAUSE, STOP_DRAIN
-from zcframe.framework.state.memory import data_extents
+from zcframe.framework.chain.workspace import ORDER_PAUSE, STOP_DRAIN
 from zcframe.framework.state.merge import State
-from zcframe.framework.worker import worker as worker_module
+from zcframe.framework.state.shared import data_extents
+from zcframe.framework.worker import loop as worker_module
+from zcframe.framework.worker.loop import Worker
 from zcframe.framework.worker.recover import recover
-from zcframe.framework.worker.worker import Worker
 
 # Packets of a trial by single steps, and the one of them at whose arrival the stepping begins.
 STEPPED, GATE = 12, 6

@@ -24,8 +24,8 @@ from zcframe.framework.rss import SYMMETRIC_KEY
 from zcframe.framework.rss.fields import field_mask
 from zcframe.framework.rss.toeplitz import hash_frame, toeplitz_tables
 from zcframe.framework.sources.xdp import pull as words
+from zcframe.framework.sources.xdp.metadata import ALL, MAGIC, abi_types
 from zcframe.framework.sources.xdp.pull import make_context, pull, warm_up
-from zcframe.framework.sources.xdp.record import ALL, MAGIC, abi_types
 
 SLOTS, RX, CHUNKS, CHUNK, HEADROOM = 16, 32, 64, 128, 32
 BITS = 0xFFFFFFFF

@@ -23,7 +23,7 @@ import zcframe
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.spec import GROUP
 from zcframe.framework.errors import PluginCompileError
-from zcframe.framework.packet.packet import DOCS
+from zcframe.framework.packet.value import DOCS
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()

@@ -10,7 +10,7 @@ from rig import bound
 
 from zcframe import PASS, Array, plugin, u64
 from zcframe.framework.state.layout import SHARDS
-from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.state.shared import StateMemory
 
 
 @plugin

@@ -27,8 +27,8 @@ from scapy.layers.sctp import SCTP
 from scapy.packet import Packet, Raw
 
 from zcframe.framework import abi
-from zcframe.framework.packet.packet import DOCS
-from zcframe.framework.state.text import ip_text
+from zcframe.framework.packet.value import DOCS
+from zcframe.framework.state.addresses import ip_text
 
 SRC, DST = "02:00:00:00:00:01", "02:0a:0b:0c:0d:0e"
 ether = Ether(src=SRC, dst=DST)

@@ -18,12 +18,13 @@ from zcframe.framework.nic.link.watch import LinkState
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.sources.base import SourceEvent
-from zcframe.framework.sources.packet import layout, packet
 from zcframe.framework.sources.packet import socket as calls
+from zcframe.framework.sources.packet import source as packet
+from zcframe.framework.sources.packet import tpacket as layout
 from zcframe.framework.sources.packet.fanout import Group
 from zcframe.framework.sources.packet.losses import Losses
-from zcframe.framework.sources.packet.packet import Packet
 from zcframe.framework.sources.packet.ring import MIN_BLOCKS, blocks_for
+from zcframe.framework.sources.packet.source import Packet
 from zcframe.framework.sources.plan import LivePlan
 
 # What the kernel's own header calls it.

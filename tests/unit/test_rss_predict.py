@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 
 from zcframe.framework.errors import ZcframeError
-from zcframe.framework.rss import RssConfig, flows
+from zcframe.framework.rss import RssConfig
+from zcframe.framework.rss import directions as flows
 from zcframe.framework.rss.predict import Prediction, Predictor, describe, predict
 from zcframe.framework.rss.toeplitz import hash_frame
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from zcframe.framework.supervisor import snapshot
+from zcframe.framework.supervisor import standstill as snapshot
 
 SHARDS = [(0, shard) for shard in range(10)]
 

@@ -13,8 +13,8 @@ from zcframe.framework import abi
 from zcframe.framework.rss import SYMMETRIC_KEY, field_mask
 from zcframe.framework.rss.toeplitz import hash_frame, toeplitz_tables
 from zcframe.framework.sources.xdp import pull as words
+from zcframe.framework.sources.xdp.metadata import abi_types
 from zcframe.framework.sources.xdp.pull import make_context, pull
-from zcframe.framework.sources.xdp.record import abi_types
 
 NOW = 1_790_000_000_000_000_000
 MINUTE = 60 * 10**9

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from zcframe.framework.jit.address import load_be16, load_be32, load_be64, load_u8, store_u8, store_u16, store_u32
 from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import load_be16, load_be32, load_be64, load_u8, store_u8, store_u16, store_u32
 
 from .linktype import LOOPBACK, RAW, RAW_IPV4, RAW_IPV6, SLL
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from zcframe.framework.jit.address import load_be16, load_be32, load_u16, load_u32
 from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import load_be16, load_be32, load_u16, load_u32
 
 from .framing import make_ethernet
 from .linktype import ETHERNET

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from zcframe.framework.jit.address import shift_right
 from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import shift_right
 
 from .interfaces import BITS, DIVISOR, EPOCH, LATEST, LIMIT, MULTIPLIER
 

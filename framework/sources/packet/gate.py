@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from typing import Final
 
-from .bpf import IF_EQUAL, LOAD_WORD, OUTGOING, PACKET_TYPE, RETURN, plain
+from .classic_bpf import IF_EQUAL, LOAD_WORD, OUTGOING, PACKET_TYPE, RETURN, plain
 from .socket import SO_ATTACH_FILTER, SO_DETACH_FILTER, Instruction, set_program
 
 WHOLE: Final = 0xFFFF_FFFF

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from .bpf import (
+from .classic_bpf import (
     A_TO_X,
     ADD,
     ADD_X,

@@ -30,8 +30,7 @@ from typing import Final
 from numba.core import types
 
 from zcframe.framework import abi
-from zcframe.framework.jit.compiler import compiled, inlined, precompile
-from zcframe.framework.jit.memory import (
+from zcframe.framework.jit.address import (
     acquire_u32,
     load_u16,
     load_u32,
@@ -44,9 +43,10 @@ from zcframe.framework.jit.memory import (
     store_u32,
     store_u64,
 )
+from zcframe.framework.jit.compiler import compiled, inlined, precompile
 from zcframe.framework.rss.toeplitz import ETHERTYPE_VLAN, hash_untagged
 
-from .layout import (
+from .tpacket import (
     BLOCK_FIRST,
     BLOCK_FRAMES,
     BLOCK_SEQUENCE,

@@ -13,8 +13,7 @@ import numpy as np
 from numba import types
 
 from zcframe.framework import abi
-from zcframe.framework.jit.compiler import compiled, inlined
-from zcframe.framework.jit.memory import (
+from zcframe.framework.jit.address import (
     acquire_u32,
     copy_bytes,
     full_fence,
@@ -26,6 +25,7 @@ from zcframe.framework.jit.memory import (
     store_u32,
     store_u64,
 )
+from zcframe.framework.jit.compiler import compiled, inlined
 from zcframe.framework.rss.toeplitz import rss_bucket, rss_hash
 from zcframe.framework.sources.capture.records import LENGTH, OFFSET, PORT, STATUS, TIMESTAMP, WIRE_LENGTH
 

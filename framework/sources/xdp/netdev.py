@@ -10,7 +10,7 @@ FEATURES: Final = "NETDEV_A_DEV_XDP_RX_METADATA_FEATURES"
 
 
 def metadata_features(ifindex: int) -> int:
-    """Bits of record.py: TIME, HASH, VLAN; 0 where the kernel does not tell, which is before 6.3."""
+    """Bits of metadata.py: TIME, HASH, VLAN; 0 where the kernel does not tell, which is before 6.3."""
     from pyroute2.netlink import NLM_F_REQUEST, genlmsg  # slow to import, and only wanted here
     from pyroute2.netlink.exceptions import NetlinkError
     from pyroute2.netlink.generic import AsyncGenericNetlinkSocket, GenericNetlinkSocket

@@ -2,7 +2,7 @@
 
 A frame of a queue that nobody serves, or of a worker whose place in the map is empty, goes on to the stack.
 
-Where the driver can tell it, what the card found out of the frame is written in front of it first: record.py.
+Where the driver can tell it, what the card found out of the frame is written in front of it first: metadata.py.
 (Documentation/networking/xdp-rx-metadata.rst)
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from .assembler import Assembler
-from .record import AT_FLAGS, MAGIC, PLACES, RECORD_SIZE
+from .metadata import AT_FLAGS, MAGIC, PLACES, RECORD_SIZE
 from .share import Share
 
 XDP_PASS: Final = 2

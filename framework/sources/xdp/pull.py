@@ -6,8 +6,8 @@ was about from what is there, and no frame is lost or doubled, nor any chunk.
 Taking. The n-th frame of the receive ring is the n-th descriptor, so that the ring's consumer is a copy of `write`:
 whoever pulls first stores the one in the other. A kill before `write` was stored leaves frames that were not taken, one
 behind it leaves frames that were, and which the kernel learns of later. All that a descriptor says, but for the time of
-a burst, is in the chunk, what the card told included (record.py), and the kernel leaves a chunk alone until it is given
-back: a successor derives the same.
+a burst, is in the chunk, what the card told included (metadata.py), and the kernel leaves a chunk alone until it is
+given back: a successor derives the same.
 
 Giving back. Several workers may write one fill ring, one at a time: the word GUARD_OWNER says which.
 
@@ -30,8 +30,7 @@ import numpy as np
 from numba import types
 
 from zcframe.framework import abi
-from zcframe.framework.jit.compiler import compiled, inlined, precompile
-from zcframe.framework.jit.memory import (
+from zcframe.framework.jit.address import (
     acquire_u32,
     exchange_u32,
     load_u32,
@@ -44,9 +43,10 @@ from zcframe.framework.jit.memory import (
     store_u32,
     store_u64,
 )
+from zcframe.framework.jit.compiler import compiled, inlined, precompile
 from zcframe.framework.rss.toeplitz import hash_untagged, rss_hash
 
-from .record import RECORD_SIZE, told_hash, told_of, told_tag, told_time
+from .metadata import RECORD_SIZE, told_hash, told_of, told_tag, told_time
 from .socket import FILL_DESC_SIZE, NEED_WAKEUP, RX_DESC_SIZE
 
 BITS: Final = 0xFFFFFFFF
@@ -74,7 +74,7 @@ TABLES: Final = 16
 FIELDS: Final = 17  # a mask
 PORT: Final = 18  # a number
 SOCKET: Final = 19  # a file descriptor
-TOLD: Final = 20  # what is taken from the card: a mask of record.py; 0: no frame has a record
+TOLD: Final = 20  # what is taken from the card: a mask of metadata.py; 0: no frame has a record
 TYPES: Final = 21
 WORDS: Final = 22
 

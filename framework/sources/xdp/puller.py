@@ -11,8 +11,8 @@ from zcframe.framework.ring import Mapping, RingEnd
 from zcframe.framework.sources.plan import LivePlan
 
 from . import pull as words
+from .metadata import abi_types
 from .pull import make_context, pull
-from .record import abi_types
 from .socket import KernelRing, XdpSocket
 from .umem import Umem
 

@@ -13,10 +13,10 @@ from typing import Final, Literal
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
 from .error import XdpError, name_of
+from .metadata import FUNCTIONS
 from .patience import patiently
 from .privilege import setcap_line
 from .program import redirect_program
-from .record import FUNCTIONS
 from .share import Share
 
 Mode = Literal["native", "generic"]

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
 from zcframe.framework import abi
-from zcframe.framework.chain.bind import BoundPlugin, bind
-from zcframe.framework.chain.progress import MAX_PLUGINS
+from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
+from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
 from zcframe.framework.rss.config import RssConfig

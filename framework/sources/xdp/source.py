@@ -21,11 +21,11 @@ from zcframe.framework.sources.settings import Settings, spread_over, symmetry_l
 
 from .drops import InterfaceDrops
 from .error import XdpError
+from .metadata import HASH, TIME, VLAN
 from .netdev import metadata_features
 from .offload import stamps_frames, takes_tags_off
 from .privilege import check_capabilities
 from .pull import warm_up
-from .record import HASH, TIME, VLAN
 from .ring import Seat, XdpRing
 from .share import Share
 from .socket import COPY

@@ -20,14 +20,14 @@ from zcframe.framework.chain.build import build_chain
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import ZcframeError
 from zcframe.framework.sources import Source, open_source
-from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
+from zcframe.framework.worker.loop import warm_up
 from zcframe.framework.worker.privileges import drop_privileges
-from zcframe.framework.worker.worker import warm_up
 
 from .accounts import RingBooks, queue_stats
 from .crew import Crew, Member
-from .plan import Prepared, prepare, rss_info, run_plan
+from .prepare import Prepared, prepare, rss_info, run_plan
 from .reports import Reports
 from .signals import StopSignals
 

@@ -16,7 +16,7 @@ from numba.core import types
 
 from zcframe.framework import abi
 from zcframe.framework.chain.build import Chain
-from zcframe.framework.chain.progress import (
+from zcframe.framework.chain.workspace import (
     ORDER_PAUSE,
     ORDER_STOP,
     PARKED,
@@ -29,7 +29,7 @@ from zcframe.framework.chain.progress import (
 from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.log import name_process
 from zcframe.framework.ring import Mapping, RingEnd
-from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.state.shared import StateMemory
 
 from . import verify
 from .post import Post

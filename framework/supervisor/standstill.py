@@ -11,7 +11,7 @@ import time
 from collections.abc import Sequence
 
 from zcframe.framework.state.layout import StateLayout
-from zcframe.framework.state.memory import StateMemory
+from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
 
 from .crew import Member

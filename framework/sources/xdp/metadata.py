@@ -18,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.address import load_be16, load_u8, load_u16, load_u32, load_u64
 from zcframe.framework.jit.compiler import inlined
-from zcframe.framework.jit.memory import load_be16, load_u8, load_u16, load_u32, load_u64
 from zcframe.framework.rss.fields import FIELD_TCP, FIELD_UDP
 
 # As the kernel numbers what a driver can tell.

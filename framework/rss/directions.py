@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.address import load_u32, load_u64, mul_high, shift_right
 from zcframe.framework.jit.compiler import compiled, inlined
-from zcframe.framework.jit.memory import load_u32, load_u64, mul_high, shift_right
 
 from .toeplitz import BUCKETS, fold_half, fold_word, hash_located, locate, rss_bucket
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from zcframe.framework.abi import RETA_SIZE
 from zcframe.framework.state.layout import TABLE_ROWS, TableLayout
 
-from .bind import BoundPlugin
+from .bound import BoundPlugin
 
 # What a core's second-level cache has room for besides packets.
 CACHED_BYTES = 512 * 1024

@@ -18,7 +18,7 @@ from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.capture import CaptureReader
 
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
-from .nic import run_nic
+from .feed import run_nic
 from .plan import ReplayPlan
 from .process import ending, fork_child
 from .progress import Progress

@@ -13,7 +13,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload_attribute, register_model
 
 from zcframe.framework import abi
-from zcframe.framework.jit.memory import load_be16, load_be32, load_be64, load_u8, load_u16, load_u32, load_u64
+from zcframe.framework.jit.address import load_be16, load_be32, load_be64, load_u8, load_u16, load_u32, load_u64
 
 from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size
 from .view import FORCE, make_view
