@@ -75,7 +75,7 @@ def _rows(controller: Controller) -> list[tuple[str, ...]]:
 
 
 def _print_inventory(inventory: Inventory) -> None:
-    from zcframe.framework.outputs.text import table
+    from zcframe.framework.show.text import table
 
     rows = [row for controller in inventory.controllers for row in _rows(controller)]
     rows += [("-", "-", "virtual", "-", port.name, port.state, _remarks(port, False)) for port in inventory.virtual]

@@ -39,7 +39,7 @@ def _wants_live_view(config: RunConfig) -> bool:
 
 
 def _observer(config: RunConfig) -> ClosingObserver:
-    from zcframe.framework.outputs.notices import Notices
+    from zcframe.framework.show.notices import Notices
 
     interval = config.stats_interval is not None
     if config.json:
@@ -47,10 +47,10 @@ def _observer(config: RunConfig) -> ClosingObserver:
 
         return DocumentObserver(Notices(), interval=interval)
     if _wants_live_view(config):
-        from zcframe.framework.outputs.live import LiveObserver
+        from zcframe.framework.show.live import LiveObserver
 
         return LiveObserver(Notices())
-    from zcframe.framework.outputs.summary import SummaryObserver
+    from zcframe.framework.show.summary import SummaryObserver
 
     return SummaryObserver(Notices(), interval=interval)
 
@@ -74,8 +74,8 @@ def _check(config: RunConfig) -> int:
 
         print(one_line(plan_document(found)))
         return 0
-    from zcframe.framework.outputs.notices import Notices
-    from zcframe.framework.outputs.summary import plan_lines
+    from zcframe.framework.show.notices import Notices
+    from zcframe.framework.show.summary import plan_lines
 
     print("\n".join(plan_lines(found)))
     Notices().warnings(found.warnings)

@@ -1,1 +1,1 @@
-"""What a run shows: a live view, a summary in text, or one JSON document."""
+"""Output of a run that leaves zcframe: today one JSON document."""

@@ -10,9 +10,8 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from zcframe import __version__
+from zcframe.framework.show.notices import Notices
 from zcframe.framework.stats import QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
-
-from .notices import Notices
 
 
 def _source(source: SourceInfo) -> dict[str, Any]:

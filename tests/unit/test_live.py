@@ -12,10 +12,10 @@ import pytest
 from rich.console import Console
 
 from runs import FILE, plan, queue_stats, queues, result, snapshot
-from zcframe.framework.outputs.live import LiveObserver
-from zcframe.framework.outputs.notices import Notices
-from zcframe.framework.outputs.report import plugin_lines, report_lines
-from zcframe.framework.outputs.text import bar, clean, columns, cut, table, wrapped
+from zcframe.framework.show.live import LiveObserver
+from zcframe.framework.show.notices import Notices
+from zcframe.framework.show.report import plugin_lines, report_lines
+from zcframe.framework.show.text import bar, clean, columns, cut, table, wrapped
 
 
 class Terminal(io.StringIO):
