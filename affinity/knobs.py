@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.nic import Coalesce, Interface, NicError, irqs_of, read_coalesce, read_rings
+from zcframe.framework.errors import NicError
+from zcframe.framework.nic import Coalesce, Interface, irqs_of, read_coalesce, read_rings
 
 from .topology import ROOT
 

@@ -10,7 +10,14 @@
     ├── PluginCompileError       a plugin that numba cannot compile
     ├── PluginStuckError         a plugin that did not return within the deadline
     ├── CrashLoopError           workers that die again and again
-    └── SourceDiedError          the process that feeds the rings died
+    ├── SourceDiedError          the process that feeds the rings died
+    ├── NicError                 an interface that is not there, or does not do what was asked for
+    │   └── UnsupportedError     a driver that has no such verb
+    ├── PacketError              AF_PACKET is not there, or refuses
+    ├── XdpError                 AF_XDP is not there, or refuses, or must not be used here
+    └── ZerocopyError            PF_ZEROCOPY is not there, or refuses
+
+    JournalFullError             a RuntimeError of compiled code, counted as a fault of the plugin
 
 Every message says what, where and what to do about it. They are caught in cli, in the supervisor's reaping and around a
 plugin's call, nowhere else.
@@ -66,4 +73,28 @@ class CrashLoopError(ZcframeError):
 
 
 class SourceDiedError(ZcframeError):
+    pass
+
+
+class NicError(ZcframeError):
+    pass
+
+
+class UnsupportedError(NicError):
+    pass
+
+
+class PacketError(ZcframeError):
+    pass
+
+
+class XdpError(ZcframeError):
+    pass
+
+
+class ZerocopyError(ZcframeError):
+    pass
+
+
+class JournalFullError(RuntimeError):
     pass

@@ -142,7 +142,7 @@ def _unbind(options: argparse.Namespace) -> int:
 
 def _named_interfaces(name: str) -> list[str]:
     """Of an interface or of the card at an address. Raises UsageError and NicError."""
-    from zcframe.framework.nic import NicError
+    from zcframe.framework.errors import NicError
     from zcframe.framework.nic.cards.pci import ADDRESS, ethernet_function
 
     if not ADDRESS.fullmatch(name.lower()):
@@ -155,7 +155,7 @@ def _named_interfaces(name: str) -> list[str]:
 
 
 def _card_interfaces() -> list[str]:
-    from zcframe.framework.nic import NicError
+    from zcframe.framework.errors import NicError
     from zcframe.framework.nic.cards.pci import ethernet_functions
 
     found = [name for function in ethernet_functions() for name in function.interfaces]

@@ -158,7 +158,8 @@ def _symmetric(options: argparse.Namespace) -> int:
 
 
 def _restore(options: argparse.Namespace) -> int:
-    from zcframe.framework.nic import Interface, NicError, held, restore
+    from zcframe.framework.errors import NicError
+    from zcframe.framework.nic import Interface, held, restore
 
     named = getattr(options, "iface", None)
     failed = []

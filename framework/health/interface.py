@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from zcframe.framework.nic import NicError, irqs_of
+from zcframe.framework.errors import NicError
+from zcframe.framework.nic import irqs_of
 from zcframe.framework.nic.link.irq import cpus_of
 
 from .check import Check

@@ -5,7 +5,6 @@ Whatever is changed goes through a `Hold`, which keeps on file what was there be
 
 from zcframe.framework.nic.ethtool.channels import Channels, read_channels, write_channels
 from zcframe.framework.nic.ethtool.coalesce import Coalesce, read_coalesce, write_coalesce
-from zcframe.framework.nic.ethtool.ioctl import NicError, UnsupportedError
 from zcframe.framework.nic.ethtool.rings import Rings, read_rings, write_rings
 from zcframe.framework.nic.ethtool.rss import RssSettings, apply_rss, hashes_by, read_rss, write_rss
 from zcframe.framework.nic.link.interface import Interface, set_up
@@ -24,10 +23,8 @@ __all__ = [
     "Interface",
     "LinkChange",
     "LinkWatch",
-    "NicError",
     "Rings",
     "RssSettings",
-    "UnsupportedError",
     "Verdict",
     "apply_rss",
     "hashes_by",

@@ -6,7 +6,8 @@ import contextlib
 from typing import Any
 
 from zcframe.framework.abi import MAX_QUEUES
-from zcframe.framework.nic import Hold, NicError, apply_rss, hold, verdict_of
+from zcframe.framework.errors import NicError
+from zcframe.framework.nic import Hold, apply_rss, hold, verdict_of
 from zcframe.framework.rss import RssConfig
 
 from .plan import LivePlan

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from zcframe.framework.errors import JournalFullError
 from zcframe.framework.jit.address import (
     copy_bytes,
     load_u8,
@@ -37,10 +38,6 @@ HEAD_SIZE = 64
 NOW = 8
 TRAILER = 16
 JOURNAL_SIZE = HEAD_SIZE + CAPACITY
-
-
-class JournalFullError(RuntimeError):
-    """A plugin wrote too much for one packet."""
 
 
 @inlined

@@ -158,7 +158,8 @@ def test_rings_of_this_machine_are_those_of_ethtool() -> None:
     """Nothing is changed; which interfaces there are is the machine's business, and lo is one of them."""
     import subprocess
 
-    from zcframe.framework.nic import NicError, read_rings
+    from zcframe.framework.errors import NicError
+    from zcframe.framework.nic import read_rings
 
     for ifname in sorted(path.name for path in Path("/sys/class/net").iterdir() if path.is_dir()):
         told = subprocess.run(["ethtool", "-g", ifname], capture_output=True, text=True, check=False)

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-from zcframe.framework.nic import NicError
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.cards.bind import PciBus
 
 DEVICES = "sys/bus/pci/devices"

@@ -16,9 +16,9 @@ import pytest
 from sysfs import add_function, add_interface, files
 from zcframe.framework import abi
 from zcframe.framework.cli.front import main
+from zcframe.framework.errors import NicError
 from zcframe.framework.health import Check, Host, examine
 from zcframe.framework.health.host import AF_XDP
-from zcframe.framework.nic import NicError
 from zcframe.framework.nic.ethtool.offload import Offloads
 from zcframe.framework.sources.backend import choose_backend
 

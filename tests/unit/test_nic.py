@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from zcframe.framework.nic import Interface, NicError, irqs_of, read_rss, set_up
+from zcframe.framework.errors import NicError
+from zcframe.framework.nic import Interface, irqs_of, read_rss, set_up
 from zcframe.framework.nic.ethtool import rss
 
 INTERRUPTS = """\

@@ -13,8 +13,7 @@ import pytest
 
 from sysfs import DEVICES, DRIVERS, PROBE, Kernel, add_function, add_interface, picture
 from zcframe.framework.cli.front import main
-from zcframe.framework.errors import UsageError, ZcframeError
-from zcframe.framework.nic import NicError
+from zcframe.framework.errors import NicError, UsageError, ZcframeError
 from zcframe.framework.nic.cards.bind import PciBus, bind, unbind
 from zcframe.framework.nic.cards.pci import CARDS, ethernet_function
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from zcframe.framework.nic import NicError, held, hold, hold_by_hand, restore
+from zcframe.framework.errors import NicError
+from zcframe.framework.nic import held, hold, hold_by_hand, restore
 from zcframe.framework.nic.settings import setting
 from zcframe.framework.nic.settings.hold import in_passes
 from zcframe.framework.nic.settings.record import started_at

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from zcframe.framework.nic import NicError, RssSettings, UnsupportedError, hashes_by, read_rss, write_rss
+from zcframe.framework.errors import NicError, UnsupportedError
+from zcframe.framework.nic import RssSettings, hashes_by, read_rss, write_rss
 from zcframe.framework.nic.ethtool import rss
 from zcframe.framework.nic.ethtool.rss import FIELDS, FLOWS, settings_of
 from zcframe.framework.rss import SYMMETRIC_KEY, RssConfig

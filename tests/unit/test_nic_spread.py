@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from zcframe.framework.nic import NicError, RssSettings, read_spread
+from zcframe.framework.errors import NicError
+from zcframe.framework.nic import RssSettings, read_spread
 from zcframe.framework.nic.ethtool.rss import ADDRESSES, FIELDS, FLOWS, PORTS
 from zcframe.framework.nic.report import spread
 from zcframe.framework.rss import FIELD_IP, FIELD_TCP, FIELD_UDP, MICROSOFT_KEY, SYMMETRIC_KEY

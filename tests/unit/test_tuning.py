@@ -10,7 +10,8 @@ import pytest
 from zcframe.affinity.cpulist import format_cpu_mask
 from zcframe.affinity.knobs import read_files
 from zcframe.affinity.tuning import describe_tuning, flush_ns, make_steering, make_tuning
-from zcframe.framework.nic import Coalesce, NicError
+from zcframe.framework.errors import NicError
+from zcframe.framework.nic import Coalesce
 
 NET = "/sys/class/net/eth0"
 

@@ -93,7 +93,7 @@ def test_nobody_is_woken_for_nothing() -> None:
 
 
 def test_backends_are_chosen_by_driver(tmp_path: Path) -> None:
-    from zcframe.framework.nic import NicError
+    from zcframe.framework.errors import NicError
     from zcframe.framework.sources.backend import choose_backend
 
     for name, driver in (("zc0", "zc82576"), ("eth0", "igb")):

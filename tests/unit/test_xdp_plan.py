@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from zcframe.framework.errors import XdpError
 from zcframe.framework.nic.link.route import carriers
 from zcframe.framework.sources.xdp.drops import dropped_by
-from zcframe.framework.sources.xdp.error import XdpError
 from zcframe.framework.sources.xdp.privilege import check_capabilities
 from zcframe.framework.sources.xdp.share import Share
 from zcframe.framework.sources.xdp.umem import Umem, chunk_size_for

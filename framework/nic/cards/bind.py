@@ -12,8 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.errors import UsageError
-from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.errors import NicError, UsageError
 
 from .pci import CARDS, IN_TREE, OURS, ROOT, PciFunction, devices, driver_folder, driver_of, ethernet_function
 

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface
 
 from .pci import ROOT, PciFunction, ethernet_functions

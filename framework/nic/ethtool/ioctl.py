@@ -13,17 +13,9 @@ from contextlib import contextmanager
 from typing import Any, Final
 
 from zcframe.framework.abi import IFNAME_SIZE
-from zcframe.framework.errors import ZcframeError
+from zcframe.framework.errors import NicError, UnsupportedError
 
 SIOCETHTOOL: Final = 0x8946
-
-
-class NicError(ZcframeError):
-    """An interface that is not there, or does not do what was asked for."""
-
-
-class UnsupportedError(NicError):
-    """The driver has no such verb."""
 
 
 def _refusal(number: int, ifname: str, verb: str) -> NicError:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from .ioctl import NicError, controls
+from zcframe.framework.errors import NicError
+
+from .ioctl import controls
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
+from zcframe.framework.errors import NicError, UnsupportedError
 from zcframe.framework.rss import RssConfig
 
-from .ioctl import NicError, UnsupportedError, ethtool
+from .ioctl import ethtool
 
 if TYPE_CHECKING:
     from zcframe.framework.nic.settings.hold import Hold

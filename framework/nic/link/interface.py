@@ -7,7 +7,7 @@ import errno
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.errors import NicError
 
 SYSFS: Final = Path("/sys/class/net")
 IFF_UP: Final = 1

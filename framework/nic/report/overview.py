@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.cards.pci import ROOT, PciFunction, function_of
 from zcframe.framework.nic.cards.pciids import device_names
 from zcframe.framework.nic.ethtool.driver import read_driver
-from zcframe.framework.nic.ethtool.ioctl import NicError
 from zcframe.framework.nic.link.interface import SYSFS, Interface
 from zcframe.framework.nic.link.irq import cpus_of, irqs_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework import abi
-from zcframe.framework.nic.ethtool.ioctl import NicError, UnsupportedError
+from zcframe.framework.errors import NicError, UnsupportedError
 from zcframe.framework.nic.ethtool.rss import ADDRESSES, PORTS, TOEPLITZ, RssSettings, read_rss
 from zcframe.framework.rss import FIELD_IP, FIELD_TCP, FIELD_UDP
 from zcframe.framework.rss.spread import Spread

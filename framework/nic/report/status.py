@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, TypeVar
 
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.ethtool.channels import Channels, read_channels
-from zcframe.framework.nic.ethtool.ioctl import NicError
 from zcframe.framework.nic.ethtool.rings import Rings, read_rings
 from zcframe.framework.nic.ethtool.rss import ADDRESSES, FUNCTIONS, PORTS, TRANSFORMS, RssSettings, read_rss
 from zcframe.framework.nic.link.interface import Interface

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from zcframe.framework import abi
-from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.ethtool.rss import FUNCTIONS, TOEPLITZ, TRANSFORMS, RssSettings, read_rss
 from zcframe.framework.rss.fields import IPV4, IPV6, TCP_IPV4, TCP_IPV6, UDP_IPV4, UDP_IPV6, HashType
 from zcframe.framework.rss.symmetry import prove_kinds

@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface, name_of
 
 from .record import BY_HAND, FOLDER, Record, load, locked, names, remove, save

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.nic.ethtool.ioctl import NicError
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface
 
 from .setting import Value

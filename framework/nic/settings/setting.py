@@ -11,9 +11,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.ethtool.channels import Channels, read_channels, write_channels
 from zcframe.framework.nic.ethtool.coalesce import Coalesce, read_coalesce, write_coalesce
-from zcframe.framework.nic.ethtool.ioctl import NicError
 from zcframe.framework.nic.ethtool.rings import Rings, read_rings, write_rings
 from zcframe.framework.nic.ethtool.rss import RssSettings, read_rss, write_rss
 from zcframe.framework.nic.link.interface import Interface, set_up

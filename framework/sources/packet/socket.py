@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from typing import Final
 
-from zcframe.framework.errors import LinkTypeError, RingError, ZcframeError
+from zcframe.framework.errors import LinkTypeError, PacketError, RingError
 
 ETH_P_ALL: Final = 0x0003
 SOL_PACKET: Final = 263
@@ -40,10 +40,6 @@ INSTRUCTION: Final = struct.Struct("HBBI")  # struct sock_filter
 FRAME_SIZE: Final = 2048
 
 Instruction = tuple[int, int, int, int]
-
-
-class PacketError(ZcframeError):
-    """AF_PACKET is not there, or refuses."""
 
 
 def open_socket(ifname: str) -> socket.socket:

@@ -5,12 +5,6 @@ from __future__ import annotations
 import errno
 import os
 
-from zcframe.framework.errors import ZcframeError
-
-
-class XdpError(ZcframeError):
-    """AF_XDP is not there, or refuses, or must not be used here."""
-
 
 def name_of(number: int) -> str:
     """An error number as people look it up: "EBUSY, Device or resource busy"."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from zcframe.framework.nic import NicError
+from zcframe.framework.errors import NicError
 from zcframe.framework.nic.ethtool.ioctl import ethtool
 
 GET_FLAGS, GET_TIMESTAMPING = 0x25, 0x41

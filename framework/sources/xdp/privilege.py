@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from .error import XdpError
+from zcframe.framework.errors import XdpError
 
 STATUS: Final = Path("/proc/self/status")
 CAP_NET_ADMIN, CAP_NET_RAW, CAP_SYS_ADMIN, CAP_BPF = 12, 13, 21, 39

@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zcframe.framework import abi
-
-from .error import XdpError
+from zcframe.framework.errors import XdpError
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,10 @@ import socket
 import struct
 from typing import Final, NamedTuple
 
+from zcframe.framework.errors import XdpError
 from zcframe.framework.ring import Mapping
 
-from .error import XdpError, name_of
+from .error import name_of
 from .patience import patiently
 
 AF_XDP: Final = 44

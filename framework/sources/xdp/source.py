@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.nic import Interface, LinkWatch, NicError, hashes_by, link_state, read_spread
+from zcframe.framework.errors import NicError, XdpError
+from zcframe.framework.nic import Interface, LinkWatch, hashes_by, link_state, read_spread
 from zcframe.framework.nic.link.route import default_carriers
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.base import SourceEvent
@@ -20,7 +21,6 @@ from zcframe.framework.sources.plan import LivePlan
 from zcframe.framework.sources.settings import Settings, spread_over, symmetry_line
 
 from .drops import InterfaceDrops
-from .error import XdpError
 from .metadata import HASH, TIME, VLAN
 from .netdev import metadata_features
 from .offload import stamps_frames, takes_tags_off

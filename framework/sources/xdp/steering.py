@@ -10,9 +10,11 @@ import platform
 import time
 from typing import Final, Literal
 
+from zcframe.framework.errors import XdpError
+
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
-from .error import XdpError, name_of
+from .error import name_of
 from .metadata import FUNCTIONS
 from .patience import patiently
 from .privilege import setcap_line

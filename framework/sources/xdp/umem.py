@@ -13,9 +13,8 @@ from typing import Any, Final
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.errors import XdpError
 from zcframe.framework.ring import Mapping, make_memory, seal_writes
-
-from .error import XdpError
 
 # The kernel keeps so many bytes in front of each frame for XDP programs.
 HEADROOM: Final = 256

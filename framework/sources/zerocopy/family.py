@@ -16,16 +16,12 @@ from typing import Any, Final
 import numpy as np
 
 from zcframe.framework import abi
-from zcframe.framework.errors import RingError, ZcframeError
+from zcframe.framework.errors import RingError, ZerocopyError
 
 FAMILY_PARAMETER: Final = Path("/sys/module/pf_zerocopy/parameters/family")
 ETH_P_ALL: Final = 0x0003
 
 _libc = ctypes.CDLL(None, use_errno=True)
-
-
-class ZerocopyError(ZcframeError):
-    """PF_ZEROCOPY is not there, or refuses."""
 
 
 def family_number() -> int:

@@ -8,13 +8,14 @@ import select
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from zcframe.framework.nic import Interface, LinkWatch, NicError
+from zcframe.framework.errors import NicError, ZerocopyError
+from zcframe.framework.nic import Interface, LinkWatch
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.plan import LivePlan
 from zcframe.framework.sources.settings import Settings
 
-from .family import ZerocopyError, family_number
+from .family import family_number
 from .ring import SocketRing
 
 # The card's RSS reaches so many of its queues.
