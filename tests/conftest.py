@@ -75,7 +75,7 @@ def _captures() -> str:
 
 
 def _tracing() -> str:
-    from traced import may_trace
+    from tests.kit.traced import may_trace
 
     return "" if may_trace() else "no process may be traced, or stepped, here"
 

@@ -7,11 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from tests.lab.packages import LabError
-from tests.lab.prepare import prepare
-
 from benchmarks.ending import exit_by
 from benchmarks.table import write_section
+from tests.lab.packages import LabError
+from tests.lab.prepare import prepare
 
 from .contenders import CONTENDERS, ONE_QUEUE, Contender
 from .machine import Machine, boot

@@ -6,10 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.table import Row, figure, machine, render
 from tests.lab.kernels import Kernel
 from tests.lab.packages import output
-
-from benchmarks.table import Row, figure, machine, render
 
 from .contenders import PCAP, PCAP_FANOUT, PCAP_MODERATED, PCAP_ONE, PEERS, RING, RING_ONE, Contender
 from .measure import Spread

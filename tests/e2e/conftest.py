@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from command import leave_nothing
+
+from tests.kit.command import leave_nothing
 
 SHARED = Path("/dev/shm")
 

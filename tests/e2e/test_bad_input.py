@@ -10,9 +10,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-import reference
-from checks import check_books
-from command import ANALYZERS, BUNDLED, Finished, together, zcframe
+
+from tests.kit import reference
+from tests.kit.checks import check_books
+from tests.kit.command import Finished, together, zcframe
+from tests.kit.places import ANALYZERS, BUNDLED
 
 SECTION, INTERFACE, PACKET = 0x0A0D0D0A, 1, 6
 

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import IO, Any
 
 import pytest
-import reference
-from checks import check_books, check_flows, check_lossless, check_sizes, lengths_of, octets_of
-from command import ANALYZERS, BUNDLED, Background, Finished, together, zcframe
+
+from tests.kit import reference
+from tests.kit.checks import check_books, check_flows, check_lossless, check_sizes, lengths_of, octets_of
+from tests.kit.command import Background, Finished, together, zcframe
+from tests.kit.places import ANALYZERS, BUNDLED
 
 QUEUE = {"iface", "queue", "cpu", "pid", "restarts", "restart_ms", "packets", "bytes", "ledger"}
 LEDGER = {

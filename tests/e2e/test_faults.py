@@ -15,10 +15,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import reference
-import sandbox
-from checks import check_books, check_lossless, check_sizes, check_tally, lengths_of, octets_of
-from command import ANALYZERS, BUNDLED, Background, Finished, zcframe
+
+from tests.kit import reference
+from tests.kit.checks import check_books, check_lossless, check_sizes, check_tally, lengths_of, octets_of
+from tests.kit.command import Background, Finished, zcframe
+from tests.kit.places import ANALYZERS, BUNDLED
+
+from . import sandbox
 
 TALLY, VILLAINS = ANALYZERS / "tally.py", ANALYZERS / "villains.py"
 SANDBOX = Path(sandbox.__file__)

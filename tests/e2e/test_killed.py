@@ -14,9 +14,11 @@ from typing import Any
 
 import psutil
 import pytest
-import reference
-from checks import check_books, check_flows, check_lossless, check_sizes, check_tally, octets_of
-from command import ANALYZERS, BUNDLED, Background, until, zcframe
+
+from tests.kit import reference
+from tests.kit.checks import check_books, check_flows, check_lossless, check_sizes, check_tally, octets_of
+from tests.kit.command import Background, until, zcframe
+from tests.kit.places import ANALYZERS, BUNDLED
 
 TALLY = ANALYZERS / "tally.py"
 COUNTING = ("flows?top=1000000", f"{TALLY}:Tally", "sizes")

@@ -16,7 +16,9 @@ from contextlib import contextmanager
 
 import psutil
 import pyte
-from command import BUNDLED, PATIENCE, PROGRAM, die_with_tests, environment
+
+from tests.kit.command import PATIENCE, PROGRAM, die_with_tests, environment
+from tests.kit.places import BUNDLED
 
 COLUMNS, LINES = 80, 24
 CTRL_C = b"\x03"

@@ -17,10 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import reference
-from checks import check_flows, check_lossless, check_sizes, lengths_of, octets_of, reported_flows
-from command import ANALYZERS, BUNDLED, Finished, together, zcframe
-from reference import TCP, UDP, Key, Packet
+
+from tests.kit import reference
+from tests.kit.checks import check_flows, check_lossless, check_sizes, lengths_of, octets_of, reported_flows
+from tests.kit.command import Finished, together, zcframe
+from tests.kit.places import ANALYZERS, BUNDLED
+from tests.kit.reference import TCP, UDP, Key, Packet
 
 OWN_KEY = bytes(range(3, 163, 4))
 

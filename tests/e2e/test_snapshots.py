@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from command import ANALYZERS, BUNDLED, Finished, zcframe
+
+from tests.kit.command import Finished, zcframe
+from tests.kit.places import ANALYZERS, BUNDLED
 
 
 def intervals(done: Finished) -> list[dict[str, Any]]:

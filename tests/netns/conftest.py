@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "e2e"))
+from tests.kit import reference
+from tests.kit.command import leave_nothing
+from tests.kit.places import BUNDLED
 
-import reference
-from command import BUNDLED, leave_nothing
-from space import Space
+from .space import Space
 
 
 @pytest.fixture

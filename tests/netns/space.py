@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
-from command import PATIENCE, Background, Finished, die_with_tests, zcframe
+from tests.kit.command import PATIENCE, Background, Finished, die_with_tests, zcframe
+from tests.kit.places import ROOT
 
-HERE = Path(__file__).parent
 # What veth, a CPU's backlog and workers keep up with, however long they wait for their turn on a busy machine.
 SENT_PPS = 20_000
 # sysfs shows the interfaces of the namespace that it was mounted in. Without IPv6 the kernel sends nothing of its own.
@@ -21,6 +21,11 @@ SETUP = (
     "mount -t sysfs sysfs /sys && mount -t tmpfs run /run && sysctl -qw net.ipv6.conf.all.disable_ipv6=1"
     " && ip link set lo up && echo ready && exec sleep infinity"
 )
+
+
+def program_of(name: str) -> list[object]:
+    """The words that start a program of tests/netns/programs, whatever the working directory."""
+    return ["env", f"PYTHONPATH={ROOT}", sys.executable, "-m", f"tests.netns.programs.{name}"]
 
 
 def _order(owner: subprocess.Popen[str]) -> None:
@@ -111,20 +116,20 @@ class Space:
     @contextlib.contextmanager
     def tap(self, queues: int, file: Path) -> Iterator[Callable[[], None]]:
         """A TAP t0; when the result is called, its owner sends the frames of a capture, spread by Toeplitz."""
-        with self.start(sys.executable, HERE / "tap.py", "t0", queues, file) as owner:
+        with self.start(*program_of("tap"), "t0", queues, file) as owner:
             assert owner.stdout is not None
             assert owner.stdout.readline() == "ready\n"
             yield lambda: _order(owner)
 
     def send(self, file: Path, *, rounds: int = 1, pps: int = SENT_PPS, ifname: str = "far") -> None:
         """All frames of a capture, by a packet socket; pps: 0 is as fast as it goes."""
-        self.run(sys.executable, HERE / "send.py", ifname, file, rounds, pps)
+        self.run(*program_of("send"), ifname, file, rounds, pps)
 
     def sending(
         self, file: Path, *, rounds: int = 0, pps: int = SENT_PPS, ifname: str = "far"
     ) -> AbstractContextManager[subprocess.Popen[str]]:
         """The same in the background, with no `rounds` until its stdin is closed; then it says how many it sent."""
-        return self.start(sys.executable, HERE / "send.py", ifname, file, rounds, pps)
+        return self.start(*program_of("send"), ifname, file, rounds, pps)
 
     def __enter__(self) -> Space:
         return self

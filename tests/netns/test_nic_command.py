@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from space import Space
+
+from .space import Space
 
 pytestmark = pytest.mark.needs("root", "namespaces", "ethtool")
 

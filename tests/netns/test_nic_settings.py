@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterator
 
 import pytest
-from space import Space
+
+from .space import Space
 
 pytestmark = pytest.mark.needs("root", "namespaces", "ethtool")
 

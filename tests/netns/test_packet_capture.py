@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import contextlib
 import json
-import sys
 import time
 from pathlib import Path
 
 import psutil
 import pytest
-import reference
-from command import BUNDLED, Background, until
-from space import HERE, Space
 
+from tests.kit import reference
+from tests.kit.command import Background, until
+from tests.kit.places import BUNDLED
 from zcframe.framework import abi
+
+from .space import Space, program_of
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
@@ -24,7 +25,7 @@ NEAR = ("--iface", "near", "--backend", "packet")
 def test_by_pair_of_addresses(space: Space) -> None:
     """Both directions, fragments and any port of two hosts are one socket's, with any number of VLAN tags."""
     space.veth()
-    found = json.loads(space.run(sys.executable, HERE / "pairs.py", BUNDLED))
+    found = json.loads(space.run(*program_of("pairs"), BUNDLED))
     sockets_of: dict[str, set[int]] = {}
     for socket, pairs in enumerate(found):
         for pair in pairs:
@@ -38,7 +39,7 @@ def test_without_a_supervisor(space: Space) -> None:
     """What the source tells, when it wakes nobody, and every field of a descriptor, tags taken by the kernel included."""
     space.veth()
     before = time.time_ns()
-    found = json.loads(space.run(sys.executable, HERE / "direct.py"))
+    found = json.loads(space.run(*program_of("direct")))
     assert found["told"][0].startswith("near went down") and found["told"][-1] == "near is up again"
     assert found["quiet"]
     assert found["ended"] == ["near stopped"]
@@ -94,7 +95,7 @@ def test_overloaded(space: Space, tmp_path: Path) -> None:
     space.run("sh", "-c", "echo 1 > /sys/class/net/near/queues/rx-0/rps_cpus")
     sent = 3_000_000
     with space.capture(tmp_path, *NEAR, "--queues", 2, "--plugin", "sizes") as run:
-        with space.start(sys.executable, HERE / "blast.py", "near", sent) as blast:
+        with space.start(*program_of("blast"), "near", sent) as blast:
             while blast.poll() is None:
                 kill_workers(run)
                 time.sleep(0.2)

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import dpkt
 import pytest
-from space import Space
+
+from .space import Space
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import contextlib
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
 import dpkt
 import pytest
-from command import Background, die_with_tests, until
-from space import HERE, Space
+
+from tests.kit.command import Background, die_with_tests, until
+
+from .space import Space, program_of
 
 pytestmark = pytest.mark.needs("root", "namespaces", "tcpdump", "curl", "nginx", "iperf3", "dig", "ping")
 
@@ -58,7 +59,7 @@ def servers(client: Space, server: Space, tmp_path: Path) -> Iterator[None]:
     commands = [
         ("nginx", "-p", tmp_path, "-c", conf),
         ("iperf3", "--server", "--one-off", "--bind", SERVER),
-        (sys.executable, HERE / "answer.py", SERVER),
+        (*program_of("answer"), SERVER),
     ]
     with contextlib.ExitStack() as running:
         for words in commands:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import dpkt
 import pytest
-import reference
-from checks import reported_flows
-from command import ANALYZERS, BUNDLED, Background, Finished, zcframe
-from space import HERE, Space
+
+from tests.kit import reference
+from tests.kit.checks import reported_flows
+from tests.kit.command import Background, Finished, zcframe
+from tests.kit.places import ANALYZERS, BUNDLED
+
+from .space import Space, program_of
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
@@ -118,7 +120,7 @@ def test_tags_that_come_beside_the_frame(
     if options.startswith(XDP) and not tells_tags:
         pytest.skip("this kernel's veth tells no tags")
     space.veth(queues)
-    with space.start(sys.executable, HERE / "untag.py", "far") as program:
+    with space.start(*program_of("untag"), "far") as program:
         assert program.stdout is not None
         if program.stdout.readline() != "ready\n":
             pytest.skip("this kernel lets no program take tags off")

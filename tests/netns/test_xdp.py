@@ -14,10 +14,13 @@ from typing import Any
 
 import psutil
 import pytest
-import reference
-from checks import check_books, check_lossless, check_sizes, check_tally, octets_of
-from command import ANALYZERS, BUNDLED, Background, until
-from space import HERE, Space
+
+from tests.kit import reference
+from tests.kit.checks import check_books, check_lossless, check_sizes, check_tally, octets_of
+from tests.kit.command import Background, until
+from tests.kit.places import ANALYZERS, BUNDLED
+
+from .space import Space, program_of
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
@@ -129,8 +132,8 @@ def test_the_driver_writes_in_front_of_each_frame(space: Space, telling: str, tm
     frames = (udp, udp, arp, tagged)
     file.write_bytes(head + b"".join(bytes(8) + len(f).to_bytes(4, "little") * 2 + f for f in frames))
     with (
-        space.start(sys.executable, HERE / "untag.py", "far") as untagging,
-        space.start(sys.executable, HERE / "records.py", telling, 4) as printing,
+        space.start(*program_of("untag"), "far") as untagging,
+        space.start(*program_of("records"), telling, 4) as printing,
     ):
         for program in (untagging, printing):
             assert program.stdout is not None

@@ -11,10 +11,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import reference
-from checks import check_books
-from command import BUNDLED, until
-from space import HERE, Space
+
+from tests.kit import reference
+from tests.kit.checks import check_books
+from tests.kit.command import until
+from tests.kit.places import BUNDLED
+
+from .space import Space, program_of
 
 pytestmark = pytest.mark.needs("root", "namespaces")
 
@@ -96,7 +99,7 @@ def test_a_missing_capability_is_named(space: Space, caps: str, named: str) -> N
 @pytest.mark.parametrize(
     ("launcher", "more", "said"),
     [
-        (f"{sys.executable} {HERE / 'without.py'} {AF_XDP}", "", "no AF_XDP (CONFIG_XDP_SOCKETS)"),
+        (f"{' '.join(map(str, program_of('without')))} {AF_XDP}", "", "no AF_XDP (CONFIG_XDP_SOCKETS)"),
         (
             f"prlimit --memlock=1048576 {WITHOUT.format(caps='-ipc_lock')}",
             "",

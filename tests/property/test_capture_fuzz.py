@@ -17,7 +17,11 @@ from typing import Any
 from unittest import mock
 
 import numpy as np
-from capture_build import (
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.conftest import captures_folder
+from tests.kit.capture_build import (
     BIG,
     LITTLE,
     Record,
@@ -30,10 +34,6 @@ from capture_build import (
     section,
     simple,
 )
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from tests.conftest import captures_folder
-
 from zcframe.framework.errors import CaptureFileError, LinkTypeError
 from zcframe.framework.sources.capture import frames, window
 from zcframe.framework.sources.trace import bundled_trace

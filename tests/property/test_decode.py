@@ -12,13 +12,14 @@ import mmap
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from probe import Probe
-from rig import BUNDLED, read_capture
 from scapy.compat import raw
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting
 from scapy.layers.l2 import Dot1Q, Ether
 
+from tests.kit.places import BUNDLED
+from tests.kit.probe import Probe
+from tests.kit.rig import read_capture
 from zcframe.framework import abi
 
 PAGE = mmap.PAGESIZE

@@ -19,13 +19,14 @@ from typing import Any
 
 import numpy as np
 import pytest
-import rig as rig_module
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba.core import types
-from rig import BUNDLED, Frame, Rig, bound, read_capture
-from traced import Traced, trace_me
 
+from tests.kit import rig as rig_module
+from tests.kit.places import BUNDLED
+from tests.kit.rig import Frame, Rig, bound, read_capture
+from tests.kit.traced import Traced, trace_me
 from zcframe import DROP, PASS, Array, Param, Table, plugin, u32, u64
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.build import Chain, build_chain

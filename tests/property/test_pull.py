@@ -2,7 +2,7 @@
 
 The worker is led by single steps (ptrace). Whenever it has changed anything that outlives it, the kernel fills whatever
 blocks it has been given back, and a successor goes on from there to the end; then all is put back, and the worker takes
-its next step. The kernel is a model of ours (tests/tpacket.py); tests/netns does the same with the real one, by chance.
+its next step. The kernel is a model of ours (tests/kit/tpacket.py); tests/netns does the same with the real one, by chance.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tpacket import Bench
-from traced import Traced
+
+from tests.kit.tpacket import Bench
+from tests.kit.traced import Traced
 
 TOTAL = 260
 

@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from traced import Traced
 
+from tests.kit.traced import Traced
 from zcframe.framework import abi
 from zcframe.framework.rss import SYMMETRIC_KEY
 from zcframe.framework.rss.fields import field_mask

@@ -10,15 +10,14 @@ import json
 import re
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from tests.kit.places import ROOT
 from zcframe.framework import abi, config
 
-ROOT = Path(__file__).resolve().parents[2]
 INCLUDE = ROOT / "kernel" / "include" / "uapi"
 HEADER = INCLUDE / "linux" / "pf_zerocopy.h"
 

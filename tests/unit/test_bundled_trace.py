@@ -15,11 +15,11 @@ from typing import Any
 import dpkt
 import pytest
 
+from tests.kit.places import ROOT
 from zcframe.framework.errors import CaptureFileError
 from zcframe.framework.sources import trace
 from zcframe.framework.sources.trace import bundled_trace
 
-RECORD = Path(__file__).resolve().parents[1] / "trace" / "record.py"
 MAX_BYTES = 2_000_000
 MAX_FRAME = 1514
 SYN, ACK = dpkt.tcp.TH_SYN, dpkt.tcp.TH_ACK
@@ -226,8 +226,8 @@ def test_a_missing_trace_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_recording_script_says_what_it_needs(tmp_path: Path) -> None:
     out = tmp_path / "new.pcapng"
     environment = {"PATH": str(tmp_path)}
-    command = [sys.executable, str(RECORD), str(out)]
-    said = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    command = [sys.executable, "-m", "tests.tools.trace.record", str(out)]
+    said = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
     assert said.returncode == 1
     assert re.fullmatch(r"record\.py: (.* root: .*sudo|.*apt-get install .*nginx-light.*)\n", said.stderr)
     assert not out.exists()

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from capture_build import (
+
+from tests.kit.capture_build import (
     BIG,
     LITTLE,
     Record,
@@ -30,7 +31,6 @@ from capture_build import (
     section,
     simple,
 )
-
 from zcframe.framework.errors import CaptureFileError
 from zcframe.framework.sources.capture import CaptureReader, frames
 

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import dpkt
 import pytest
-from capture_build import (
+
+from tests.kit.capture_build import (
     BIG,
     LITTLE,
     Record,
@@ -26,7 +27,6 @@ from capture_build import (
     simple,
     udp4,
 )
-
 from zcframe.framework.errors import LinkTypeError
 from zcframe.framework.sources.capture import CaptureReader, frames
 from zcframe.framework.sources.capture.linktype import FRAMINGS, NAMES

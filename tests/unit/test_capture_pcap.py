@@ -9,9 +9,9 @@ from pathlib import Path
 
 import dpkt
 import pytest
-from capture_build import BIG, LITTLE, Record, flow_records, pcap, pcap_header, pcap_record
 from scapy.utils import RawPcapReader
 
+from tests.kit.capture_build import BIG, LITTLE, Record, flow_records, pcap, pcap_header, pcap_record
 from zcframe.framework.sources.capture import CaptureReader, frames
 from zcframe.framework.sources.capture.records import ROWS
 from zcframe.framework.sources.capture.window import CHUNK

@@ -8,7 +8,9 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from capture_build import (
+from scapy.utils import RawPcapNgReader
+
+from tests.kit.capture_build import (
     BIG,
     LITTLE,
     Record,
@@ -22,8 +24,6 @@ from capture_build import (
     section,
     simple,
 )
-from scapy.utils import RawPcapNgReader
-
 from zcframe.framework import abi
 from zcframe.framework.sources.capture import CaptureReader, batches, frames
 from zcframe.framework.sources.capture.records import PORT, STATUS

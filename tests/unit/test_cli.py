@@ -18,7 +18,7 @@ import dpkt
 import pytest
 
 import zcframe
-from runs import FILE, Supervisor, plan, queue_stats, result, snapshot
+from tests.kit.runs import FILE, Supervisor, plan, queue_stats, result, snapshot
 from zcframe.framework.cli import front, main
 from zcframe.framework.errors import PluginCompileError, UsageError
 from zcframe.framework.nic import Change

@@ -14,18 +14,18 @@ from typing import Any
 
 import dpkt
 import pytest
-from rig import BUNDLED, Frame, Rig, bound, read_capture, run
 from scapy.compat import raw
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
 import zcframe
+from tests.kit.places import BUNDLED, ROOT
+from tests.kit.rig import Frame, Rig, bound, read_capture, run
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.spec import GROUP
 from zcframe.framework.errors import PluginCompileError
 from zcframe.framework.packet.value import DOCS
 
-ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "plugins.md").read_text()
 README = (ROOT / "README.md").read_text()
 

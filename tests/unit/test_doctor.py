@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from sysfs import add_function, add_interface, files
+from tests.kit.sysfs import add_function, add_interface, files
 from zcframe.framework import abi
 from zcframe.framework.cli.front import main
 from zcframe.framework.errors import NicError

@@ -6,8 +6,8 @@ import mmap
 import os
 
 import numpy as np
-from rig import bound
 
+from tests.kit.rig import bound
 from zcframe import PASS, Array, plugin, u64
 from zcframe.framework.state.layout import SHARDS
 from zcframe.framework.state.shared import StateMemory

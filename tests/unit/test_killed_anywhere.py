@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rig import Rig, bound
 from scapy.compat import raw
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
-from traced import Traced
 
+from tests.kit.rig import Rig, bound
+from tests.kit.traced import Traced
 from zcframe import PASS, Array, Table, plugin, u8, u16, u64
 from zcframe.framework.worker.recover import recover
 

@@ -11,7 +11,7 @@ import pyte
 import pytest
 from rich.console import Console
 
-from runs import FILE, plan, queue_stats, queues, result, snapshot
+from tests.kit.runs import FILE, plan, queue_stats, queues, result, snapshot
 from zcframe.framework.show.live import LiveObserver
 from zcframe.framework.show.notices import Notices
 from zcframe.framework.show.report import plugin_lines, report_lines

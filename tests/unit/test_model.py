@@ -13,7 +13,9 @@ from pathlib import Path
 
 import pytest
 
-KERNEL = Path(__file__).resolve().parents[2] / "kernel"
+from tests.kit.places import ROOT
+
+KERNEL = ROOT / "kernel"
 HEADER = KERNEL / "include" / "zc_ring.h"
 MODEL = KERNEL / "model" / "ring.pml"
 TIMER = KERNEL / "model" / "timer.pml"

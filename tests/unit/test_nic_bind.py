@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from sysfs import DEVICES, DRIVERS, PROBE, Kernel, add_function, add_interface, picture
+from tests.kit.sysfs import DEVICES, DRIVERS, PROBE, Kernel, add_function, add_interface, picture
 from zcframe.framework.cli.front import main
 from zcframe.framework.errors import NicError, UsageError, ZcframeError
 from zcframe.framework.nic.cards.bind import PciBus, bind, unbind

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from sysfs import add_function, add_interface, files
+from tests.kit.sysfs import add_function, add_interface, files
 from zcframe.framework.nic.cards.inventory import Port, take_inventory
 from zcframe.framework.nic.cards.pci import function_of
 from zcframe.framework.nic.cards.pciids import device_names

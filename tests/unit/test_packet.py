@@ -9,8 +9,6 @@ from typing import Any
 
 import dpkt
 import pytest
-from probe import Probe
-from rig import BUNDLED, read_capture
 from scapy.compat import raw
 from scapy.layers.inet import ICMP, IP, TCP, UDP
 from scapy.layers.inet6 import (
@@ -26,6 +24,9 @@ from scapy.layers.l2 import ARP, GRE, Dot1AD, Dot1Q, Ether
 from scapy.layers.sctp import SCTP
 from scapy.packet import Packet, Raw
 
+from tests.kit.places import BUNDLED
+from tests.kit.probe import Probe
+from tests.kit.rig import read_capture
 from zcframe.framework import abi
 from zcframe.framework.packet.value import DOCS
 from zcframe.framework.state.addresses import ip_text

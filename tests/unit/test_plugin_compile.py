@@ -7,8 +7,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from rig import bound
 
+from tests.kit.rig import bound
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.errors import PluginCompileError
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import BUNDLED, Rig, bound, read_capture, run
 from scapy.compat import raw
 from scapy.layers.dns import DNS, DNSQR, DNSRR
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.l2 import Ether
 
+from tests.kit.places import BUNDLED
+from tests.kit.rig import Rig, bound, read_capture, run
 from zcframe.framework.state.merge import merge_states
 from zcframe.plugins.dns import RCODES, TYPES, Dns
 
@@ -205,7 +206,7 @@ def test_a_question_that_the_capture_lacks_is_cut() -> None:
 
 
 def rig_frame(data: bytes, length: int) -> Any:
-    from rig import FIRST_NS, Frame
+    from tests.kit.rig import FIRST_NS, Frame
 
     return Frame(data, FIRST_NS, length)
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rig import Rig, bound
 from scapy.compat import raw
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
+from tests.kit.rig import Rig, bound
 from zcframe import PASS, Array, Param, Table, plugin, u64
 from zcframe.framework.chain.build import build_chain
 

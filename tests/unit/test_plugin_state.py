@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from rig import FIRST_NS, Frame, bound, run
 from scapy.compat import raw
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 
+from tests.kit.rig import FIRST_NS, Frame, bound, run
 from zcframe import DROP, PASS, Array, Param, Table, plugin, u8, u16, u32, u64
 
 ether = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")

@@ -10,12 +10,13 @@ from typing import Any
 
 import dpkt
 import pytest
-from rig import BUNDLED, FIRST_NS, Frame, bound, read_capture, run
 from scapy.compat import raw
 from scapy.layers.inet import IP, TCP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 
+from tests.kit.places import BUNDLED
+from tests.kit.rig import FIRST_NS, Frame, bound, read_capture, run
 from zcframe.framework.rss import MICROSOFT_KEY
 from zcframe.plugins.synflood import Synflood
 

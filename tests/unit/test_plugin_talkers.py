@@ -9,10 +9,12 @@ from pathlib import Path
 
 import dpkt
 import pytest
-from rig import BUNDLED, Frame, Rig, bound, read_capture, run
 from scapy.layers.inet import IP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
+
+from tests.kit.places import BUNDLED
+from tests.kit.rig import Frame, Rig, bound, read_capture, run
 
 Counts = dict[str, dict[str, int]]
 FIELDS = ("sent_packets", "sent_bytes", "received_packets", "received_bytes")

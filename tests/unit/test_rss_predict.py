@@ -11,13 +11,14 @@ import dpkt
 import numpy as np
 import pytest
 
+from tests.kit.places import ROOT
 from zcframe.framework.errors import ZcframeError
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.rss import directions as flows
 from zcframe.framework.rss.predict import Prediction, Predictor, describe, predict
 from zcframe.framework.rss.toeplitz import hash_frame
 
-CAPTURES = Path(os.environ.get("ZCFRAME_CAPTURES", Path(__file__).parents[3] / "shared" / "captures"))
+CAPTURES = Path(os.environ.get("ZCFRAME_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 End = tuple[bytes, int]
 

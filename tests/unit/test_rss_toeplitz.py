@@ -25,12 +25,13 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import ARP, Dot1AD, Dot1Q, Ether
 from scapy.packet import Packet, Raw
 
+from tests.kit.places import ROOT
 from zcframe.framework import abi
 from zcframe.framework.errors import UsageError
 from zcframe.framework.rss import FIELD_IP, FIELD_TCP, FIELD_UDP, MICROSOFT_KEY, toeplitz
 from zcframe.framework.rss.toeplitz import MAX_EXTENSIONS, hash_frame, toeplitz_tables
 
-CAPTURES = Path(os.environ.get("ZCFRAME_CAPTURES", Path(__file__).parents[3] / "shared" / "captures"))
+CAPTURES = Path(os.environ.get("ZCFRAME_CAPTURES", ROOT.parent / "shared" / "captures"))
 
 # "Verifying the RSS Hash Calculation": destination, source, hash of the addresses, hash with TCP ports.
 PUBLISHED = [

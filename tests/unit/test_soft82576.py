@@ -22,7 +22,8 @@ from typing import Any
 import dpkt
 import numpy as np
 import pytest
-from capture_build import (
+
+from tests.kit.capture_build import (
     Record,
     block,
     enhanced,
@@ -35,7 +36,6 @@ from capture_build import (
     simple,
     udp4,
 )
-
 from zcframe.framework import abi
 from zcframe.framework.errors import CaptureFileError, LinkTypeError, UsageError
 from zcframe.framework.ring import Ring

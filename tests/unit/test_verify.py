@@ -7,8 +7,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rig import BUNDLED, Rig, read_capture
 
+from tests.kit.places import BUNDLED
+from tests.kit.rig import Rig, read_capture
 from zcframe.framework import abi
 from zcframe.framework.rss import MICROSOFT_KEY, RssConfig
 from zcframe.framework.rss.spread import ANYWHERE, Spread

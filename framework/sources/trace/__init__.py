@@ -1,4 +1,4 @@
-"""The bundled trace: the project's own recording of real programs, made by tests/trace/record.py."""
+"""The bundled trace: the project's own recording of real programs, made by tests/tools/trace."""
 
 from __future__ import annotations
 

@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
-import plan
-from netlab import Namespace
+from . import plan
+from .netlab import Namespace
 
 Job = Callable[[], object]
 

@@ -1,4 +1,4 @@
-"""A name server that knows no name: python answer.py ADDRESS. It answers every question with NXDOMAIN, by UDP."""
+"""A name server that knows no name; arguments: ADDRESS. It answers every question with NXDOMAIN, by UDP."""
 
 from __future__ import annotations
 

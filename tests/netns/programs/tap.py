@@ -1,4 +1,4 @@
-"""A TAP with several queues, into which frames are written as RSS would spread them: python tap.py NAME QUEUES FILE.
+"""A TAP with several queues, into which frames are written as RSS would spread them; arguments: NAME QUEUES FILE.
 
 Says "ready" once it is up; sends the file at the first line of stdin, says "sent", and ends when stdin is closed.
 Imports no zcframe.
@@ -13,9 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).resolve().parents[1] / "e2e"))
-
-import reference
+from tests.kit import reference
 
 TUNSETIFF = 0x400454CA
 IFF_TAP, IFF_NO_PI, IFF_MULTI_QUEUE = 0x2, 0x1000, 0x100

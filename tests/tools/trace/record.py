@@ -1,6 +1,6 @@
 """Record the bundled trace: real programs that talk between two network namespaces, captured by tcpdump.
 
-    sudo python tests/trace/record.py framework/sources/trace/bundled.pcapng
+    sudo python -m tests.tools.trace.record framework/sources/trace/bundled.pcapng
 
 Needs root and the Debian packages curl, dnsmasq, ethtool, dnsutils, iproute2, iputils-ping, nginx-light, nmap, openssl,
 tcpdump, tshark (for editcap), util-linux; no kernel module beyond veth and tun. Takes about ten seconds. Whatever it
@@ -23,10 +23,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 
-import plan
-from clients import Job, all_jobs
-from netlab import Lab, LabError, Namespace, check_programs, join
-from servers import start_servers
+from . import plan
+from .clients import Job, all_jobs
+from .netlab import Lab, LabError, Namespace, check_programs, join
+from .servers import start_servers
 
 PACKAGES = {
     "curl": "curl",

@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import reference
-from reference import Flow, Key, Packet
+from . import reference
+from .reference import Flow, Key, Packet
 
 FLOWS_KEYS = {"count", "packets", "bytes", "lost", "top"}
 COUNTERS = ("arrived", "delivered", "nic_drop", "ring_full", "in_flight", "accepted", "faulted", "truncated")

@@ -1,4 +1,4 @@
-"""Has frames of 60 bytes come in on an interface as fast as the kernel can: python blast.py IFACE COUNT
+"""Has frames of 60 bytes come in on an interface as fast as the kernel can; arguments: IFACE COUNT
 
 The kernel runs a program of XDP on each, in its test mode, which hands what passes up as if the card had brought it
 (Documentation/bpf/bpf_prog_run.rst). The program lets everything pass.

@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
-import plan
-from netlab import Lab, LabError, Namespace
+from . import plan
+from .netlab import Lab, LabError, Namespace
 
 SENDERS = str(Path(__file__).with_name("senders.py"))
 READY_TRIES = 100

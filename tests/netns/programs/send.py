@@ -1,4 +1,4 @@
-"""Sends the frames of a capture on an interface: python send.py IFACE FILE ROUNDS PPS.
+"""Sends the frames of a capture on an interface; arguments: IFACE FILE ROUNDS PPS.
 
 ROUNDS 0: until stdin is closed; PPS: so many a second at most, 0: as fast as it goes.
 

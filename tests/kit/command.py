@@ -18,12 +18,11 @@ from signal import SIGKILL, SIGTERM
 from typing import Any
 
 import psutil
-from checks import check_books
+
+from .checks import check_books
 
 # A run takes a second or two; compiling everything for the first time on a busy machine takes this long at most.
 PATIENCE = 150.0
-ANALYZERS = Path(__file__).parent / "analyzers"
-BUNDLED = Path(__file__).resolve().parents[2] / "framework" / "sources" / "trace" / "bundled.pcapng"
 PR_SET_PDEATHSIG = 1
 MARK = "ZCFRAME_TEST_RUN"
 # Marks every process of this test session by its environment, which forks inherit and nobody else has.

@@ -1,6 +1,6 @@
 """Shares the frames of a capture out by pair of addresses, both ways; prints what pairs each of three sockets saw.
 
-python pairs.py FILE, in a namespace with the veth near and far.
+Arguments: FILE, in a namespace with the veth near and far.
 """
 
 from __future__ import annotations

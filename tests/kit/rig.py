@@ -25,7 +25,6 @@ from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.loop import Worker
 from zcframe.framework.worker.post import Post
 
-BUNDLED = Path(__file__).resolve().parents[1] / "framework" / "sources" / "trace" / "bundled.pcapng"
 FIRST_NS = 1_700_000_000 * 10**9
 STEP_NS = 1_000
 LAST_NS = (1 << 63) - 1

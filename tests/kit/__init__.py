@@ -1,0 +1,1 @@
+"""Test equipment that several folders of tests share."""

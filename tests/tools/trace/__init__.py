@@ -1,0 +1,1 @@
+"""Recorder of the bundled trace: real programs between two network namespaces."""
