@@ -9,6 +9,7 @@ With CI=true the groups of `REQUIRED` must run: there, a test that cannot is a f
 from __future__ import annotations
 
 import functools
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -53,6 +54,10 @@ def _program(name: str, package: str = "") -> Callable[[], str]:
     return probe
 
 
+def _nfstream() -> str:
+    return "" if importlib.util.find_spec("nfstream") else "nfstream is not installed: pip install '.[bench]'"
+
+
 def _root() -> str:
     return "" if os.geteuid() == 0 else "root is needed: call make as root"
 
@@ -90,6 +95,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "iperf3": _program("iperf3"),
     "lab": _lab,
     "namespaces": _namespaces,
+    "nfstream": _nfstream,
     "nginx": _program("nginx", "nginx-light"),
     "ping": _program("ping", "iputils-ping"),
     "root": _root,

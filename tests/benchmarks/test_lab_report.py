@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from .build import build_host
-from .contenders import CONTENDERS, ONE_QUEUE, PCAP, PCAP_FANOUT, RING, RING_ONE
-from .measure import Spread
-from .report import Figures, bars
+from benchmarks.lab.build import build_host
+from benchmarks.lab.contenders import CONTENDERS, ONE_QUEUE, PCAP, PCAP_FANOUT, RING, RING_ONE
+from benchmarks.lab.measure import Spread
+from benchmarks.lab.report import Figures, bars
 
 
 def figures(**changed: float) -> Figures:

@@ -165,8 +165,8 @@ def test_renumbered_copies_have_flows_of_their_own_and_right_checksums(
     assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == ""
 
 
+@pytest.mark.needs("nfstream")
 def test_nfstream_sees_the_same_traffic() -> None:
-    pytest.importorskip("nfstream", reason="nfstream is not installed")
     from benchmarks.peers import flows_nfstream
 
     packets, _, flows = flows_nfstream.count(bundled_trace())
