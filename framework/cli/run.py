@@ -84,7 +84,7 @@ def _check(config: RunConfig) -> int:
 
 def exit_code(result: RunResult, max_loss: float | None) -> int:
     """The run's own code; 3 where it went well but lost more than `max_loss` of what arrived."""
-    if result.exit_code == 0 and max_loss is not None and result.totals.ledger.loss > max_loss:
+    if result.exit_code == 0 and max_loss is not None and result.last.totals.ledger.loss > max_loss:
         return LOSS
     return result.exit_code
 
@@ -96,7 +96,7 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
         failure.exit_code = code
         raise failure
     if code == LOSS:
-        ledger = result.totals.ledger
+        ledger = result.last.totals.ledger
         print(f"zcframe: lost {ledger.loss:.4%} of the frames, more than --max-loss {config.max_loss}", file=sys.stderr)
     return code
 

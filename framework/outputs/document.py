@@ -118,8 +118,8 @@ class DocumentObserver:
             self._notices.line(one_line(document(snapshot)))
 
     def finished(self, result: RunResult) -> None:
-        self._notices.warnings(result.warnings)
-        print(one_line(document(result)), file=self._stdout, flush=True)
+        self._notices.warnings(result.last.warnings)
+        print(one_line(document(result.last)), file=self._stdout, flush=True)
 
     def close(self) -> None:
         """Nothing is held open."""

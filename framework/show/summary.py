@@ -87,19 +87,19 @@ def _check_lines(rss: RssInfo) -> Iterator[str]:
         yield f"RSS verified: {rss.check.frames:,} frames, {right}"
 
 
-def _rate_line(result: RunSnapshot) -> str:
-    totals, seconds = result.totals, result.elapsed_s
+def _rate_line(last: RunSnapshot) -> str:
+    totals, seconds = last.totals, last.elapsed_s
     amount = f"{totals.packets:,} packets, {totals.bytes:,} bytes in {seconds:.3f} s"
     if not seconds:
         return amount
     return f"{amount}: {totals.packets / seconds:,.0f} packets/s, {megabits(totals.bytes / seconds)} Mb/s"
 
 
-def summary_lines(result: RunSnapshot, width: int = WIDTH) -> list[str]:
+def summary_lines(last: RunSnapshot, width: int = WIDTH) -> list[str]:
     """The whole summary: amounts, the ledger of each queue, balance, and each plugin's report."""
-    lines = [source_line(result.source), _rate_line(result), "", *_queue_table(result)]
-    lines += [*_ledger_lines(result.totals.ledger), balance_line(result), *_check_lines(result.rss)]
-    for name, report in result.plugins.items():
+    lines = [source_line(last.source), _rate_line(last), "", *_queue_table(last)]
+    lines += [*_ledger_lines(last.totals.ledger), balance_line(last), *_check_lines(last.rss)]
+    for name, report in last.plugins.items():
         lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines
 
@@ -156,8 +156,8 @@ class SummaryObserver:
             self._notices.line(tick_line(snapshot))
 
     def finished(self, result: RunResult) -> None:
-        self._notices.warnings(result.warnings)
-        _print_all(summary_lines(result), self._stdout)
+        self._notices.warnings(result.last.warnings)
+        _print_all(summary_lines(result.last), self._stdout)
 
     def close(self) -> None:
         """Nothing is held open."""

@@ -161,9 +161,13 @@ class RunSnapshot:
 
 
 @dataclass(frozen=True)
-class RunResult(RunSnapshot):
-    """The run at its end. `error` is one line, empty where all went well; `details` is shown with -v only."""
+class RunResult:
+    """How a run ended.
 
+    last: the snapshot of its end. error: one line, empty where all went well; details: shown with -v only.
+    """
+
+    last: RunSnapshot
     exit_code: int = 0
     error: str = ""
     details: str = ""

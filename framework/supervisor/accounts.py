@@ -10,7 +10,7 @@ from zcframe.framework.ring import Mapping as MemoryMapping
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.stats import Ledger, QueueStats
 
-from .crew import Member
+from .member import Member
 
 
 class RingBooks:
@@ -66,16 +66,16 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
         faulted_by={name: count for name, count in faulted.items() if count},
         at_least=bool(books.read("flags") & abi.RING_AT_LEAST),
     )
-    fill = min(unread / books.slots, 1.0)
+    ring = member.post.ring
     return QueueStats(
-        member.post.ring.queue,
-        member.cpu,
-        member.pid,
-        member.restarts,
-        delivered,
-        wire,
-        fill,
-        ledger,
-        member.post.ring.ifname,
-        member.restart_ms(),
+        queue=ring.queue,
+        cpu=member.cpu,
+        pid=member.pid,
+        restarts=member.restarts,
+        packets=delivered,
+        bytes=wire,
+        ring_fill=min(unread / books.slots, 1.0),
+        ledger=ledger,
+        ifname=ring.ifname,
+        restart_ms=member.restart_ms(),
     )

@@ -16,7 +16,7 @@ from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources import LivePlan, ReplayPlan, SeveralPlan, Source, SourcePlan, open_source
 from zcframe.framework.sources.backend import choose_backend
 from zcframe.framework.sources.trace import bundled_trace
-from zcframe.framework.stats import PluginPlan, QueuePlan, RssCheck, RssInfo, RunPlan, SourceInfo
+from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 
 
 @dataclass(frozen=True)
@@ -124,20 +124,12 @@ def _pace(config: RunConfig) -> str:
     return f"{config.pps:,.0f} packets a second" if config.pps is not None else str(config.speed)
 
 
-def _source_info(source: Source) -> SourceInfo:
-    return SourceInfo(source.kind, tuple(source.names), source.backend, tuple(source.link_types))
-
-
-def rss_info(rss: RssConfig, check: RssCheck | None = None) -> RssInfo:
-    return RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name, check)
-
-
 def run_plan(prepared: Prepared, source: Source) -> RunPlan:
     """The plan as observers see it."""
-    config = prepared.config
+    config, rss = prepared.config, prepared.rss
     return RunPlan(
-        source=_source_info(source),
-        rss=rss_info(prepared.rss),
+        source=SourceInfo(source.kind, tuple(source.names), source.backend, tuple(source.link_types)),
+        rss=RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name),
         queues=tuple(
             QueuePlan(ring.queue, cpu, ring.ifname) for ring, cpu in zip(source.rings, prepared.cpus, strict=True)
         ),

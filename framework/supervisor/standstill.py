@@ -14,7 +14,7 @@ from zcframe.framework.state.layout import StateLayout
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
 
-from .crew import Member
+from .member import Member
 
 PATIENCE_S = 0.05
 # A ring of 4096 frames bears this at 4 Mpps.
