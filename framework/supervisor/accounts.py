@@ -9,6 +9,7 @@ from zcframe.framework.chain.build import Chain
 from zcframe.framework.ring import Mapping as MemoryMapping
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.stats import Ledger, QueueStats
+from zcframe.framework.stats.ledger import LOSSES
 
 from .member import Member
 
@@ -48,17 +49,20 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
     delivered, wire, *codes = (int(n) for n in member.post.ledger())
     unread = (books.read("write") - delivered) & 0xFFFFFFFF
     books.refresh()
-    ring_full, nic_drop, truncated = (books.read(name) for name in ("ring_full", "nic_drop", "truncated"))
+    truncated = books.read("truncated")
+    losses = {name: books.read(name) for name in LOSSES}
     arrived = books.read("arrived")
-    unpublished = arrived - delivered - unread - ring_full - nic_drop
+    unpublished = arrived - delivered - unread - sum(losses.values())
+    if source_died:
+        losses["nic_drop"] += unpublished
+        unpublished = 0
     dropped = _by_name(names, codes[1 : len(names) + 1])
     faulted = _by_name(names, codes[len(names) + 1 :])
     ledger = Ledger(
         arrived=arrived,
         delivered=delivered,
-        nic_drop=nic_drop + (unpublished if source_died else 0),
-        ring_full=ring_full,
-        in_flight=unread + (0 if source_died else unpublished),
+        **losses,
+        in_flight=unread + unpublished,
         accepted=codes[0],
         faulted=sum(faulted.values()),
         truncated=truncated,
