@@ -6,7 +6,6 @@ rich's refresh thread stays off: workers are forked again in mid-run, and a fork
 from __future__ import annotations
 
 import sys
-from typing import TextIO, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.control import Control
@@ -16,11 +15,10 @@ from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
-from zcframe.framework.stats import QueueStats, RunPlan, RunResult, RunSnapshot
+from zcframe.framework.stats import Observer, QueueStats, RunPlan, RunResult, RunSnapshot
 
-from .notices import Notices
 from .report import plugin_lines
-from .summary import SummaryObserver, source_line
+from .summary import cpu_cell, queue_label, source_line
 from .text import bar, columns, cut, megabits
 
 FILL_WIDTH = 10
@@ -68,7 +66,7 @@ def _queue_cells(label: str, queue: QueueStats, rates: Rates) -> list[Renderable
     fill.append(f" {queue.ring_fill:4.0%}", DIM)
     return [
         label,
-        "-" if queue.cpu is None else str(queue.cpu),
+        str(cpu_cell(queue.cpu)),
         str(queue.pid),
         f"{packets:,.0f}",
         megabits(octets),
@@ -92,7 +90,7 @@ def _queue_table(snapshot: RunSnapshot, rates: Rates) -> Table:
     for name in ("drops", "restarts"):
         grid.add_column(name, justify="right", no_wrap=True)
     for queue in snapshot.queues:
-        grid.add_row(*_queue_cells(snapshot.label(queue), queue, rates))
+        grid.add_row(*_queue_cells(queue_label(snapshot.source, queue), queue, rates))
     grid.add_row(*_total_cells(snapshot, rates), style=HEAD)
     return grid
 
@@ -145,12 +143,11 @@ def view(snapshot: RunSnapshot, rates: Rates, width: int, height: int) -> Group:
     return Group(*parts)
 
 
-class LiveObserver(SummaryObserver):
-    """The live view on a terminal; it goes when the run is over, and the summary takes its place."""
+class LiveObserver(Observer):
+    """The live view on a terminal; it goes when the run is over, and leaves its place to the summary."""
 
-    def __init__(self, notices: Notices, console: Console | None = None) -> None:
+    def __init__(self, console: Console | None = None) -> None:
         self._console = console or Console(highlight=False)
-        super().__init__(notices, stdout=cast(TextIO, self._console.file))
         self._rates = Rates()
         self._waiting = False
         self._live = Live(
@@ -165,28 +162,25 @@ class LiveObserver(SummaryObserver):
         self._console.print(PREPARING, end="", style=DIM)
         self._waiting = True
 
-    def _wipe(self) -> None:
-        """Take the line of `preparing` off the screen."""
-        if self._waiting:
-            self._console.control(Control((ControlType.ERASE_IN_LINE, 2), ControlType.CARRIAGE_RETURN))
-            self._waiting = False
-
     def started(self, plan: RunPlan) -> None:
         self._wipe()
-        super().started(plan)
         self._live.start()
 
     def tick(self, snapshot: RunSnapshot) -> None:
-        super().tick(snapshot)
         self._rates.update(snapshot)
         size = self._console.size
         self._live.update(view(snapshot, self._rates, size.width, size.height), refresh=True)
 
     def finished(self, result: RunResult) -> None:
         self.close()
-        super().finished(result)
 
     def close(self) -> None:
         """Give the terminal back as it was."""
         self._wipe()
         self._live.stop()
+
+    def _wipe(self) -> None:
+        """Take the line of `preparing` off the screen."""
+        if self._waiting:
+            self._console.control(Control((ControlType.ERASE_IN_LINE, 2), ControlType.CARRIAGE_RETURN))
+            self._waiting = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from zcframe.framework.nic import Change
 
@@ -139,11 +139,6 @@ class RunSnapshot:
     progress: tuple[int, int] | None = None
     warnings: Sequence[str] = ()
 
-    def label(self, queue: QueueStats) -> str:
-        """The queue's number, with its interface in front where there are several."""
-        several = len(self.source.names) > 1 and self.source.kind == "iface"
-        return f"{queue.ifname}/{queue.queue}" if several else str(queue.queue)
-
     @property
     def totals(self) -> Totals:
         return Totals(
@@ -173,8 +168,15 @@ class RunResult:
     details: str = ""
 
 
-class Observer(Protocol):
-    """Who is told how a run goes; every method is called from the supervisor's loop and must return at once."""
+class Observer:
+    """Watches a run; each kind of observer fills in what it needs.
+
+    Every method is called from the supervisor's loop and must return at once, but for `preparing` and `close`, which
+    the command calls.
+    """
+
+    def preparing(self) -> None:
+        """Called before the supervisor: it compiles, which takes some seconds where nothing is in the cache."""
 
     def started(self, plan: RunPlan) -> None:
         """Called once, before the first frame."""
@@ -184,3 +186,33 @@ class Observer(Protocol):
 
     def finished(self, result: RunResult) -> None:
         """Called once, after the last worker ended."""
+
+    def close(self) -> None:
+        """Give back what is held, such as the terminal; may be called again, and without `finished`."""
+
+
+class Observers(Observer):
+    """Several observers as one, each told in turn."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._all = tuple(observers)
+
+    def preparing(self) -> None:
+        for observer in self._all:
+            observer.preparing()
+
+    def started(self, plan: RunPlan) -> None:
+        for observer in self._all:
+            observer.started(plan)
+
+    def tick(self, snapshot: RunSnapshot) -> None:
+        for observer in self._all:
+            observer.tick(snapshot)
+
+    def finished(self, result: RunResult) -> None:
+        for observer in self._all:
+            observer.finished(result)
+
+    def close(self) -> None:
+        for observer in self._all:
+            observer.close()

@@ -15,7 +15,9 @@ from tests.kit.runs import FILE, plan, queue_stats, queues, result, snapshot
 from zcframe.framework.show.live import LiveObserver
 from zcframe.framework.show.notices import Notices
 from zcframe.framework.show.report import plugin_lines, report_lines
+from zcframe.framework.show.summary import SummaryObserver
 from zcframe.framework.show.text import bar, clean, columns, cut, table, wrapped
+from zcframe.framework.stats import Observers
 
 
 class Terminal(io.StringIO):
@@ -51,7 +53,8 @@ class View:
     def __init__(self, width: int = 80, height: int = 24) -> None:
         self.terminal = Terminal(width, height)
         console = Console(file=self.terminal, force_terminal=True, width=width, height=height, highlight=False)
-        self.observer = LiveObserver(Notices(), console)
+        self.live = LiveObserver(console)
+        self.observer = Observers([self.live, Notices(), SummaryObserver(self.terminal)])
         self.observer.started(plan(FILE, loop=1))
 
     def line_of(self, start: str) -> str:
@@ -91,7 +94,7 @@ def test_sixteen_queues_leave_plugins_what_is_left_and_nothing_scrolls(view: Vie
 
 def test_until_the_first_packet_a_line_says_what_takes_so_long() -> None:
     view = View()
-    fresh = LiveObserver(Notices(), view.observer._console)
+    fresh = LiveObserver(view.live._console)
     fresh.preparing()
     assert view.line_of("zcframe: starting; the first start compiles")
     fresh.close()
