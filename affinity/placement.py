@@ -1,4 +1,4 @@
-"""Which worker runs on which CPU, and why: a pure function of topology and wishes."""
+"""Which worker runs on which CPU, and why: a pure function of the topology and the options."""
 
 from __future__ import annotations
 

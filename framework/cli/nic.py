@@ -1,4 +1,4 @@
-"""`zcframe nic list|bind|unbind|status`: which cards there are, which driver has them, and how one is doing."""
+"""`zcframe nic list|bind|unbind|status`: which cards there are, which driver has them, and the state of one."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """A verb is needed."""
+    """Refuse the command without a verb."""
     raise UsageError(f"zcframe nic needs a verb: {', '.join(VERBS)} (zcframe nic --help says what they do)")
 
 
@@ -91,7 +91,7 @@ def _unbind(options: argparse.Namespace) -> int:
 
 
 def _named_interfaces(name: str) -> list[str]:
-    """Of an interface or of the card at an address. Raises UsageError and NicError."""
+    """The interface of this name, or the interfaces of the card at this address. Raises UsageError, NicError."""
     from zcframe.framework.errors import NicError
     from zcframe.framework.nic.cards.pci import ADDRESS, ethernet_function
 

@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(predictor: Predictor, files: Sequence[str]) -> ZcframeError | None:
-    """Count the frames of all files; what stops it is handed back, for what stands before it counts."""
+    """Count the frames of all files. Returns the error that stopped it: frames before the damage count."""
     from zcframe.framework.sources.capture import batches
     from zcframe.framework.sources.capture.records import WIRE_LENGTH
 

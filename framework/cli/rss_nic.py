@@ -100,7 +100,7 @@ def _wanted_rss(options: argparse.Namespace, ifname: str) -> RssSettings:
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
-    """Name -> value of each setting that the options name."""
+    """The settings that the options name, by name."""
     from dataclasses import asdict, replace
 
     from zcframe.framework.nic import read_channels, read_rings

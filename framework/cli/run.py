@@ -29,7 +29,7 @@ def _wants_live_view(config: RunConfig) -> bool:
 
 
 def _observers(config: RunConfig) -> Iterator[Observer]:
-    """Who watches the run, in the order in which they are told: what holds the terminal goes first."""
+    """The observers of the run, in the order in which they are called: the one that holds the terminal comes first."""
     from zcframe.framework.show.notices import Notices
 
     if config.json:
@@ -52,7 +52,7 @@ def _observers(config: RunConfig) -> Iterator[Observer]:
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Until the supervisor takes the signals over, SIGTERM ends the command as Ctrl-C does."""
+    """Until the supervisor handles signals, let SIGTERM end the command as Ctrl-C does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield

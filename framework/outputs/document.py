@@ -78,7 +78,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What a plugin may well report (numpy's scalars and arrays, bytes, NaN, keys that are numbers) as JSON has it."""
+    """The value in types of JSON; numpy's scalars and arrays, bytes, NaN and keys that are numbers are converted."""
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
     if isinstance(value, Mapping):

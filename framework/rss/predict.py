@@ -1,4 +1,4 @@
-"""What a key, fields and a number of queues would do to the traffic of a capture."""
+"""Predicts how a key, fields and a number of queues would spread the traffic of a capture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class QueueLoad:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Balance of the queues and fate of the flows.
+    """Load of the queues, and how many flows would be split between two queues.
 
     A flow is a symmetric 5-tuple; frames without a hash (queue 0) belong to none. `unfollowed` counts frames whose flow
     was not followed because the flow table was full: the shares are then those of the flows that were.
@@ -73,7 +73,7 @@ class Prediction:
         return self.one_sided_flows / self.flows if self.flows else 0.0
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The prediction for JSON."""
         return {
             "rss": self.config.document(),
             "packets": self.packets,
@@ -140,7 +140,7 @@ class Predictor:
         return tuple(QueueLoad(q, int(packets[q]), int(octets[q]), int(buckets[q])) for q in range(queues))
 
     def prediction(self) -> Prediction:
-        """Of everything counted so far."""
+        """The prediction from everything counted so far."""
         table = self._table
         types = {name: int(table.counters[TYPES_AT + number]) for number, name in sorted(TYPE_NAMES.items())}
         return Prediction(

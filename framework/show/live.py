@@ -1,6 +1,6 @@
 """The live view: a row a queue, the balance of RSS, the plugins' own lines; drawn by the supervisor's own ticks.
 
-rich's refresh thread stays off: workers are forked again in mid-run, and a fork wants a process without threads.
+rich's refresh thread stays off: workers are forked during the run, which is safe only in a process without threads.
 """
 
 from __future__ import annotations
@@ -138,7 +138,7 @@ def _headline(snapshot: RunSnapshot, width: int) -> Text:
     left, right = "zcframe", f"  {snapshot.elapsed_s:6.1f} s  {totals.packets:,} packets"
     source = f"  {source_line(snapshot.source)}"
     room = width - len(left) - len(right)
-    # So little of it would say nothing.
+    # A shorter piece would say nothing.
     if room >= min(len(source), SOURCE_WIDTH):
         left += cut(source, room)
     return Text(left + right, HEAD)
@@ -154,7 +154,7 @@ def _progress(done: int, whole: int, width: int) -> Text:
 
 
 def _plugin_block(snapshot: RunSnapshot, width: int, room: int) -> list[Text]:
-    """All plugins' lines in `room` lines: each gets its share, what one leaves over goes to the next."""
+    """All plugins' lines in `room` lines. Each gets its share; lines that one does not need go to the next."""
     blocks: list[Text] = []
     names = list(snapshot.plugins)
     for i, name in enumerate(names):

@@ -20,7 +20,7 @@ COLUMNS = (*ALWAYS, *SHOWN_IF_ANY, "restarts")
 
 
 def source_line(source: SourceInfo) -> str:
-    """Kind, names, backend and link types in one line; of the bundled trace the path says nothing to anybody."""
+    """Kind, names, backend and link types in one line; the bundled trace without its path."""
     links = f", {', '.join(source.link_types)}" if source.link_types else ""
     names = (PurePath(name).name if source.kind == "trace" else name for name in source.names)
     return clean(f"{source.kind} {' '.join(names)} ({source.backend}{links})")
@@ -126,7 +126,7 @@ class TickObserver(Observer):
 
 
 def _print_all(lines: Sequence[str], stream: TextIO) -> None:
-    # A stream that cannot say everything (LANG=C) still says most of it.
+    # Characters that the stream cannot encode (LANG=C) are replaced.
     encoding = stream.encoding or "utf-8"
     text = "\n".join(lines).encode(encoding, "replace").decode(encoding)
     print(text, file=stream, flush=True)

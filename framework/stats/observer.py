@@ -44,7 +44,7 @@ class RssCheck:
 class RssInfo:
     """How frames spread: `key` as 80 hex digits, `fields` "ip-pair" or "5-tuple", `reta` the queue of each bucket.
 
-    check: what was verified so far; None where nobody asked for it.
+    check: what was verified so far; None without --verify-rss.
     """
 
     key: str

@@ -24,7 +24,7 @@ class RingBooks:
         self.slots = ring.slots
 
     def refresh(self) -> None:
-        """Have the counters brought up to date: what was delivered before has arrived in them."""
+        """Bring the counters up to date: `arrived` then includes every frame that was delivered before this call."""
         self._ring.account()
 
     def read(self, name: str) -> int:
@@ -40,9 +40,9 @@ def _by_name(names: Sequence[str], counts: Sequence[int]) -> dict[str, int]:
 
 
 def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: bool) -> QueueStats:
-    """One queue's row. `source_died`: frames that the NIC had counted and not yet published are lost, a nic_drop.
+    """One queue's row. source_died: frames that the NIC counted and never published are lost, as nic_drop.
 
-    Read in the direction of the packets' travel reversed: what was delivered had arrived before, so that no moment
+    Counters are read against the direction in which packets travel, delivered before arrived, so that a row never
     shows more delivered than arrived.
     """
     names = [plugin.name for plugin in chain.plugins]

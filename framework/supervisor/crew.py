@@ -22,7 +22,7 @@ from .deaths import Death
 from .member import Member
 from .watchdog import STUCK_CPU_S, Watchdog
 
-# The workers may take this long to map their rings; packets come then, ready or not.
+# Workers may take this long to map their rings; after that packets flow, whether all are ready or not.
 START_S = 5.0
 START_NAP_S = 500e-6
 # A worker that only rolls back needs milliseconds.
@@ -121,7 +121,7 @@ class Crew:
         self.spawn(member, skip)
 
     def _judge(self, member: Member, exit_code: int | None) -> int:
-        """Verdict code for the packet that killed the worker; 0 where the packet is to be tried (again)."""
+        """Verdict code for the packet that killed the worker; 0 where its successor is to try the packet again."""
         death, queue = member.death(exit_code), member.post.ring.queue
         plugin = self._plugin_name(death.stage)
         cause = _cause_in_words(death, exit_code, plugin)

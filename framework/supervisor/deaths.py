@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# Deaths in a row, each within GRACE_S of the start and hardly a packet later, that make a crash loop.
+# A crash loop is this many deaths in a row, each within GRACE_S of the start, or with the worker stuck, and fewer than
+# GETTING_ON packets after the last one. SIGKILL from outside counts less.
 CRASHES = 5
 FOREIGN_KILLS = 50
 GRACE_S = 1.0
@@ -13,7 +14,7 @@ GETTING_ON = 64
 
 @dataclass(frozen=True)
 class Death:
-    """One death.
+    """How and where a worker died.
 
     done, stage: packets that the worker had finished, and the plugin that it was in, from 1; 0 for none. stuck: the
     supervisor killed it for that; seen_there: it was found stuck at this very place. foreign: SIGKILL from outside.

@@ -16,7 +16,10 @@ from .watchdog import Watchdog
 
 @dataclass
 class Member:
-    """process: None between a worker's end and its successor's start. finished: no successor is needed."""
+    """The worker of one queue.
+
+    process: None between a worker's end and its successor's start. finished: no successor is needed.
+    """
 
     post: Post
     cpu: int | None

@@ -1,4 +1,4 @@
-"""From the options to everything that is decided before the first packet."""
+"""Makes of the options everything that is decided before the first packet."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, Sou
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the options came to: nothing has started yet.
+    """The resolved options; nothing has started yet.
 
     affinity: which CPU each worker gets. tuning: of each interface as it is now, interrupts only without --tune.
     """
@@ -40,7 +40,7 @@ class Prepared:
 
 
 def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, ...]:
-    """Bind in order; a plugin that is there twice gets a number behind its name."""
+    """Bind the plugins in order; one that occurs twice gets a number behind its name."""
     if len(specs) > MAX_PLUGINS:
         raise UsageError(f"--plugin: {len(specs)} plugins; a chain holds at most {MAX_PLUGINS}")
     seen: Counter[str] = Counter()
@@ -53,13 +53,13 @@ def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, 
 
 
 def _tuning(config: RunConfig, cpus: tuple[int, ...], port: int) -> Tuning:
-    """What is to be set on the interface that was named as number `port`, as it is now. Raises NicError."""
+    """Changes to the settings that interface number `port` has now. Raises NicError."""
     first = port * config.queues
     return plan_tuning(config.iface[port], cpus[first : first + config.queues], everything=config.tune)
 
 
 def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: int) -> LivePlan:
-    """Orders for the interface that was named as number `port`. Raises NicError, UsageError."""
+    """The plan for interface number `port`. Raises NicError, UsageError."""
     ifname, first = config.iface[port], port * config.queues
     backend = choose_backend(ifname, config.backend)
     return LivePlan(
@@ -71,13 +71,13 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
         cpus=cpus[first : first + config.queues],
         first=first,
         port=port,
-        # What only looks on leaves the card as it is, unless somebody wishes for something else.
+        # A backend that only observes leaves the card as it is, unless an option of RSS is given.
         set_rss=backend == "zerocopy" or bool(config.given & {"rss_key", "rss_fields"}),
         fanout=config.fanout,
         hugepages=config.hugepages,
         force=config.force,
         verify=config.verify_rss,
-        # Without --tune, what only looks on leaves interrupts, too.
+        # Without --tune, such a backend leaves interrupts alone, too.
         changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend == "zerocopy" else (),
     )
 

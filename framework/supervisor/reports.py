@@ -61,7 +61,7 @@ class Reports:
         self.errors = []
         made = PluginReports()
         for k, plugin in enumerate(self.plugins):
-            # By number, whichever worker could be read first.
+            # In the order of worker numbers, whichever was read first.
             kept = sorted(key for key in self._kept if key[0] == k)
             report = self._report(plugin, [state for key in kept for state in self._kept[key]])
             made.reports[plugin.name] = report
@@ -77,7 +77,7 @@ class Reports:
         return found if found is not None else {"error": self.errors[-1]}
 
     def _guarded(self, plugin: BoundPlugin, what: str, function: Any, *args: Any) -> Any:
-        """Call a plugin's own Python; what it raises becomes a line that names it."""
+        """Call a plugin's own Python; an exception becomes a line of `errors` that names the plugin."""
         try:
             wanted = function.__code__.co_argcount
             result = function(*args[:wanted])
