@@ -1,4 +1,4 @@
-"""What of an interface can be tuned, and how it is set now."""
+"""The settings of an interface that can be tuned, and their values now."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ PATTERNS: Final = (
 
 @dataclass(frozen=True)
 class Knobs:
-    """files: text of each file of PATTERNS that can be read, and of smp_affinity_list of each interrupt, by its path.
+    """Settings of one interface.
+
+    files: text of each file of PATTERNS that can be read, and of smp_affinity_list of each interrupt, by its path.
 
     irqs: interrupt of each queue, where their names tell. speed: Mb/s, 0 where it is not known. slots: of a receive
     ring, 0 where the driver does not tell. coalesce: None where it does not tell that.
@@ -51,7 +53,7 @@ def irq_file(irq: int) -> str:
 
 
 def _text(path: Path) -> str | None:
-    # Of a queue that is alone, xps_cpus is there, and cannot be read.
+    # xps_cpus of a single queue exists, but cannot be read.
     try:
         return path.read_text().strip()
     except OSError:
@@ -67,7 +69,7 @@ def _irqbalance(root: Path) -> bool:
 
 
 def read_files(ifname: str, root: Path = ROOT) -> Knobs:
-    """What sysfs and procfs below `root` tell. Raises NicError where there is no such interface."""
+    """The settings in sysfs and procfs below `root`. Raises NicError where there is no such interface."""
     device = Interface(ifname, root / "sys/class/net").identity[2]
     folder = root / "sys/class/net" / ifname
     irqs = irqs_of(ifname, root / "proc", device)
@@ -79,7 +81,10 @@ def read_files(ifname: str, root: Path = ROOT) -> Knobs:
 
 
 def read_knobs(ifname: str) -> Knobs:
-    """What this machine tells, its drivers' answers among it. Raises NicError where there is no such interface."""
+    """The settings on this machine, with those that only the driver reports.
+
+    Raises NicError where there is no such interface.
+    """
     found = read_files(ifname)
     slots, coalesce = 0, None
     with contextlib.suppress(NicError):

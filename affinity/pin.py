@@ -13,7 +13,7 @@ from .cpulist import format_cpu_list
 
 @dataclass(frozen=True)
 class Pin:
-    """What became of pinning `pid` to `cpu`: `before` are the CPUs it had; `warning` says why it is not pinned."""
+    """The outcome of pinning `pid` to `cpu`: `before` are the CPUs it had; `warning` says why it is not pinned."""
 
     pid: int
     cpu: int
@@ -22,7 +22,7 @@ class Pin:
 
 
 def _trouble(pid: int, cpus: Iterable[int]) -> str | None:
-    """Let the process run on exactly these CPUs; why it does not, or None where it does."""
+    """Let the process run on exactly these CPUs. Returns why it does not; None on success."""
     wanted = sorted(cpus)
     try:
         process = psutil.Process(pid)
@@ -34,7 +34,7 @@ def _trouble(pid: int, cpus: Iterable[int]) -> str | None:
         return "no permission (processes of other users need CAP_SYS_NICE; a sandbox may forbid it altogether)"
     except (OSError, ValueError) as error:
         return str(error)
-    # A cpuset that shrank meanwhile cuts the mask without an error.
+    # Where a cpuset shrank meanwhile, the kernel cuts the mask without an error.
     return None if got == wanted else f"the kernel allowed {format_cpu_list(got)}"
 
 

@@ -1,4 +1,4 @@
-"""What would make the kernel's part of a capture cheaper: a pure function of an interface and the workers' CPUs.
+"""The changes that make the kernel's part of a capture cheaper: a pure function of an interface and the workers' CPUs.
 
 Not in it, on purpose: net.core.busy_poll and busy_read hold for every socket of the machine; a source that polls asks
 for it on its own sockets.
@@ -15,9 +15,9 @@ from zcframe.framework.nic import Change, Coalesce
 from .cpulist import format_cpu_mask
 from .knobs import Knobs, irq_file, read_knobs
 
-# How often NAPI finds nothing before it turns the interrupt on again; until then a timer has it look.
+# NAPI polls this many times in vain, driven by a timer, before it enables the interrupt again.
 EMPTY_POLLS: Final = 100
-# The timer's longest, and what is taken where ring or speed is not known.
+# The longest period of the timer, and its period where ring or speed is not known.
 LONGEST_NS: Final = 1_000_000
 PLAIN_NS: Final = 50_000
 # Bits that the shortest frame takes on the wire, with preamble and gap.
@@ -81,7 +81,7 @@ def _threaded(knobs: Knobs) -> Iterator[Change]:
 
 
 def flush_ns(slots: int, speed: int) -> int:
-    """How long NAPI may look away: the time in which the line, at `speed` Mb/s, fills half a ring; at most 1 ms."""
+    """How long NAPI may wait between two polls: until the line, at `speed` Mb/s, fills half a ring; at most 1 ms."""
     if not slots or not speed:
         return PLAIN_NS
     return min(LONGEST_NS, slots // 2 * SHORTEST_BITS * 1000 // speed)
@@ -96,7 +96,7 @@ def _deferral(knobs: Knobs) -> Iterator[Change]:
 
 def _coalescing(knobs: Knobs) -> Iterator[Change]:
     now = knobs.coalesce
-    # 0: the driver knows no delay, and would refuse one, or was told to have none.
+    # 0: the driver has no such delay and would refuse one, or the delay was switched off.
     if now is None or not (now.rx_usecs or now.adaptive_rx):
         return
     wanted = Coalesce(min(INTERRUPT_USECS, flush_ns(knobs.slots, knobs.speed) // 1000), adaptive_rx=False)
@@ -114,12 +114,12 @@ def _needed(changes: Iterator[Change]) -> Iterator[Change]:
 
 
 def make_steering(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
-    """Interrupts only: what every capture does. cpus: that of each queue's worker."""
+    """The changes of every capture: interrupts only. cpus: that of each queue's worker."""
     return Tuning(tuple(_needed(_interrupts(knobs, cpus))), tuple(_warnings(knobs)))
 
 
 def make_tuning(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
-    """Everything that `--tune` does. cpus: that of each queue's worker."""
+    """The changes that `--tune` makes. cpus: that of each queue's worker."""
 
     def steps() -> Iterator[Change]:
         yield from _interrupts(knobs, cpus)
@@ -135,10 +135,3 @@ def make_tuning(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
 def plan_tuning(ifname: str, cpus: Sequence[int], *, everything: bool) -> Tuning:
     """The plan for an interface as it is now. Raises NicError where there is none of that name."""
     return (make_tuning if everything else make_steering)(read_knobs(ifname), cpus)
-
-
-def describe_tuning(ifname: str, tuning: Tuning) -> list[str]:
-    """Lines for `zcframe affinity --iface`."""
-    head = f"tuning of {ifname}, by zcframe run --tune:"
-    lines = [f"  {change}" for change in tuning.changes]
-    return [head, *(lines or ["  nothing to change"]), *(f"warning: {warning}" for warning in tuning.warnings)]

@@ -26,7 +26,7 @@ STDIN = "-"
 PLUGIN_FILE = re.compile(r"[^?]*\.py(:[^?]*)?(\?|$)")
 RATE_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 
-# Options that exclude each other: where a layer gives one of them, it hides the other in the layers below.
+# Options that exclude each other: a layer that sets one of them hides the other in the layers below.
 EXCLUSIVE = (("pps", "speed"),)
 LIVE_ONLY = ("backend", "fanout", "force", "hugepages", "tune")
 
@@ -145,7 +145,7 @@ def _option(
 
 @dataclass(frozen=True)
 class RunConfig:
-    """What `zcframe run` is to do. What was left open (`None`) is decided when it is made, from the other fields.
+    """What `zcframe run` is to do. Fields that were not given (`None`) are filled in from the others when it is made.
 
     After that `loop` is a number (0: for ever), and exactly one of `pps` and `speed` is set.
     """
@@ -241,7 +241,7 @@ class RunConfig:
     json: bool = _option(False, "json", _flag, "", "one JSON document on stdout, all else on stderr", in_file=False)
     check: bool = _option(False, "check", _flag, "", "print the resolved plan and stop", in_file=False)
     verbose: bool = _option(False, "verbose", _flag, "", "more on stderr: details of errors, debug logs", in_file=False)
-    # Names of the fields that somebody set, so that a default can be told from a wish.
+    # Names of the fields that were given, so that an explicit value can be told from a default.
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -258,7 +258,7 @@ class RunConfig:
             object.__setattr__(self, *pace)
 
     def _refuse_replay(self) -> None:
-        """What only a replay knows has no meaning on an interface."""
+        """Refuse options of a replay, which have no meaning on an interface."""
         for name in ("read", "loop", "pps", "speed"):
             if getattr(self, name) not in ((), None):
                 shown = " ".join(self.iface)
@@ -268,7 +268,7 @@ class RunConfig:
             raise UsageError(f"--iface {again[0]}: named twice")
 
     def _refuse_live(self) -> None:
-        """What only an interface knows has no meaning in a replay."""
+        """Refuse options of live capture, which have no meaning in a replay."""
         for name in LIVE_ONLY:
             if name in self.given:
                 raise UsageError(f"--{OPTIONS[name].name}: only live capture has it, name an --iface")
@@ -303,7 +303,7 @@ def _from_command_line(given: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _anchored(name: str, value: Any, folder: Path) -> Any:
-    """Paths in a file are meant from the file's own folder, not from where the command is typed."""
+    """The value with its paths resolved from the folder of the TOML file, not from the working directory."""
     if name == "read":
         return tuple(path if path == STDIN else str(folder / path) for path in value)
     if name == "plugins":

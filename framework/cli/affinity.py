@@ -17,14 +17,15 @@ def execute(options: argparse.Namespace) -> int:
     """Print what `zcframe run` with the same options would do; nothing is pinned, nothing tuned."""
     config = load(vars(options))
 
-    from zcframe.affinity import describe, describe_tuning, make_plan, nic_node, plan_tuning, read_topology
+    from zcframe.affinity import make_plan, nic_node, plan_tuning, read_topology
+    from zcframe.framework.show.placement import placement_lines, tuning_lines
 
     topology, ifnames, queues = read_topology(), config.iface, config.queues
     node = nic_node(ifnames[0]) if ifnames else None
     plan = make_plan(topology, queues * max(1, len(ifnames)), config.cpus, node)
-    lines = describe(plan, topology)
+    lines = placement_lines(plan, topology)
     for port, ifname in enumerate(ifnames):
         cpus = plan.cpus[port * queues : (port + 1) * queues]
-        lines += describe_tuning(ifname, plan_tuning(ifname, cpus, everything=True))
+        lines += tuning_lines(ifname, plan_tuning(ifname, cpus, everything=True))
     print("\n".join(lines))
     return 0

@@ -89,14 +89,14 @@ def _bug(error: Exception, *, verbose: bool) -> int:
 
 
 def _close_stdout() -> None:
-    """Nobody takes stdout any more: let Python's own flush at exit go nowhere, without a word."""
+    """The reader of stdout is gone: point it at /dev/null, so that Python's flush at exit reports no error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)
 
 
 def _refused(error: OSError, *, verbose: bool) -> int:
-    """The system did not let us, such as a full disk below stdout: no bug, but nothing that was foreseen either."""
+    """Report an error of the operating system that no other code handles, such as a full disk. It is not a bug."""
     try:
         sys.stdout.flush()
     except OSError:
@@ -108,7 +108,7 @@ def _refused(error: OSError, *, verbose: bool) -> int:
 
 
 def _occupy_standard_streams() -> None:
-    """Put /dev/null where a standard stream was closed: nothing else may get its number, least of all a ring."""
+    """Open /dev/null for each closed standard stream, so that no other file, such as a ring, gets its number."""
     while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
         os.set_inheritable(number, True)
     os.close(number)

@@ -1,22 +1,17 @@
-"""`zcframe nic list|bind|unbind|status`: which cards there are, which driver has them, and how one is doing."""
+"""`zcframe nic list|bind|unbind|status`: which cards there are, which driver has them, and the state of one."""
 
 from __future__ import annotations
 
 import argparse
 import re
-from typing import TYPE_CHECKING
 
 from zcframe.framework.errors import UsageError
 
+from .answer import answer
 from .parser import add_options
 from .verb import Verb
 
-if TYPE_CHECKING:
-    from zcframe.framework.nic.cards.inventory import Controller, Inventory, Port
-    from zcframe.framework.nic.cards.pci import PciFunction
-
 DRIVER = "zc82576"
-HEADER = ("address", "id", "name", "driver", "interface", "state", "")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """A verb is needed."""
+    """Refuse the command without a verb."""
     raise UsageError(f"zcframe nic needs a verb: {', '.join(VERBS)} (zcframe nic --help says what they do)")
 
 
@@ -59,66 +54,26 @@ def _status_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, ["json", "verbose"])
 
 
-def _remarks(port: Port | None, shareable: bool) -> str:
-    words = ["default route"] if port is not None and port.default_route else []
-    return ", ".join([*words, *([f"for {DRIVER}"] if shareable else [])])
-
-
-def _rows(controller: Controller) -> list[tuple[str, ...]]:
-    """One for each interface; one without, where the card has none here."""
-    function = controller.function
-    card = (function.address, function.id, controller.name, function.driver or "-")
-    return [
-        (*card, port.name if port else "-", port.state if port else "-", _remarks(port, function.shareable))
-        for port in controller.ports or (None,)
-    ]
-
-
-def _print_inventory(inventory: Inventory) -> None:
-    from zcframe.framework.show.text import table
-
-    rows = [row for controller in inventory.controllers for row in _rows(controller)]
-    rows += [("-", "-", "virtual", "-", port.name, port.state, _remarks(port, False)) for port in inventory.virtual]
-    print("\n".join(table(HEADER, rows)))
-
-
 def _list(options: argparse.Namespace) -> int:
     from zcframe.framework.nic.cards.inventory import take_inventory
     from zcframe.framework.nic.link.route import default_carriers
+    from zcframe.framework.show.inventory import inventory_lines
 
     inventory = take_inventory(default_carriers())
-    if getattr(options, "json", False):
-        from zcframe.framework.outputs.document import one_line
-
-        print(one_line(inventory.document()))
-    else:
-        _print_inventory(inventory)
+    answer(inventory.document, lambda: inventory_lines(inventory), json="json" in options)
     return 0
-
-
-def _interfaces(function: PciFunction) -> str:
-    return f"interface {', '.join(function.interfaces)}" if function.interfaces else "no interface in this namespace"
-
-
-def _print_change(before: PciFunction, now: PciFunction) -> None:
-    held = f"{now.driver} has it, {_interfaces(now)}" if now.driver else "no driver that is loaded takes it"
-    print(f"{now.address}: {held}; {before.driver or 'no driver'} had it before")
 
 
 def _bind(options: argparse.Namespace) -> int:
     from zcframe.framework.nic.cards.bind import PciBus, bind
     from zcframe.framework.nic.cards.pci import ethernet_function
     from zcframe.framework.nic.link.route import default_carriers
+    from zcframe.framework.show.inventory import bind_lines
 
-    driver = getattr(options, "driver", DRIVER)
-    bus = PciBus()
+    driver, bus = getattr(options, "driver", DRIVER), PciBus()
     before = bind(options.pci, driver, default_carriers(), bus)
-    if before.driver == driver:
-        print(f"{before.address}: {driver} has it already, {_interfaces(before)}")
-        return 0
-    former = f"bind {before.address} --driver {before.override}" if before.override else f"unbind {before.address}"
-    _print_change(before, ethernet_function(before.address, bus.root))
-    print(f"undo: zcframe nic {former}")
+    now = ethernet_function(before.address, bus.root)
+    print("\n".join(bind_lines(before, now, driver)))
     return 0
 
 
@@ -126,22 +81,17 @@ def _unbind(options: argparse.Namespace) -> int:
     from zcframe.framework.nic.cards.bind import PciBus, unbind
     from zcframe.framework.nic.cards.pci import ethernet_function
     from zcframe.framework.nic.link.route import default_carriers
+    from zcframe.framework.show.inventory import unbind_lines
 
     bus = PciBus()
     before, driver = unbind(options.pci, default_carriers(), bus)
-    if driver and before.driver == driver:
-        print(f"{before.address}: {driver} has it, by itself: there is nothing to give back")
-        return 0
-    _print_change(before, ethernet_function(before.address, bus.root))
-    if not driver:
-        print(f'to have it taken: modprobe "$(cat /sys/bus/pci/devices/{before.address}/modalias)"')
-    if before.driver:
-        print(f"undo: zcframe nic bind {before.address} --driver {before.driver}")
+    now = ethernet_function(before.address, bus.root)
+    print("\n".join(unbind_lines(before, now, driver)))
     return 0
 
 
 def _named_interfaces(name: str) -> list[str]:
-    """Of an interface or of the card at an address. Raises UsageError and NicError."""
+    """The interface of this name, or the interfaces of the card at this address. Raises UsageError, NicError."""
     from zcframe.framework.errors import NicError
     from zcframe.framework.nic.cards.pci import ADDRESS, ethernet_function
 
@@ -165,16 +115,16 @@ def _card_interfaces() -> list[str]:
 
 
 def _status(options: argparse.Namespace) -> int:
-    from zcframe.framework.nic.report.overview import overview_lines, read_overview
+    from zcframe.framework.nic.report.overview import read_overview
+    from zcframe.framework.show.nic import overview_lines
 
     name = getattr(options, "name", None)
     found = [read_overview(ifname) for ifname in (_named_interfaces(name) if name else _card_interfaces())]
-    if getattr(options, "json", False):
-        from zcframe.framework.outputs.document import one_line
-
-        print(one_line({"interfaces": [overview.document() for overview in found]}))
-    else:
-        print("\n\n".join("\n".join(overview_lines(overview)) for overview in found))
+    answer(
+        lambda: {"interfaces": [overview.document() for overview in found]},
+        lambda: ["\n\n".join("\n".join(overview_lines(overview)) for overview in found)],
+        json="json" in options,
+    )
     return 0
 
 

@@ -11,7 +11,7 @@ from zcframe.framework.errors import UsageError
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises UsageError instead of printing usage and leaving; options may not be abbreviated."""
+    """A parser that raises UsageError instead of exiting; options may not be abbreviated."""
 
     def __init__(self, *, prog: str, description: str) -> None:
         super().__init__(prog=prog, description=description, allow_abbrev=False, argument_default=argparse.SUPPRESS)
@@ -20,7 +20,7 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} ({self.prog} --help lists the options)")
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """The options that were given, and no others. Raises UsageError."""
+        """Parse `words`; the result holds only the options that were given. Raises UsageError."""
         options, unknown = self.parse_known_args(words)
         if unknown:
             self._refuse(unknown[0])

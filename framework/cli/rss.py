@@ -7,14 +7,15 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from zcframe.framework.config import RunConfig, load
+from zcframe.framework.config import load
 from zcframe.framework.errors import CaptureFileError, LinkTypeError, ZcframeError
 
+from .answer import answer
 from .parser import add_options
 from .rss_nic import VERBS
 
 if TYPE_CHECKING:
-    from zcframe.framework.rss.predict import Prediction, Predictor
+    from zcframe.framework.rss.predict import Predictor
 
 
 __all__ = ["VERBS", "add_arguments", "execute"]
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _count(predictor: Predictor, files: Sequence[str]) -> ZcframeError | None:
-    """Count the frames of all files; what stops it is handed back, for what stands before it counts."""
+    """Count the frames of all files. Returns the error that stopped it: frames before the damage count."""
     from zcframe.framework.sources.capture import batches
     from zcframe.framework.sources.capture.records import WIRE_LENGTH
 
@@ -41,23 +42,13 @@ def _count(predictor: Predictor, files: Sequence[str]) -> ZcframeError | None:
     return None
 
 
-def _print(prediction: Prediction, config: RunConfig) -> None:
-    if config.json:
-        from zcframe.framework.outputs.document import one_line
-
-        print(one_line(prediction.document()))
-        return
-    from zcframe.framework.rss.predict import describe
-
-    print("\n".join(describe(prediction)))
-
-
 def execute(options: argparse.Namespace) -> int:
     """Print the prediction for the files, or for the bundled trace; a damaged file counts up to the damage (exit 1)."""
     config = load(vars(options))
 
     from zcframe.framework.rss.config import RssConfig
     from zcframe.framework.rss.predict import Predictor
+    from zcframe.framework.show.prediction import prediction_lines
     from zcframe.framework.sources.trace import bundled_trace
 
     predictor = Predictor(RssConfig.make(config.rss_key, config.rss_fields, config.queues))
@@ -66,7 +57,7 @@ def execute(options: argparse.Namespace) -> int:
     failure = _count(predictor, config.read or [str(bundled_trace())])
     prediction = predictor.prediction()
     if failure is None or prediction.packets:
-        _print(prediction, config)
+        answer(prediction.document, lambda: prediction_lines(prediction), json=config.json)
     if failure is not None:
         raise failure
     return 0

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zcframe.framework.errors import UsageError
 
+from .answer import answer
 from .parser import add_options
 from .verb import Verb
 
@@ -72,15 +73,11 @@ def _restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
-    from zcframe.framework.nic.report.status import read_status, status_lines
+    from zcframe.framework.nic.report.status import read_status
+    from zcframe.framework.show.nic import status_lines
 
     status = read_status(options.iface)
-    if getattr(options, "json", False):
-        from zcframe.framework.outputs.document import one_line
-
-        print(one_line(status.document()))
-    else:
-        print("\n".join(status_lines(status)))
+    answer(status.document, lambda: status_lines(status), json="json" in options)
     return 0
 
 
@@ -103,7 +100,7 @@ def _wanted_rss(options: argparse.Namespace, ifname: str) -> RssSettings:
 
 
 def _wanted(options: argparse.Namespace) -> Wanted:
-    """Name -> value of each setting that the options name."""
+    """The settings that the options name, by name."""
     from dataclasses import asdict, replace
 
     from zcframe.framework.nic import read_channels, read_rings

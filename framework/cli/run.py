@@ -1,4 +1,4 @@
-"""`zcframe run`: one run of the supervisor, watched by the observer that fits where its output goes."""
+"""`zcframe run`: one run of the supervisor, and the observers that fit where its output goes."""
 
 from __future__ import annotations
 
@@ -7,26 +7,16 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Protocol
+from contextlib import closing, contextmanager
 
 from zcframe.framework.config import OPTIONS, RunConfig, load
 from zcframe.framework.errors import ZcframeError
-from zcframe.framework.stats import Observer, RunResult
+from zcframe.framework.stats import Observer, Observers, RunResult
 
+from .answer import answer
 from .parser import add_options
 
 LOSS = 3
-
-
-class ClosingObserver(Observer, Protocol):
-    """An observer that may hold the terminal."""
-
-    def preparing(self) -> None:
-        """Called before the supervisor: it compiles, which takes some seconds where nothing is in the cache."""
-
-    def close(self) -> None:
-        """Give back what is held; may be called again."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,26 +28,31 @@ def _wants_live_view(config: RunConfig) -> bool:
     return not config.json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
 
 
-def _observer(config: RunConfig) -> ClosingObserver:
+def _observers(config: RunConfig) -> Iterator[Observer]:
+    """The observers of the run, in the order in which they are called: the one that holds the terminal comes first."""
     from zcframe.framework.show.notices import Notices
 
-    interval = config.stats_interval is not None
     if config.json:
         from zcframe.framework.outputs.document import DocumentObserver
 
-        return DocumentObserver(Notices(), interval=interval)
-    if _wants_live_view(config):
+        yield from (Notices(), DocumentObserver(interval=config.stats_interval is not None))
+        return
+    from zcframe.framework.show.summary import SummaryObserver, TickObserver
+
+    live = _wants_live_view(config)
+    if live:
         from zcframe.framework.show.live import LiveObserver
 
-        return LiveObserver(Notices())
-    from zcframe.framework.show.summary import SummaryObserver
-
-    return SummaryObserver(Notices(), interval=interval)
+        yield LiveObserver()
+    yield Notices()
+    if config.stats_interval is not None and not live:
+        yield TickObserver()
+    yield SummaryObserver()
 
 
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Until the supervisor takes the signals over, SIGTERM ends the command as Ctrl-C does."""
+    """Until the supervisor handles signals, let SIGTERM end the command as Ctrl-C does."""
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         yield
@@ -66,25 +61,21 @@ def _terminated_as_interrupted() -> Iterator[None]:
 
 
 def _check(config: RunConfig) -> int:
+    from zcframe.framework.outputs.document import plan_document
+    from zcframe.framework.show.notices import Notices
+    from zcframe.framework.show.run_plan import plan_lines
     from zcframe.framework.supervisor import plan
 
     found = plan(config)
-    if config.json:
-        from zcframe.framework.outputs.document import one_line, plan_document
-
-        print(one_line(plan_document(found)))
-        return 0
-    from zcframe.framework.show.notices import Notices
-    from zcframe.framework.show.summary import plan_lines
-
-    print("\n".join(plan_lines(found)))
-    Notices().warnings(found.warnings)
+    answer(lambda: plan_document(found), lambda: plan_lines(found), json=config.json)
+    if not config.json:
+        Notices().warnings(found.warnings)
     return 0
 
 
 def exit_code(result: RunResult, max_loss: float | None) -> int:
     """The run's own code; 3 where it went well but lost more than `max_loss` of what arrived."""
-    if result.exit_code == 0 and max_loss is not None and result.totals.ledger.loss > max_loss:
+    if result.exit_code == 0 and max_loss is not None and result.last.totals.ledger.loss > max_loss:
         return LOSS
     return result.exit_code
 
@@ -96,7 +87,7 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
         failure.exit_code = code
         raise failure
     if code == LOSS:
-        ledger = result.totals.ledger
+        ledger = result.last.totals.ledger
         print(f"zcframe: lost {ledger.loss:.4%} of the frames, more than --max-loss {config.max_loss}", file=sys.stderr)
     return code
 
@@ -104,12 +95,9 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
 def _supervise(config: RunConfig) -> RunResult:
     from zcframe.framework.supervisor import run as supervise
 
-    observer = _observer(config)
-    try:
-        observer.preparing()
-        return supervise(config, observer)
-    finally:
-        observer.close()
+    with closing(Observers(tuple(_observers(config)))) as observers:
+        observers.preparing()
+        return supervise(config, observers)
 
 
 def execute(options: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Verb:
-    """What it is for, its options, and what it does: `execute` returns the exit code."""
+    """One verb. doc: a line of help; `execute` returns the exit code."""
 
     doc: str
     add_arguments: Callable[[argparse.ArgumentParser], None]

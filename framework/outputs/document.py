@@ -10,8 +10,7 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from zcframe import __version__
-from zcframe.framework.show.notices import Notices
-from zcframe.framework.stats import QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.stats import Observer, QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
 
 
 def _source(source: SourceInfo) -> dict[str, Any]:
@@ -79,7 +78,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """What a plugin may well report (numpy's scalars and arrays, bytes, NaN, keys that are numbers) as JSON has it."""
+    """The value in types of JSON; numpy's scalars and arrays, bytes, NaN and keys that are numbers are converted."""
     if hasattr(value, "tolist"):
         return _plain(value.tolist())
     if isinstance(value, Mapping):
@@ -98,28 +97,16 @@ def one_line(found: Mapping[str, Any]) -> str:
     return json.dumps(_plain(found), allow_nan=False)
 
 
-class DocumentObserver:
+class DocumentObserver(Observer):
     """One document on stdout when the run is over; with `interval` also one line of the same form on stderr a tick."""
 
-    def __init__(self, notices: Notices, *, interval: bool, stdout: TextIO | None = None) -> None:
-        self._notices = notices
+    def __init__(self, *, interval: bool, stdout: TextIO | None = None) -> None:
         self._interval = interval
         self._stdout = stdout or sys.stdout
 
-    def preparing(self) -> None:
-        """Nobody is waiting in front of a file or a pipe."""
-
-    def started(self, plan: RunPlan) -> None:
-        self._notices.plan(plan)
-
     def tick(self, snapshot: RunSnapshot) -> None:
-        self._notices.warnings(snapshot.warnings)
         if self._interval:
-            self._notices.line(one_line(document(snapshot)))
+            print(one_line(document(snapshot)), file=sys.stderr, flush=True)
 
     def finished(self, result: RunResult) -> None:
-        self._notices.warnings(result.warnings)
-        print(one_line(document(result)), file=self._stdout, flush=True)
-
-    def close(self) -> None:
-        """Nothing is held open."""
+        print(one_line(document(result.last)), file=self._stdout, flush=True)

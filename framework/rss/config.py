@@ -19,7 +19,7 @@ from .symmetry import SymmetryProof, prove_symmetry
 
 @dataclass(frozen=True)
 class RssConfig:
-    """Key (40 bytes), what it was called, fields ("ip-pair" or "5-tuple") and the queue of each of 128 buckets.
+    """Key (40 bytes), its name, fields ("ip-pair" or "5-tuple") and the queue of each of 128 buckets.
 
     Raises UsageError where one of them is not what the 82576 takes.
     """
@@ -65,7 +65,7 @@ class RssConfig:
         return np.array(self.reta, np.uint8)
 
     def with_reta(self, reta: Sequence[int], queues: int) -> RssConfig:
-        """The same with another table. Raises UsageError where it does not fit `queues`."""
+        """This configuration with another table. Raises UsageError where it does not fit `queues`."""
         return RssConfig(self.key, self.key_name, self.fields, check_reta(reta, queues))
 
     def require_symmetric(self) -> None:
@@ -75,5 +75,5 @@ class RssConfig:
             raise UsageError(f"RSS key {self.key_name} with fields {self.fields} is {proof}; use --rss-key symmetric")
 
     def document(self) -> dict[str, Any]:
-        """For JSON: key in hex, fields, 128 queue numbers."""
+        """The configuration for JSON: key in hex, fields, 128 queue numbers."""
         return {"key": self.key.hex(), "fields": self.fields, "reta": list(self.reta)}

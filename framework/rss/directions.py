@@ -33,7 +33,7 @@ BYTES_AT: Final = BUCKETS + 1
 TYPES_AT: Final = 2 * (BUCKETS + 1)
 COUNTERS: Final = TYPES_AT + 16
 
-# 2M flows in 4M slots of 48 bytes; packets of flows beyond are counted, their flows not followed.
+# 2M flows in 4M slots of 48 bytes; packets of further flows are counted, but these flows are not followed.
 MIN_SLOTS: Final = 1 << 12
 MAX_SLOTS: Final = 1 << 22
 
@@ -183,7 +183,7 @@ class FlowTable:
 
     @property
     def unfollowed(self) -> int:
-        """Frames of flows that came after the table had taken all it can."""
+        """Frames of flows that found the table full."""
         return int(self._totals[UNFOLLOWED])
 
     @property

@@ -1,4 +1,4 @@
-"""What a key, fields and a number of queues would do to the traffic of a capture."""
+"""Predicts how a key, fields and a number of queues would spread the traffic of a capture."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class QueueLoad:
 
 @dataclass(frozen=True)
 class Prediction:
-    """Balance of the queues and fate of the flows.
+    """Load of the queues, and how many flows would be split between two queues.
 
     A flow is a symmetric 5-tuple; frames without a hash (queue 0) belong to none. `unfollowed` counts frames whose flow
     was not followed because the flow table was full: the shares are then those of the flows that were.
@@ -73,7 +73,7 @@ class Prediction:
         return self.one_sided_flows / self.flows if self.flows else 0.0
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The prediction for JSON."""
         return {
             "rss": self.config.document(),
             "packets": self.packets,
@@ -140,7 +140,7 @@ class Predictor:
         return tuple(QueueLoad(q, int(packets[q]), int(octets[q]), int(buckets[q])) for q in range(queues))
 
     def prediction(self) -> Prediction:
-        """Of everything counted so far."""
+        """The prediction from everything counted so far."""
         table = self._table
         types = {name: int(table.counters[TYPES_AT + number]) for number, name in sorted(TYPE_NAMES.items())}
         return Prediction(
@@ -153,28 +153,3 @@ def predict(config: RssConfig, frames: Iterable[tuple[Frame, int]]) -> Predictio
     predictor = Predictor(config)
     predictor.add(frames)
     return predictor.prediction()
-
-
-def _queue_line(load: QueueLoad, whole: int) -> str:
-    share = load.packets / max(whole, 1)
-    return f"queue {load.queue:2}  {load.packets:>12,} packets  {share:6.1%}  {load.bytes:>15,} bytes"
-
-
-def describe(prediction: Prediction) -> list[str]:
-    """Lines for `zcframe rss`."""
-    config = prediction.config
-    types = ", ".join(f"{name} {n:,}" for name, n in prediction.hash_types.items() if n)
-    lines = [
-        f"key {config.key_name} {config.key.hex()}",
-        f"fields {config.fields}, {config.queues} queues; {config.symmetry}",
-        f"{prediction.packets:,} packets, {prediction.bytes:,} bytes",
-        *(_queue_line(load, prediction.packets) for load in prediction.queues),
-        f"imbalance {prediction.imbalance:.2f} (packets of the busiest queue over the mean)",
-        f"hash types: {types or 'no packets'}",
-        f"{prediction.flows:,} flows",
-        f"split     {prediction.split:6.1%}  {prediction.split_flows:,} flows: two directions, two queues",
-        f"one_sided {prediction.one_sided:6.1%}  {prediction.one_sided_flows:,} flows: the capture shows one direction",
-    ]
-    if prediction.unfollowed:
-        lines.append(f"the flow table was full: {prediction.unfollowed:,} packets of further flows are in no share")
-    return lines

@@ -1,4 +1,4 @@
-"""How a card is held to spread frames: what `--verify-rss` compares each of them with."""
+"""How a card should spread frames; `--verify-rss` compares each frame with it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Final
 
 from .config import RssConfig
 
-# Frames without a hash go where each card likes: they are not compared.
+# Cards differ in where frames without a hash go, so that these are not compared.
 ANYWHERE: Final = -1
 
 
@@ -28,7 +28,7 @@ class Spread:
 
     @classmethod
     def of_82576(cls, rss: RssConfig) -> Spread:
-        """What an 82576 with these settings does: frames without a hash come to queue 0."""
+        """The spread of an 82576 with these settings: frames without a hash come to queue 0."""
         return cls(rss.key, rss.field_mask, rss.reta, unhashed=0, hashes=True)
 
     def queue_of(self, hashed: int) -> int:

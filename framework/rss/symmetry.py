@@ -15,7 +15,7 @@ from .fields import HashType, check_key, hash_types
 
 
 def toeplitz_hash(key: bytes, data: bytes) -> int:
-    """The 32-bit hash of at most 36 input bytes, bit by bit: slow, and not by the tables whose key it judges."""
+    """The 32-bit hash of at most 36 input bytes, bit by bit: slow, but independent of the tables that it checks."""
     bits, inputs = int.from_bytes(key), int.from_bytes(data)
     result = 0
     while inputs:

@@ -81,6 +81,6 @@ def report_lines(report: Mapping[str, Any], width: int = 80, rows: int = 10) -> 
 def plugin_lines(
     name: str, report: Mapping[str, Any], own: Sequence[str] | None, width: int = 80, rows: int = 10
 ) -> list[str]:
-    """What plugin `name` has to say: its `own` lines where it writes some, else its report; the first line names it."""
+    """The lines of plugin `name`: its `own` lines where it writes some, else its report; the first line names it."""
     lines = [cut(clean(line), width - 2) for line in own] if own else report_lines(report, width - 2, rows)
     return [cut(clean(name), width), *(f"  {line}" for line in lines)]

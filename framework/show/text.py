@@ -13,7 +13,7 @@ _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\
 
 
 def clean(text: str) -> str:
-    """Without control characters, line ends and changes of writing direction: they are shown as escapes."""
+    """The text with control characters, line ends and changes of writing direction shown as escapes."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 

@@ -3,6 +3,7 @@
 from .ledger import Ledger
 from .observer import (
     Observer,
+    Observers,
     PluginPlan,
     QueuePlan,
     QueueStats,
@@ -18,6 +19,7 @@ from .observer import (
 __all__ = [
     "Ledger",
     "Observer",
+    "Observers",
     "PluginPlan",
     "QueuePlan",
     "QueueStats",

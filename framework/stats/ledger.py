@@ -4,20 +4,32 @@
     delivered = accepted + Σ dropped_by[filter or plugin] + faulted
 
 A frame that is missing has a row that names the cause, or the ledger does not close and that is a bug.
+
+A new row is a field of Ledger; its name is the one in the JSON document and in tables for people. A new cause of loss
+also goes into LOSSES, by which the sums, and the books of the supervisor, take it from the ring's header.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, Final
+
+# Rows of frames that arrived and never reached a worker. The producer counts them in the ring's header.
+LOSSES: Final = ("nic_drop", "ring_full")
+# Rows in the order in which tables for people show them: always, and only where there is something to see.
+SHOWN: Final = ("arrived", "delivered", "accepted")
+SHOWN_IF_ANY: Final = ("dropped", "faulted", *LOSSES, "in_flight", "truncated")
 
 
-def _sum(a: Mapping[str, int], b: Mapping[str, int]) -> dict[str, int]:
-    total = Counter(a)
-    total.update(b)
-    return dict(total)
+def _sum(a: Any, b: Any) -> Any:
+    """Two values of a row as one: counts, counts by name, or marks."""
+    if isinstance(a, Mapping):
+        total = Counter(a)
+        total.update(b)
+        return dict(total)
+    return a or b if isinstance(a, bool) else a + b
 
 
 @dataclass(frozen=True)
@@ -43,7 +55,7 @@ class Ledger:
 
     def closes(self) -> bool:
         """Whether both sums hold, to the frame."""
-        into_ring = self.arrived == self.delivered + self.nic_drop + self.ring_full + self.in_flight
+        into_ring = self.arrived == self.delivered + self.lost + self.in_flight
         through_chain = self.delivered == self.accepted + self.dropped + self.faulted
         return into_ring and through_chain
 
@@ -55,7 +67,7 @@ class Ledger:
     @property
     def lost(self) -> int:
         """Frames that arrived and never reached a worker."""
-        return self.nic_drop + self.ring_full
+        return sum(getattr(self, name) for name in LOSSES)
 
     @property
     def loss(self) -> float:
@@ -63,32 +75,10 @@ class Ledger:
         return self.lost / self.arrived if self.arrived else 0.0
 
     def __add__(self, other: Ledger) -> Ledger:
-        return Ledger(
-            arrived=self.arrived + other.arrived,
-            delivered=self.delivered + other.delivered,
-            nic_drop=self.nic_drop + other.nic_drop,
-            ring_full=self.ring_full + other.ring_full,
-            in_flight=self.in_flight + other.in_flight,
-            accepted=self.accepted + other.accepted,
-            faulted=self.faulted + other.faulted,
-            truncated=self.truncated + other.truncated,
-            dropped_by=_sum(self.dropped_by, other.dropped_by),
-            faulted_by=_sum(self.faulted_by, other.faulted_by),
-            at_least=self.at_least or other.at_least,
-        )
+        return Ledger(**{f.name: _sum(getattr(self, f.name), getattr(other, f.name)) for f in fields(self)})
 
     def as_json(self) -> dict[str, Any]:
         """The ledger's rows for the JSON document; `faulted_by` stands there only where something faulted."""
-        rows: dict[str, Any] = {
-            "arrived": self.arrived,
-            "delivered": self.delivered,
-            "nic_drop": self.nic_drop,
-            "ring_full": self.ring_full,
-            "in_flight": self.in_flight,
-            "accepted": self.accepted,
-            "faulted": self.faulted,
-            "truncated": self.truncated,
-            "dropped_by": dict(self.dropped_by),
-            "at_least": self.at_least,
-        }
-        return rows | ({"faulted_by": dict(self.faulted_by)} if self.faulted_by else {})
+        rows = asdict(self)
+        faulted_by = rows.pop("faulted_by")
+        return rows | ({"faulted_by": faulted_by} if faulted_by else {})

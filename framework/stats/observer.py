@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from zcframe.framework.nic import Change
 
@@ -44,7 +44,7 @@ class RssCheck:
 class RssInfo:
     """How frames spread: `key` as 80 hex digits, `fields` "ip-pair" or "5-tuple", `reta` the queue of each bucket.
 
-    check: what was verified so far; None where nobody asked for it.
+    check: what was verified so far; None without --verify-rss.
     """
 
     key: str
@@ -139,11 +139,6 @@ class RunSnapshot:
     progress: tuple[int, int] | None = None
     warnings: Sequence[str] = ()
 
-    def label(self, queue: QueueStats) -> str:
-        """The queue's number, with its interface in front where there are several."""
-        several = len(self.source.names) > 1 and self.source.kind == "iface"
-        return f"{queue.ifname}/{queue.queue}" if several else str(queue.queue)
-
     @property
     def totals(self) -> Totals:
         return Totals(
@@ -161,16 +156,27 @@ class RunSnapshot:
 
 
 @dataclass(frozen=True)
-class RunResult(RunSnapshot):
-    """The run at its end. `error` is one line, empty where all went well; `details` is shown with -v only."""
+class RunResult:
+    """How a run ended.
 
+    last: the snapshot of its end. error: one line, empty where all went well; details: shown with -v only.
+    """
+
+    last: RunSnapshot
     exit_code: int = 0
     error: str = ""
     details: str = ""
 
 
-class Observer(Protocol):
-    """Who is told how a run goes; every method is called from the supervisor's loop and must return at once."""
+class Observer:
+    """Watches a run; each kind of observer fills in what it needs.
+
+    Every method is called from the supervisor's loop and must return at once, but for `preparing` and `close`, which
+    the command calls.
+    """
+
+    def preparing(self) -> None:
+        """Called before the supervisor: it compiles, which takes some seconds where nothing is in the cache."""
 
     def started(self, plan: RunPlan) -> None:
         """Called once, before the first frame."""
@@ -180,3 +186,33 @@ class Observer(Protocol):
 
     def finished(self, result: RunResult) -> None:
         """Called once, after the last worker ended."""
+
+    def close(self) -> None:
+        """Give back what is held, such as the terminal; may be called again, and without `finished`."""
+
+
+class Observers(Observer):
+    """Several observers as one, each told in turn."""
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._all = tuple(observers)
+
+    def preparing(self) -> None:
+        for observer in self._all:
+            observer.preparing()
+
+    def started(self, plan: RunPlan) -> None:
+        for observer in self._all:
+            observer.started(plan)
+
+    def tick(self, snapshot: RunSnapshot) -> None:
+        for observer in self._all:
+            observer.tick(snapshot)
+
+    def finished(self, result: RunResult) -> None:
+        for observer in self._all:
+            observer.finished(result)
+
+    def close(self) -> None:
+        for observer in self._all:
+            observer.close()

@@ -9,8 +9,9 @@ from zcframe.framework.chain.build import Chain
 from zcframe.framework.ring import Mapping as MemoryMapping
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.stats import Ledger, QueueStats
+from zcframe.framework.stats.ledger import LOSSES
 
-from .crew import Member
+from .member import Member
 
 
 class RingBooks:
@@ -23,7 +24,7 @@ class RingBooks:
         self.slots = ring.slots
 
     def refresh(self) -> None:
-        """Have the counters brought up to date: what was delivered before has arrived in them."""
+        """Bring the counters up to date: `arrived` then includes every frame that was delivered before this call."""
         self._ring.account()
 
     def read(self, name: str) -> int:
@@ -39,26 +40,29 @@ def _by_name(names: Sequence[str], counts: Sequence[int]) -> dict[str, int]:
 
 
 def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: bool) -> QueueStats:
-    """One queue's row. `source_died`: frames that the NIC had counted and not yet published are lost, a nic_drop.
+    """One queue's row. source_died: frames that the NIC counted and never published are lost, as nic_drop.
 
-    Read in the direction of the packets' travel reversed: what was delivered had arrived before, so that no moment
+    Counters are read against the direction in which packets travel, delivered before arrived, so that a row never
     shows more delivered than arrived.
     """
     names = [plugin.name for plugin in chain.plugins]
     delivered, wire, *codes = (int(n) for n in member.post.ledger())
     unread = (books.read("write") - delivered) & 0xFFFFFFFF
     books.refresh()
-    ring_full, nic_drop, truncated = (books.read(name) for name in ("ring_full", "nic_drop", "truncated"))
+    truncated = books.read("truncated")
+    losses = {name: books.read(name) for name in LOSSES}
     arrived = books.read("arrived")
-    unpublished = arrived - delivered - unread - ring_full - nic_drop
+    unpublished = arrived - delivered - unread - sum(losses.values())
+    if source_died:
+        losses["nic_drop"] += unpublished
+        unpublished = 0
     dropped = _by_name(names, codes[1 : len(names) + 1])
     faulted = _by_name(names, codes[len(names) + 1 :])
     ledger = Ledger(
         arrived=arrived,
         delivered=delivered,
-        nic_drop=nic_drop + (unpublished if source_died else 0),
-        ring_full=ring_full,
-        in_flight=unread + (0 if source_died else unpublished),
+        **losses,
+        in_flight=unread + unpublished,
         accepted=codes[0],
         faulted=sum(faulted.values()),
         truncated=truncated,
@@ -66,16 +70,16 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
         faulted_by={name: count for name, count in faulted.items() if count},
         at_least=bool(books.read("flags") & abi.RING_AT_LEAST),
     )
-    fill = min(unread / books.slots, 1.0)
+    ring = member.post.ring
     return QueueStats(
-        member.post.ring.queue,
-        member.cpu,
-        member.pid,
-        member.restarts,
-        delivered,
-        wire,
-        fill,
-        ledger,
-        member.post.ring.ifname,
-        member.restart_ms(),
+        queue=ring.queue,
+        cpu=member.cpu,
+        pid=member.pid,
+        restarts=member.restarts,
+        packets=delivered,
+        bytes=wire,
+        ring_fill=min(unread / books.slots, 1.0),
+        ledger=ledger,
+        ifname=ring.ifname,
+        restart_ms=member.restart_ms(),
     )

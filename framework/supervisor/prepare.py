@@ -1,4 +1,4 @@
-"""From the options to everything that is decided before the first packet."""
+"""Makes of the options everything that is decided before the first packet."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources import LivePlan, ReplayPlan, SeveralPlan, Source, SourcePlan, open_source
 from zcframe.framework.sources.backend import choose_backend
 from zcframe.framework.sources.trace import bundled_trace
-from zcframe.framework.stats import PluginPlan, QueuePlan, RssCheck, RssInfo, RunPlan, SourceInfo
+from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """What the options came to: nothing has started yet.
+    """The resolved options; nothing has started yet.
 
     affinity: which CPU each worker gets. tuning: of each interface as it is now, interrupts only without --tune.
     """
@@ -40,7 +40,7 @@ class Prepared:
 
 
 def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, ...]:
-    """Bind in order; a plugin that is there twice gets a number behind its name."""
+    """Bind the plugins in order; one that occurs twice gets a number behind its name."""
     if len(specs) > MAX_PLUGINS:
         raise UsageError(f"--plugin: {len(specs)} plugins; a chain holds at most {MAX_PLUGINS}")
     seen: Counter[str] = Counter()
@@ -53,13 +53,13 @@ def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, 
 
 
 def _tuning(config: RunConfig, cpus: tuple[int, ...], port: int) -> Tuning:
-    """What is to be set on the interface that was named as number `port`, as it is now. Raises NicError."""
+    """Changes to the settings that interface number `port` has now. Raises NicError."""
     first = port * config.queues
     return plan_tuning(config.iface[port], cpus[first : first + config.queues], everything=config.tune)
 
 
 def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: int) -> LivePlan:
-    """Orders for the interface that was named as number `port`. Raises NicError, UsageError."""
+    """The plan for interface number `port`. Raises NicError, UsageError."""
     ifname, first = config.iface[port], port * config.queues
     backend = choose_backend(ifname, config.backend)
     return LivePlan(
@@ -71,13 +71,13 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
         cpus=cpus[first : first + config.queues],
         first=first,
         port=port,
-        # What only looks on leaves the card as it is, unless somebody wishes for something else.
+        # A backend that only observes leaves the card as it is, unless an option of RSS is given.
         set_rss=backend == "zerocopy" or bool(config.given & {"rss_key", "rss_fields"}),
         fanout=config.fanout,
         hugepages=config.hugepages,
         force=config.force,
         verify=config.verify_rss,
-        # Without --tune, what only looks on leaves interrupts, too.
+        # Without --tune, such a backend leaves interrupts alone, too.
         changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend == "zerocopy" else (),
     )
 
@@ -124,20 +124,12 @@ def _pace(config: RunConfig) -> str:
     return f"{config.pps:,.0f} packets a second" if config.pps is not None else str(config.speed)
 
 
-def _source_info(source: Source) -> SourceInfo:
-    return SourceInfo(source.kind, tuple(source.names), source.backend, tuple(source.link_types))
-
-
-def rss_info(rss: RssConfig, check: RssCheck | None = None) -> RssInfo:
-    return RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name, check)
-
-
 def run_plan(prepared: Prepared, source: Source) -> RunPlan:
     """The plan as observers see it."""
-    config = prepared.config
+    config, rss = prepared.config, prepared.rss
     return RunPlan(
-        source=_source_info(source),
-        rss=rss_info(prepared.rss),
+        source=SourceInfo(source.kind, tuple(source.names), source.backend, tuple(source.link_types)),
+        rss=RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name),
         queues=tuple(
             QueuePlan(ring.queue, cpu, ring.ifname) for ring, cpu in zip(source.rings, prepared.cpus, strict=True)
         ),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from zcframe.framework.chain.bound import BoundPlugin
@@ -14,8 +15,16 @@ from .crew import Crew
 from .standstill import copy_live, shards_of
 
 
+@dataclass(frozen=True)
+class PluginReports:
+    """By plugin name: the report, and the lines that the plugin makes of it, where it makes some."""
+
+    reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    lines: dict[str, list[str]] = field(default_factory=dict)
+
+
 class Reports:
-    """Every plugin's report, from the shards of all workers."""
+    """Makes every plugin's report from the shards of all workers. errors: of the reports that were made last."""
 
     def __init__(self, plugins: Sequence[BoundPlugin], state: StateMemory) -> None:
         self.plugins, self._state = plugins, state
@@ -47,19 +56,18 @@ class Reports:
             copies = [self._state.copied(k, shard) for owner, shard in shards if owner == k]
             self._kept[k, worker] = [read_shard(plugin.layout, copy) for copy in copies if copy is not None]
 
-    def make(self) -> tuple[dict[str, Mapping[str, Any]], dict[str, list[str]]]:
-        """(report by plugin name, lines by plugin name) of the states last read."""
+    def make(self) -> PluginReports:
+        """The reports of the states that were read last."""
         self.errors = []
-        reports: dict[str, Mapping[str, Any]] = {}
-        lines: dict[str, list[str]] = {}
+        made = PluginReports()
         for k, plugin in enumerate(self.plugins):
-            # By number, whichever worker could be read first.
+            # In the order of worker numbers, whichever was read first.
             kept = sorted(key for key in self._kept if key[0] == k)
-            states = [state for key in kept for state in self._kept[key]]
-            reports[plugin.name] = self._report(plugin, states)
-            if plugin.declared.lines and "error" not in reports[plugin.name]:
-                lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, reports[plugin.name]) or []
-        return reports, lines
+            report = self._report(plugin, [state for key in kept for state in self._kept[key]])
+            made.reports[plugin.name] = report
+            if plugin.declared.lines and "error" not in report:
+                made.lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, report) or []
+        return made
 
     def _report(self, plugin: BoundPlugin, states: list[State]) -> Mapping[str, Any]:
         merge = plugin.declared.merge or merge_states
@@ -69,7 +77,7 @@ class Reports:
         return found if found is not None else {"error": self.errors[-1]}
 
     def _guarded(self, plugin: BoundPlugin, what: str, function: Any, *args: Any) -> Any:
-        """Call a plugin's own Python; what it raises becomes a line that names it."""
+        """Call a plugin's own Python; an exception becomes a line of `errors` that names the plugin."""
         try:
             wanted = function.__code__.co_argcount
             result = function(*args[:wanted])

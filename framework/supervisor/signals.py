@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as something to poll for: the first asks for an end in order, the second for an end at once."""
+"""SIGINT and SIGTERM as a file descriptor: the first signal asks for an orderly end, the second for an end at once."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""Copies the state of a worker while packets flow, so that no ring overflows for it.
+"""Copies the state of a worker while packets flow, without letting its ring overflow.
 
-The worker stands still for the copy, but never for longer than its ring can bear: after PAUSE_S of copying it goes on,
-and stands still again later for the rest. So what is consistent is the shard, the unit of state: a row of a table never
-shows half a packet, and a flow never two moments; two buckets may be some milliseconds apart.
+The worker pauses for the copy, but for no longer than its ring has room: after PAUSE_S of copying it goes on, and
+pauses again later for the rest. A shard, the unit of state, is therefore consistent: a row of a table never shows half
+a packet, and a flow is of one moment. Two buckets may be some milliseconds apart.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from zcframe.framework.state.layout import StateLayout
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
 
-from .crew import Member
+from .member import Member
 
 PATIENCE_S = 0.05
-# A ring of 4096 frames bears this at 4 Mpps.
+# A ring of 4096 frames does not overflow in this time at 4 Mpps.
 PAUSE_S = 1e-3
 # Between two pauses the worker has this many times as long to catch up.
 CATCH_UP = 3
@@ -31,7 +31,7 @@ def shards_of(layout: StateLayout, post: Post) -> list[int]:
 
 
 def _stand_still(member: Member) -> bool:
-    """Have the worker stand between two bursts; False where it does not in time (busy, or being replaced)."""
+    """Pause the worker between two bursts; False where it does not in time (busy, or being replaced)."""
     member.post.pause()
     deadline = time.monotonic() + PATIENCE_S
     while not member.post.parked and member.process is not None:

@@ -70,9 +70,8 @@ def snapshot(number: int = 8, elapsed_s: float = 2.0, **more: Any) -> RunSnapsho
     return RunSnapshot(source=FILE, elapsed_s=elapsed_s, rss=RSS, **given)
 
 
-def result(number: int = 8, elapsed_s: float = 2.0, **more: Any) -> RunResult:
-    given = {"queues": queues(number), "plugins": REPORTS} | more
-    return RunResult(source=FILE, elapsed_s=elapsed_s, rss=RSS, **given)
+def result(number: int = 8, *, exit_code: int = 0, error: str = "", details: str = "", **more: Any) -> RunResult:
+    return RunResult(snapshot(number, **more), exit_code, error, details)
 
 
 class Supervisor:

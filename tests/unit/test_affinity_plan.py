@@ -7,8 +7,9 @@ from collections.abc import Iterable
 
 import pytest
 
-from zcframe.affinity import Cpu, Topology, describe, make_plan
+from zcframe.affinity import Cpu, Topology, make_plan
 from zcframe.framework.errors import UsageError
+from zcframe.framework.show.placement import placement_lines
 
 
 def machine(
@@ -131,7 +132,7 @@ def test_plans_are_values() -> None:
 
 def test_description() -> None:
     topology = machine(offline=(15,), isolated=(6,), allowed=range(8))
-    lines = describe(make_plan(topology, 9, nic_node=1), topology)
+    lines = placement_lines(make_plan(topology, 9, nic_node=1), topology)
     assert lines[:2] == [
         "online: 15 CPUs, 8 physical cores, 2 packages, 2 NUMA nodes",
         "offline 15; isolated 6; open to this process 0-7",

@@ -426,10 +426,9 @@ def test_a_full_disk_under_stdout_is_one_line(buffered: str) -> None:
 
 
 def test_a_terminal_that_knows_only_ascii_gets_the_summary_too() -> None:
-    from zcframe.framework.show.notices import Notices
     from zcframe.framework.show.summary import SummaryObserver
 
     stream = io.TextIOWrapper(io.BytesIO(), encoding="ascii")
-    SummaryObserver(Notices(), stdout=stream).finished(result())
+    SummaryObserver(stream).finished(result())
     stream.seek(0)
     assert "flows" in stream.read()

@@ -15,7 +15,9 @@ from tests.kit.runs import FILE, plan, queue_stats, queues, result, snapshot
 from zcframe.framework.show.live import LiveObserver
 from zcframe.framework.show.notices import Notices
 from zcframe.framework.show.report import plugin_lines, report_lines
+from zcframe.framework.show.summary import SummaryObserver
 from zcframe.framework.show.text import bar, clean, columns, cut, table, wrapped
+from zcframe.framework.stats import Observers
 
 
 class Terminal(io.StringIO):
@@ -51,7 +53,8 @@ class View:
     def __init__(self, width: int = 80, height: int = 24) -> None:
         self.terminal = Terminal(width, height)
         console = Console(file=self.terminal, force_terminal=True, width=width, height=height, highlight=False)
-        self.observer = LiveObserver(Notices(), console)
+        self.live = LiveObserver(console)
+        self.observer = Observers([self.live, Notices(), SummaryObserver(self.terminal)])
         self.observer.started(plan(FILE, loop=1))
 
     def line_of(self, start: str) -> str:
@@ -91,7 +94,7 @@ def test_sixteen_queues_leave_plugins_what_is_left_and_nothing_scrolls(view: Vie
 
 def test_until_the_first_packet_a_line_says_what_takes_so_long() -> None:
     view = View()
-    fresh = LiveObserver(Notices(), view.observer._console)
+    fresh = LiveObserver(view.live._console)
     fresh.preparing()
     assert view.line_of("zcframe: starting; the first start compiles")
     fresh.close()
@@ -149,6 +152,46 @@ def test_what_comes_from_the_network_cannot_steer_the_terminal(view: View) -> No
     assert view.terminal.screen.title == ""
     assert view.line_of("name") == r"  name \x1b]0;owned\x07\x1b[2J\r\n[bold]x[/bold]\u202eabc"
     assert view.line_of("queue")
+
+
+@pytest.mark.parametrize(
+    ("width", "names"),
+    [
+        (65, "queue CPU pid pps Mb/s ring drops restarts"),
+        (64, "queue CPU pps Mb/s ring drops restarts"),
+        (59, "queue CPU pps Mb/s ring drops restarts"),
+        (58, "queue pps Mb/s ring drops restarts"),
+        (53, "queue pps Mb/s ring drops"),
+        (43, "queue pps ring drops"),
+        (36, "queue pps drops"),
+        (20, "queue pps drops"),
+        (19, "queue pps"),
+    ],
+)
+def test_what_is_too_wide_goes_a_column_at_a_time_and_what_stays_is_whole(width: int, names: str) -> None:
+    view = View(width)
+    view.observer.tick(snapshot(progress=(5 << 20, 10 << 20)))
+    head = view.line_of("queue")
+    assert head.split() == names.split()
+    cells = view.line_of("all").split()
+    assert cells[:2] == ["all", "18,000"]
+    assert len(head) <= width
+    table_of = view.terminal.lines[view.terminal.lines.index(head) :][:10]
+    assert not any("…" in line for line in table_of)
+    view.observer.close()
+
+
+def test_40_columns_can_be_read() -> None:
+    view = View(40)
+    view.observer.tick(snapshot(16, progress=(5 << 20, 10 << 20), lines={}, plugins={}))
+    lines = view.terminal.lines
+    assert lines[0] == "zcframe     2.0 s  136,000 packets"
+    assert lines[1] == "read  ██████        50%  5.0 of 10.0 MiB"
+    assert lines[2].split() == ["queue", "pps", "ring", "drops"]
+    assert lines[3].split() == ["0", "500", "█████", "50%", "0"]
+    assert lines[19].split() == ["all", "68,000", "0"]
+    assert lines[20] == "RSS balance 1.88 ▁▂▂▃▃▄▄▅▅▅▆▆▇▇██"
+    view.observer.close()
 
 
 @pytest.mark.parametrize(("width", "height"), [(40, 10), (20, 3), (132, 50), (300, 100)])

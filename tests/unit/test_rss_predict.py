@@ -15,8 +15,9 @@ from tests.kit.places import ROOT
 from zcframe.framework.errors import ZcframeError
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.rss import directions as flows
-from zcframe.framework.rss.predict import Prediction, Predictor, describe, predict
+from zcframe.framework.rss.predict import Prediction, Predictor, predict
 from zcframe.framework.rss.toeplitz import hash_frame
+from zcframe.framework.show.prediction import prediction_lines
 
 CAPTURES = Path(os.environ.get("ZCFRAME_CAPTURES", ROOT.parent / "shared" / "captures"))
 
@@ -104,7 +105,7 @@ def test_bytes_are_wire_lengths_and_unhashed_frames_go_to_queue_0() -> None:
 def test_nothing_at_all() -> None:
     seen = predict(RssConfig.make("symmetric", "5-tuple", 4), [])
     assert (seen.packets, seen.imbalance, seen.flows) == (0, 1.0, 0)
-    assert any("no packets" in line for line in describe(seen))
+    assert any("no packets" in line for line in prediction_lines(seen))
 
 
 def test_the_flow_table_grows() -> None:
@@ -128,7 +129,7 @@ def test_a_full_flow_table_says_so() -> None:
     predictor.add(pairs(frame(*random_ends(1, 4)[0])))
     assert full.unfollowed == 1 and full.flows == flows.MAX_SLOTS // 2
     told = Prediction(config, predictor.prediction().queues, {}, 1, 0, 0, full.unfollowed)
-    assert describe(told)[-1] == "the flow table was full: 1 packets of further flows are in no share"
+    assert prediction_lines(told)[-1] == "the flow table was full: 1 packets of further flows are in no share"
 
 
 def test_frames_may_share_their_memory() -> None:
@@ -161,7 +162,7 @@ def test_report() -> None:
         "one_sided": 40, "one_sided_share": 1.0, "unfollowed_packets": 0,
     }  # fmt: skip
     assert sum(queue["packets"] for queue in document["queues"]) == document["packets"] == 40
-    lines = describe(seen)
+    lines = prediction_lines(seen)
     assert sum(line.startswith("queue ") for line in lines) == 8
     assert any(line.startswith("split ") and f"{seen.split:.1%}" in line for line in lines)
     assert any(line.startswith("one_sided ") and "100.0%" in line for line in lines)

@@ -9,9 +9,10 @@ import pytest
 
 from zcframe.affinity.cpulist import format_cpu_mask
 from zcframe.affinity.knobs import read_files
-from zcframe.affinity.tuning import describe_tuning, flush_ns, make_steering, make_tuning
+from zcframe.affinity.tuning import flush_ns, make_steering, make_tuning
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic import Coalesce
+from zcframe.framework.show.placement import tuning_lines
 
 NET = "/sys/class/net/eth0"
 
@@ -106,7 +107,7 @@ def test_irqbalance_is_noticed(tmp_path: Path) -> None:
     (root / "proc/7/comm").write_text("irqbalance\n")
     (warning,) = make_steering(read_files("eth0", root), (0,)).warnings
     assert "systemctl stop irqbalance" in warning
-    assert describe_tuning("eth0", make_tuning(read_files("eth0", root), (0,)))[-1] == f"warning: {warning}"
+    assert tuning_lines("eth0", make_tuning(read_files("eth0", root), (0,)))[-1] == f"warning: {warning}"
 
 
 def test_the_timer_is_at_most_half_of_what_a_ring_holds() -> None:

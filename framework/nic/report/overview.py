@@ -8,13 +8,12 @@ from typing import Any
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.cards.pci import ROOT, PciFunction, function_of
-from zcframe.framework.nic.cards.pciids import device_names
 from zcframe.framework.nic.ethtool.driver import read_driver
 from zcframe.framework.nic.link.interface import SYSFS, Interface
 from zcframe.framework.nic.link.irq import cpus_of, irqs_of
 
 from .memshare import SharedRing, shared_rings
-from .status import Status, read_status, status_lines
+from .status import Status, read_status
 
 
 @dataclass(frozen=True)
@@ -71,39 +70,3 @@ def read_overview(ifname: str, root: Path = ROOT) -> Overview:
         interrupts=_interrupts(ifname, root / "proc"),
         rings=tuple(shared_rings(ifname, root)),
     )
-
-
-def _card_line(function: PciFunction) -> str:
-    name = device_names([function.id]).get(function.id, "")
-    return f"card      {function.address}  {function.id}  {name}".rstrip()
-
-
-def _interrupt_lines(interrupts: tuple[QueueInterrupt, ...]) -> list[str]:
-    rows = [f"queue {one.queue}: {one.irq} on CPU {one.cpus or 'unknown'}" for one in interrupts]
-    return [
-        f"{'' if i else 'irqs':9} {row}" for i, row in enumerate(rows or ["none by queue while it is down, or none"])
-    ]
-
-
-def _ring_lines(rings: tuple[SharedRing, ...]) -> list[str]:
-    rows = [
-        f"{ring.direction} queue {ring.queue}: {ring.state}, {ring.slots} slots, {ring.waiting} waiting;"
-        f" arrived {ring.arrived:,}, nic_drop {ring.nic_drop:,}, ring_full {ring.ring_full:,}"
-        for ring in rings
-    ]
-    return [f"{'' if i else 'shared':9} {row}" for i, row in enumerate(rows)]
-
-
-def overview_lines(overview: Overview) -> list[str]:
-    """For people."""
-    first, *rest = status_lines(overview.status)
-    card = [_card_line(overview.function)] if overview.function else []
-    link = "" if not overview.status.up else ", link" if overview.linked else ", no link"
-    return [
-        f"{first}{link}",
-        *card,
-        f"driver    {overview.driver or 'not told'}",
-        *rest,
-        *_interrupt_lines(overview.interrupts),
-        *_ring_lines(overview.rings),
-    ]

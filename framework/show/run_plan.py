@@ -1,0 +1,37 @@
+"""The plan of a run in text: what `zcframe run --check` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from zcframe.framework.stats import RunPlan
+
+from .summary import cpu_cell, queue_label, source_line
+from .text import clean, wrapped
+
+WIDTH = 100
+
+
+def _params(params: Mapping[str, Any]) -> str:
+    return "".join(f" {name}={clean(str(value))}" for name, value in params.items())
+
+
+def plan_lines(plan: RunPlan) -> list[str]:
+    """Source, pace, rings, RSS, CPUs, plugins and tuning; a line or more each."""
+    loop = "for ever" if plan.loop == 0 else f"{plan.loop} times" if plan.loop > 1 else "once"
+    placed = (f"{queue_label(plan.source, queue)}:{cpu_cell(queue.cpu)}" for queue in plan.queues)
+    lines = [
+        f"source   {source_line(plan.source)}",
+        f"pace     {plan.pace}" + (f", {loop}" if plan.source.kind != "iface" else ""),
+        f"queues   {len(plan.queues)}, a ring of {plan.ring_slots:,} slots each, {plan.memory / 2**20:.1f} MiB in all",
+        f"rss      key {plan.rss.key_name} {plan.rss.key}",
+        f"         fields {plan.rss.fields}",
+    ]
+    pinned = wrapped(placed, WIDTH)
+    lines += [f"{'cpus' if not i else '':8} {line}" for i, line in enumerate(pinned)]
+    for i, plugin in enumerate(plan.plugins):
+        origin = f"  ({clean(plugin.origin)})" if plugin.origin else ""
+        lines.append(f"{'plugins' if not i else '':8} {clean(plugin.name)}{_params(plugin.params)}{origin}")
+    lines += [f"{'tune' if not i else '':8} {clean(str(change))}" for i, change in enumerate(plan.tuning)]
+    return lines

@@ -1,0 +1,75 @@
+"""A member of the crew: the worker of one queue, and what is known of its predecessors."""
+
+from __future__ import annotations
+
+import multiprocessing.process
+import os
+import signal
+import time
+from dataclasses import dataclass, field
+
+from zcframe.framework.worker.post import Post
+
+from .deaths import Death, Deaths
+from .watchdog import Watchdog
+
+
+@dataclass
+class Member:
+    """The worker of one queue.
+
+    process: None between a worker's end and its successor's start. finished: no successor is needed.
+    """
+
+    post: Post
+    cpu: int | None
+    process: multiprocessing.process.BaseProcess | None = None
+    pidfd: int = -1
+    pid: int = 0
+    started: float = 0.0
+    finished: bool = False
+    watchdog: Watchdog = field(default_factory=Watchdog)
+    deaths: Deaths = field(default_factory=Deaths)
+    restarts: int = 0
+    died_ns: int = 0
+    longest_restart_ns: int = 0
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def alive(self) -> bool:
+        return self.process is not None and self.process.is_alive()
+
+    def reap(self) -> int | None:
+        """Wait for the end of the process and give back its descriptor; the exit code, negative for a signal."""
+        assert self.process is not None
+        self.process.join()
+        exit_code = self.process.exitcode
+        self.process.close()
+        os.close(self.pidfd)
+        self.process, self.pidfd = None, -1
+        return exit_code
+
+    def death(self, exit_code: int | None) -> Death:
+        """How and where the worker that was reaped last died."""
+        done, stage, stuck = self.post.done, self.post.stage, self.watchdog.stuck
+        return Death(
+            done=done,
+            stage=stage,
+            prefetching=self.post.prefetching,
+            stuck=stuck,
+            seen_there=self.watchdog.seen == (done, stage),
+            foreign=exit_code == -signal.SIGKILL and not stuck,
+            lived_s=time.monotonic() - self.started,
+        )
+
+    def note_restart(self, died_ns: int) -> None:
+        """A worker died at this time and is about to be replaced."""
+        self.restart_ms()
+        self.died_ns = died_ns
+        self.restarts += 1
+
+    def restart_ms(self) -> float:
+        """The longest time so far from a worker's end until its successor could take packets."""
+        if self.died_ns:
+            self.longest_restart_ns = max(self.longest_restart_ns, self.post.ready_ns - self.died_ns)
+        return self.longest_restart_ns / 1e6

@@ -1,0 +1,60 @@
+"""Snapshots of a run: every queue's ledger and every plugin's report at one moment."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from zcframe.framework.sources import Source
+from zcframe.framework.stats import QueueStats, RunPlan, RunSnapshot
+
+from .accounts import RingBooks, queue_stats
+from .course import Course
+from .crew import Crew
+from .reports import PluginReports, Reports
+
+
+class Snapshots:
+    """Takes snapshots. What plugins report is read apart from that, since it costs far more than the counters do."""
+
+    def __init__(self, plan: RunPlan, source: Source, crew: Crew, reports: Reports) -> None:
+        self.plan, self.source, self.crew, self.reports = plan, source, crew, reports
+        self._books = [RingBooks(ring) for ring in source.rings]
+        self._made = PluginReports()
+
+    def read_live(self) -> None:
+        """Make the plugins' reports while packets flow."""
+        self.reports.read_live(self.crew)
+        self._made = self.reports.make()
+
+    def read_final(self) -> list[str]:
+        """Make the plugins' reports after the workers have ended; a line for each plugin that failed in it."""
+        self.reports.read_final(self.crew)
+        self._made = self.reports.make()
+        return self.reports.errors
+
+    def take(self, course: Course) -> RunSnapshot:
+        """The counters of now, with the reports that were made last."""
+        worker_warnings = [warning for member in self.crew.members for warning in member.warnings]
+        return RunSnapshot(
+            source=self.plan.source,
+            elapsed_s=course.elapsed_s,
+            rss=replace(self.plan.rss, check=self.crew.check()),
+            queues=self._queues(course),
+            plugins=self._made.reports,
+            lines=self._made.lines,
+            progress=self._progress(),
+            warnings=[*self.plan.warnings, *course.warnings, *worker_warnings],
+        )
+
+    def _queues(self, course: Course) -> list[QueueStats]:
+        members = zip(self.crew.members, self._books, strict=True)
+        chain, died = self.crew.chain, course.source_died
+        return [queue_stats(member, books, chain, source_died=died) for member, books in members]
+
+    def _progress(self) -> tuple[int, int] | None:
+        done, total = self.source.progress()
+        return (done, total) if total else None
+
+    def close(self) -> None:
+        while self._books:
+            self._books.pop().close()
