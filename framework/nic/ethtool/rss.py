@@ -5,15 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from zcframe.framework.errors import NicError, UnsupportedError
 from zcframe.framework.rss import RssConfig
 
 from .ioctl import ethtool
-
-if TYPE_CHECKING:
-    from zcframe.framework.nic.settings.hold import Hold
 
 GRSSH, SRSSH = 0x46, 0x47
 GRXFH, SRXFH = 0x29, 0x2A
@@ -156,8 +153,3 @@ def hashes_by(ifname: str, config: RssConfig) -> bool:
     except NicError:
         return False
     return now.function == TOEPLITZ and replace(wanted, reta=now.reta) == now
-
-
-def apply_rss(hold: Hold, config: RssConfig) -> None:
-    """Have the NIC spread as `config` says; the hold puts back what was before. Raises NicError as `write_rss` does."""
-    hold.change("rss", settings_of(config, read_rss(hold.ifname), hold.ifname).document())
