@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.config import nearest
 from zcframe.framework.errors import UsageError
+from zcframe.framework.nearest import hint
 
 ROOT: Final = Path("/")
 # "0000:02:00.0", or "02:00.0" in domain 0, as lspci prints it.
@@ -110,7 +110,7 @@ def ethernet_function(text: str, root: Path = ROOT) -> PciFunction:
     if not device.is_dir():
         known = [function.address for function in ethernet_functions(root)]
         raise UsageError(
-            f"there is no PCI function {address}{nearest(address, known)} (Ethernet: {', '.join(known) or 'none'})"
+            f"there is no PCI function {address}{hint(address, known)} (Ethernet: {', '.join(known) or 'none'})"
         )
     if not _is_ethernet(device):
         raise UsageError(f"{address} is no Ethernet controller: its class is {_text(device / 'class') or 'not told'}")
