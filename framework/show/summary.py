@@ -8,10 +8,11 @@ from pathlib import PurePath
 from typing import Any, TextIO
 
 from zcframe.framework.stats import Ledger, QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.terminal import clean
 
 from .notices import Notices
 from .report import plugin_lines
-from .text import clean, megabits, table, wrapped
+from .text import megabits, table, wrapped
 
 WIDTH = 100
 ROWS = 24

@@ -15,7 +15,8 @@ from tests.kit.runs import FILE, plan, queue_stats, queues, result, snapshot
 from zcframe.framework.show.live import LiveObserver
 from zcframe.framework.show.notices import Notices
 from zcframe.framework.show.report import plugin_lines, report_lines
-from zcframe.framework.show.text import bar, clean, columns, cut, table, wrapped
+from zcframe.framework.show.text import bar, columns, cut, table, wrapped
+from zcframe.framework.terminal import clean
 
 
 class Terminal(io.StringIO):
