@@ -17,13 +17,14 @@ import math
 import multiprocessing
 import os
 import queue
-import re
 import select
 import socket
 import sys
 from typing import Any, TextIO
 
 from multiprocessing_logging import MultiProcessingHandler
+
+from .terminal import clean
 
 BUFFER_SIZE = 1 << 20
 DATAGRAM_LIMIT = 1 << 17
@@ -36,17 +37,17 @@ NUMBERS = ("levelno", "process", "lineno")
 PACKAGE = "zcframe"
 FORMAT = "%(asctime)s %(processName)s %(levelname)s %(name)s: %(message)s"
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# A traceback has several lines.
+KEPT = "\t\n"
 
 
-def _clean(text: str, limit: int) -> str:
-    """Cut, and without control characters: it goes to a terminal, whatever a worker wrote."""
-    cut = text if len(text) <= limit else text[:limit] + "..."
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", cut)
+def _cut(text: str, limit: int) -> str:
+    """At most `limit` characters of a worker's text, safe for the terminal that it goes to."""
+    return clean(text if len(text) <= limit else text[:limit] + "...", KEPT)
 
 
 def _encode(record: logging.LogRecord, lost: int) -> bytes:
-    fields: dict[str, Any] = {n: _clean(str(getattr(record, n, None) or ""), limit) for n, limit in TEXTS.items()}
+    fields: dict[str, Any] = {n: _cut(str(getattr(record, n, None) or ""), limit) for n, limit in TEXTS.items()}
     fields |= {name: getattr(record, name) for name in NUMBERS}
     return json.dumps(fields | {"created": record.created, "lost": lost}).encode()
 
@@ -55,7 +56,7 @@ def _decode(datagram: bytes) -> tuple[logging.LogRecord, int] | None:
     """The record and how many before it were lost; None where the sender did not keep to the format."""
     try:
         fields = json.loads(datagram)
-        texts = {name: _clean(fields[name], limit) for name, limit in TEXTS.items()}
+        texts = {name: _cut(fields[name], limit) for name, limit in TEXTS.items()}
         numbers = {name: int(fields[name]) for name in NUMBERS}
         created, lost = float(fields["created"]), int(fields["lost"])
         if not (0 <= created < 1 << 33 and 0 <= lost < 1 << 63):
