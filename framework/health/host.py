@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import re
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from zcframe.framework.capabilities import missing
 from zcframe.framework.nic import Interface
 from zcframe.framework.nic.ethtool.offload import Offloads, read_offloads
 from zcframe.framework.nic.link.route import default_carriers
 
 AF_XDP: Final = 44
-CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_IPC_LOCK": 14, "CAP_SYS_ADMIN": 21, "CAP_BPF": 39}
 
 
 def try_socket(family: int) -> int:
@@ -26,11 +23,6 @@ def try_socket(family: int) -> int:
     except OSError as error:
         return error.errno or 0
     return 0
-
-
-def setcap(*names: str) -> str:
-    """The command that gives the interpreter these capabilities."""
-    return f"setcap {','.join(name.lower() for name in names)}+ep {os.path.realpath(sys.executable)}"
 
 
 @dataclass(frozen=True)
@@ -59,10 +51,8 @@ class Host:
         return int(text) if text.isdecimal() else None
 
     def missing(self, *names: str) -> list[str]:
-        """Those of these capabilities that this process has not."""
-        found = re.search(r"^CapEff:\s*([0-9a-f]+)", self.text("proc/self/status"), re.MULTILINE)
-        mask = int(found[1], 16) if found else 0
-        return [name for name in names if not mask >> CAPABILITIES[name] & 1]
+        """Those of these capabilities that this process lacks."""
+        return missing(self.text("proc/self/status"), *names)
 
     @property
     def interfaces(self) -> list[str]:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework import abi as layout
+from zcframe.framework.capabilities import setcap
 from zcframe.framework.nic.cards.pci import OURS, PciFunction, ethernet_functions
 
 from .check import Check, State
-from .host import Host, setcap
+from .host import Host
 
 MODULE: Final = "sys/module/pf_zerocopy"
 LOAD: Final = "make kernel && insmod kernel/pf_zerocopy.ko"

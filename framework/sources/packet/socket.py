@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import socket
 import struct
-import sys
 from collections.abc import Sequence
 from typing import Final
 
+from zcframe.framework.capabilities import setcap
 from zcframe.framework.errors import LinkTypeError, PacketError, RingError
 
 ETH_P_ALL: Final = 0x0003
@@ -49,7 +48,7 @@ def open_socket(ifname: str) -> socket.socket:
     except PermissionError:
         raise PacketError(
             f"no permission to capture from {ifname}: CAP_NET_RAW is missing; run as root, or give it to the"
-            f" interpreter: setcap cap_net_raw+ep {os.path.realpath(sys.executable)}"
+            f" interpreter: {setcap('CAP_NET_RAW')}"
         ) from None
     except OSError as error:
         if error.errno != errno.EAFNOSUPPORT:
