@@ -10,6 +10,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
+from zcframe.framework.child import ending, fork_child
 from zcframe.framework.errors import SourceDiedError, UsageError
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss.reta import buckets_of
@@ -20,7 +21,6 @@ from zcframe.framework.sources.capture import CaptureReader
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
 from .feed import run_nic
 from .plan import ReplayPlan
-from .process import ending, fork_child
 from .progress import Progress
 
 PROCESS_NAME: Final = "zc-nic"
