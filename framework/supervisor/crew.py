@@ -14,6 +14,7 @@ import psutil
 
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.workspace import STOP_DRAIN, STOP_NOW
+from zcframe.framework.child import cause_of
 from zcframe.framework.errors import CrashLoopError
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.state.shared import StateMemory
@@ -61,18 +62,6 @@ class Member:
         if self.died_ns:
             self.longest_restart_ns = max(self.longest_restart_ns, self.post.ready_ns - self.died_ns)
         return self.longest_restart_ns / 1e6
-
-
-def cause_of(exit_code: int | None) -> str:
-    """An exit code in words, such as "killed by SIGSEGV"."""
-    if exit_code is None:
-        return "gone"
-    if exit_code < 0:
-        try:
-            return f"killed by {signal.Signals(-exit_code).name}"
-        except ValueError:
-            return f"killed by signal {-exit_code}"
-    return f"ended with exit code {exit_code}"
 
 
 class Crew:

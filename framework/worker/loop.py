@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -26,6 +25,7 @@ from zcframe.framework.chain.workspace import (
     STOP_NOW,
     progress_size,
 )
+from zcframe.framework.child import die_with
 from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.log import name_process
 from zcframe.framework.ring import Mapping, RingEnd
@@ -39,20 +39,12 @@ log = logging.getLogger(__name__)
 
 CONTEXT = types.Array(types.int64, 1, "C")
 
-PR_SET_PDEATHSIG = 1
 BUDGET = 65536
 # A worker that found this many packets, so soon after it waited last, will find more after a nap: see RingEnd.nap_s.
 BUSY = 64
 SOON_S = 10e-3
 SLEEP_MS = 200
 PAUSE_NAP_S = 200e-6
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, and end now if that has happened already."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 class Worker:

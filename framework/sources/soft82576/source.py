@@ -173,14 +173,13 @@ class Soft82576:
         assert self.pid is not None
         self._running = False
         try:
-            how = ending(os.waitpid(self.pid, 0)[1])
+            code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         except ChildProcessError:
-            how = "is gone"
+            code = None
         if self._told_end:
             return None
-        return SourceEvent(
-            "failed", f"the software NIC (pid {self.pid}) {how}: what it had delivered counts, nothing more will come"
-        )
+        text = f"the software NIC (pid {self.pid}) {ending(code)}: what it had delivered counts, nothing more will come"
+        return SourceEvent("failed", text)
 
     def progress(self) -> tuple[int, int]:
         """(done, total) in bytes of input; total 0: no end is known."""
