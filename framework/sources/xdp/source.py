@@ -14,6 +14,7 @@ from typing import Final
 
 from zcframe.framework.errors import NicError, XdpError
 from zcframe.framework.nic import Interface, LinkWatch, hashes_by, link_state, read_spread
+from zcframe.framework.nic.ethtool.offload import stamps_frames, takes_tags_off
 from zcframe.framework.nic.link.route import default_carriers
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.base import SourceEvent
@@ -23,7 +24,6 @@ from zcframe.framework.sources.settings import Settings, spread_over, symmetry_l
 from .drops import InterfaceDrops
 from .metadata import HASH, TIME, VLAN
 from .netdev import metadata_features
-from .offload import stamps_frames, takes_tags_off
 from .privilege import check_capabilities
 from .pull import warm_up
 from .ring import Seat, XdpRing
