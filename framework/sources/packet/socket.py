@@ -14,14 +14,12 @@ from zcframe.framework.errors import LinkTypeError, PacketError, RingError
 
 ETH_P_ALL: Final = 0x0003
 SOL_PACKET: Final = 263
-PACKET_ADD_MEMBERSHIP: Final = 1
 PACKET_RX_RING: Final = 5
 PACKET_STATISTICS: Final = 6
 PACKET_VERSION: Final = 10
 PACKET_FANOUT: Final = 18
 PACKET_FANOUT_DATA: Final = 22
 TPACKET_V3: Final = 2
-PACKET_MR_PROMISC: Final = 1
 SO_ATTACH_FILTER: Final = 26
 SO_DETACH_FILTER: Final = 27
 
@@ -31,7 +29,6 @@ ARPHRD_LOOPBACK: Final = 772
 
 RING_REQUEST: Final = struct.Struct("7I")  # struct tpacket_req3
 STATISTICS: Final = struct.Struct("3I")  # struct tpacket_stats_v3
-MEMBERSHIP: Final = struct.Struct("iHH8x")  # struct packet_mreq
 PROGRAM: Final = struct.Struct("@HP")  # struct sock_fprog
 INSTRUCTION: Final = struct.Struct("HBBI")  # struct sock_filter
 
@@ -84,11 +81,6 @@ def bind(sock: socket.socket, ifname: str) -> None:
         raise LinkTypeError(
             f"{ifname} carries no Ethernet frames (hardware type {hardware} of linux/if_arp.h): it cannot be captured"
         )
-
-
-def be_promiscuous(sock: socket.socket, index: int) -> None:
-    """Have the card hand up what is for others, as long as the socket is open."""
-    sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, MEMBERSHIP.pack(index, PACKET_MR_PROMISC, 0))
 
 
 def statistics(sock: socket.socket) -> tuple[int, int]:
