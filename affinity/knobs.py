@@ -10,8 +10,7 @@ from typing import Final
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic import Coalesce, Interface, irqs_of, read_coalesce, read_rings
-
-from .topology import ROOT
+from zcframe.framework.sysfs import ROOT, class_net
 
 # Below /sys/class/net/<interface>; the kernel documents them in networking/{scaling,napi}.rst and ABI/testing.
 PATTERNS: Final = (
@@ -68,8 +67,8 @@ def _irqbalance(root: Path) -> bool:
 
 def read_files(ifname: str, root: Path = ROOT) -> Knobs:
     """What sysfs and procfs below `root` tell. Raises NicError where there is no such interface."""
-    device = Interface(ifname, root / "sys/class/net").identity[2]
-    folder = root / "sys/class/net" / ifname
+    device = Interface(ifname, class_net(root)).identity[2]
+    folder = class_net(root) / ifname
     irqs = irqs_of(ifname, root / "proc", device)
     paths = [path for pattern in PATTERNS for path in sorted(folder.glob(pattern))]
     paths += [root / irq_file(irq).lstrip("/") for irq in irqs.values()]

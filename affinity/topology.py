@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cpulist import parse_cpu_list
+from zcframe.framework.sysfs import ROOT, class_net
 
-ROOT = Path("/")
+from .cpulist import parse_cpu_list
 
 
 @dataclass(frozen=True)
@@ -151,5 +151,5 @@ def read_topology(root: Path = ROOT, mask: Iterable[int] | None = None) -> Topol
 
 def nic_node(interface: str, root: Path = ROOT) -> int | None:
     """NUMA node of a NIC; None where it has none (virtual interfaces, machines with one node, no such interface)."""
-    node = _number(root / "sys/class/net" / interface / "device/numa_node", -1)
+    node = _number(class_net(root) / interface / "device/numa_node", -1)
     return node if node >= 0 else None

@@ -12,6 +12,7 @@ from zcframe.framework.capabilities import missing
 from zcframe.framework.nic import Interface
 from zcframe.framework.nic.ethtool.offload import Offloads, read_offloads
 from zcframe.framework.nic.link.route import default_carriers
+from zcframe.framework.sysfs import ROOT, class_net
 
 AF_XDP: Final = 44
 
@@ -29,7 +30,7 @@ def try_socket(family: int) -> int:
 class Host:
     """root: what holds sys/ and proc/. The rest asks the kernel that this process runs on."""
 
-    root: Path = Path("/")
+    root: Path = ROOT
     try_socket: Callable[[int], int] = try_socket
     offloads: Callable[[str], Offloads] = read_offloads
     default_carriers: Callable[[], frozenset[str]] = default_carriers
@@ -57,8 +58,8 @@ class Host:
     @property
     def interfaces(self) -> list[str]:
         """Those of this network namespace."""
-        return [path.name for path in self.entries("sys/class/net", "*") if path.is_dir()]
+        return [path.name for path in sorted(class_net(self.root).glob("*")) if path.is_dir()]
 
     def interface(self, ifname: str) -> Interface:
         """Raises NicError where there is none of that name."""
-        return Interface(ifname, self.root / "sys/class/net")
+        return Interface(ifname, class_net(self.root))

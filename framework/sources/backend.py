@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from zcframe.framework.nic import Interface
-from zcframe.framework.nic.link.interface import SYSFS
+from zcframe.framework.sysfs import CLASS_NET
 
 from .plan import Backend
 
 
-def choose_backend(ifname: str, wanted: str, root: Path = SYSFS) -> Backend:
+def choose_backend(ifname: str, wanted: str, root: Path = CLASS_NET) -> Backend:
     """`wanted`, or for "auto" zerocopy where the interface's driver shares its rings, else packet.
 
     Raises NicError where there is no such interface.

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework.errors import NicError, UsageError
+from zcframe.framework.sysfs import ROOT
 
-from .pci import CARDS, IN_TREE, OURS, ROOT, PciFunction, devices, driver_folder, driver_of, ethernet_function
+from .pci import CARDS, IN_TREE, OURS, PciFunction, devices, driver_folder, driver_of, ethernet_function
 
 # An empty line takes the override away.
 NONE: Final = "\n"

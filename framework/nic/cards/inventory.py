@@ -9,8 +9,9 @@ from typing import Any
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface
+from zcframe.framework.sysfs import ROOT, class_net
 
-from .pci import ROOT, PciFunction, ethernet_functions
+from .pci import PciFunction, ethernet_functions
 from .pciids import device_names
 
 
@@ -68,7 +69,7 @@ class Inventory:
 def _ports(names: Iterable[str], carriers: Collection[str], root: Path) -> Iterator[Port]:
     for name in names:
         try:
-            interface = Interface(name, root / "sys/class/net")
+            interface = Interface(name, class_net(root))
             yield Port(name, interface.up, interface.linked, name in carriers)
         except NicError:
             # It went away since its name was read; or it is the plain file that bonding puts among them.
@@ -84,5 +85,5 @@ def take_inventory(carriers: Collection[str], root: Path = ROOT) -> Inventory:
         for function in functions
     )
     taken = {name for function in functions for name in function.interfaces}
-    every = sorted(path.name for path in (root / "sys/class/net").glob("*"))
+    every = sorted(path.name for path in class_net(root).glob("*"))
     return Inventory(controllers, tuple(_ports((name for name in every if name not in taken), carriers, root)))

@@ -9,8 +9,8 @@ from typing import Final
 
 from zcframe.framework.errors import UsageError
 from zcframe.framework.nearest import hint
+from zcframe.framework.sysfs import ROOT
 
-ROOT: Final = Path("/")
 # "0000:02:00.0", or "02:00.0" in domain 0, as lspci prints it.
 ADDRESS: Final = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[01][0-9a-f]\.[0-7])")
 ETHERNET: Final = "0x0200"

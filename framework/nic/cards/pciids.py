@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from .pci import CARDS, ROOT
+from zcframe.framework.sysfs import ROOT
+
+from .pci import CARDS
 
 LISTS: Final = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework.errors import NicError
+from zcframe.framework.sysfs import CLASS_NET
 
-SYSFS: Final = Path("/sys/class/net")
 IFF_UP: Final = 1
 # Drivers that share their rings with PF_ZEROCOPY.
 SHARING: Final = ("zc82576",)
@@ -18,7 +18,7 @@ SHARING: Final = ("zc82576",)
 class Interface:
     """Facts of the moment about an interface. Raises NicError where there is none of that name."""
 
-    def __init__(self, name: str, root: Path = SYSFS) -> None:
+    def __init__(self, name: str, root: Path = CLASS_NET) -> None:
         self.name, self._folder = name, root / name
         if not name or "/" in name or not self._folder.is_dir():
             known = ", ".join(sorted(path.name for path in root.iterdir())) if root.is_dir() else "none"
@@ -65,7 +65,7 @@ class Interface:
         return self.driver in SHARING
 
 
-def name_of(index: int, root: Path = SYSFS) -> str | None:
+def name_of(index: int, root: Path = CLASS_NET) -> str | None:
     """The name of the interface that has this index now."""
     for path in root.glob("*/ifindex"):
         with contextlib.suppress(OSError):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Final
 
-PROC: Final = Path("/proc")
+from zcframe.framework.sysfs import PROC
 
 
 def _names(ifname: str, device: str) -> re.Pattern[str]:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-SYSFS: Final = Path("/sys/class/net")
+from zcframe.framework.sysfs import CLASS_NET
+
 RTN_UNICAST: Final = 1
 
 
@@ -44,7 +45,7 @@ def _below(ifname: str, root: Path) -> set[str]:
     return found
 
 
-def carriers(devices: Iterable[str], root: Path = SYSFS) -> frozenset[str]:
+def carriers(devices: Iterable[str], root: Path = CLASS_NET) -> frozenset[str]:
     """Interfaces that traffic of `devices` leaves by, themselves included."""
     return frozenset(name for device in devices for name in _below(device, root))
 

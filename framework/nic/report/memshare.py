@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.nic.cards.pci import ROOT
+from zcframe.framework.sysfs import ROOT
 
 RingName = tuple[str, int, str]
 

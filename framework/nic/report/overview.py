@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from zcframe.framework.errors import NicError
-from zcframe.framework.nic.cards.pci import ROOT, PciFunction, function_of
+from zcframe.framework.nic.cards.pci import PciFunction, function_of
 from zcframe.framework.nic.cards.pciids import device_names
 from zcframe.framework.nic.ethtool.driver import read_driver
-from zcframe.framework.nic.link.interface import SYSFS, Interface
+from zcframe.framework.nic.link.interface import Interface
 from zcframe.framework.nic.link.irq import cpus_of, irqs_of
+from zcframe.framework.sysfs import ROOT
 
 from .memshare import SharedRing, shared_rings
 from .status import Status, read_status, status_lines
@@ -66,7 +67,7 @@ def read_overview(ifname: str, root: Path = ROOT) -> Overview:
     return Overview(
         function=function_of(ifname, root),
         driver=_driver(ifname),
-        linked=Interface(ifname, SYSFS).linked,
+        linked=Interface(ifname).linked,
         status=read_status(ifname),
         interrupts=_interrupts(ifname, root / "proc"),
         rings=tuple(shared_rings(ifname, root)),

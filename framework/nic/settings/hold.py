@@ -12,9 +12,10 @@ from pathlib import Path
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface, name_of
+from zcframe.framework.sysfs import ROOT, class_net
 
 from .record import BY_HAND, FOLDER, Record, load, locked, names, remove, save
-from .setting import ROOT, Value, read_setting, write_setting
+from .setting import Value, read_setting, write_setting
 
 Refused = dict[str, str]
 
@@ -49,7 +50,7 @@ def _absence(record: Record, root: Path) -> str:
 
     Raises NicError where it has another name now: paths in the record hold the one it had.
     """
-    folder = root / "sys/class/net"
+    folder = class_net(root)
     name = name_of(record.ifindex, folder)
     if name is None:
         return f"{record.ifname} that was changed is gone: nothing to put back"
@@ -155,7 +156,7 @@ def hold(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
 
     folder: of the state files. root: what holds sys/ and proc/. Raises NicError where another run holds it.
     """
-    interface = Interface(ifname, root / "sys/class/net")
+    interface = Interface(ifname, class_net(root))
     with locked(folder):
         told = _restore(folder, ifname, root)
         record = Record.made(interface, os.getpid())
@@ -165,7 +166,7 @@ def hold(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
 
 def hold_by_hand(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
     """Take an interface for changes that stay; what is on file of earlier ones stays there. Raises NicError."""
-    interface = Interface(ifname, root / "sys/class/net")
+    interface = Interface(ifname, class_net(root))
     with locked(folder), locked(_by_hand(folder)):
         told = _restore(folder, ifname, root)
         found = load(_by_hand(folder), ifname)

@@ -17,8 +17,7 @@ from zcframe.framework.nic.ethtool.coalesce import Coalesce, read_coalesce, writ
 from zcframe.framework.nic.ethtool.rings import Rings, read_rings, write_rings
 from zcframe.framework.nic.ethtool.rss import RssSettings, read_rss, write_rss
 from zcframe.framework.nic.link.interface import Interface, set_up
-
-ROOT: Final = Path("/")
+from zcframe.framework.sysfs import ROOT
 
 Value = Any
 

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path("/")
-INTERFACES: Final = Path("sys/class/net")
+from zcframe.framework.sysfs import ROOT, class_net
+
 BACKLOGS: Final = Path("proc/net/softnet_stat")
 LOST: Final = ("rx_missed_errors", "rx_fifo_errors")
 DOUBTFUL: Final = "rx_dropped"
@@ -40,7 +40,7 @@ class Counters:
 def read_counters(index: int, root: Path) -> Counters | None:
     """Those of the interface with this index; None where there is none now."""
     try:
-        folder = root / INTERFACES / socket.if_indextoname(index) / "statistics"
+        folder = class_net(root) / socket.if_indextoname(index) / "statistics"
         lost = sum(int((folder / name).read_text()) for name in LOST)
         doubtful = int((folder / DOUBTFUL).read_text())
         backlogs = (root / BACKLOGS).read_text().splitlines()

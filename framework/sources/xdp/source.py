@@ -19,6 +19,7 @@ from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.plan import LivePlan
 from zcframe.framework.sources.settings import Settings, spread_over, symmetry_line
+from zcframe.framework.sysfs import CLASS_NET
 
 from .drops import InterfaceDrops
 from .metadata import HASH, TIME, VLAN
@@ -31,11 +32,10 @@ from .socket import COPY
 from .steering import Steering
 from .umem import Umem, chunk_size_for
 
-SYSFS: Final = Path("/sys/class/net")
 TELLING: Final = {TIME: "timestamps", HASH: "hashes", VLAN: "VLAN tags"}
 
 
-def receive_queues(ifname: str, root: Path = SYSFS) -> int:
+def receive_queues(ifname: str, root: Path = CLASS_NET) -> int:
     """How many the driver uses now."""
     return max(1, len(list((root / ifname / "queues").glob("rx-*"))))
 
