@@ -10,6 +10,7 @@ from typing import Final
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic import Coalesce, Interface, irqs_of, read_coalesce, read_rings
+from zcframe.framework.nic.link.irq import irqbalance_runs
 from zcframe.framework.sysfs import ROOT, class_net
 
 # Below /sys/class/net/<interface>; the kernel documents them in networking/{scaling,napi}.rst and ABI/testing.
@@ -61,10 +62,6 @@ def _speed(text: str | None) -> int:
     return int(text) if text is not None and text.isdecimal() else 0
 
 
-def _irqbalance(root: Path) -> bool:
-    return any(_text(path) == "irqbalance" for path in (root / "proc").glob("[0-9]*/comm"))
-
-
 def read_files(ifname: str, root: Path = ROOT) -> Knobs:
     """What sysfs and procfs below `root` tell. Raises NicError where there is no such interface."""
     device = Interface(ifname, class_net(root)).identity[2]
@@ -74,7 +71,7 @@ def read_files(ifname: str, root: Path = ROOT) -> Knobs:
     paths += [root / irq_file(irq).lstrip("/") for irq in irqs.values()]
     texts = {f"/{path.relative_to(root)}": _text(path) for path in paths}
     files = {path: text for path, text in texts.items() if text is not None}
-    return Knobs(ifname, files, irqs, _speed(_text(folder / "speed")), irqbalance=_irqbalance(root))
+    return Knobs(ifname, files, irqs, _speed(_text(folder / "speed")), irqbalance=irqbalance_runs(root / "proc"))
 
 
 def read_knobs(ifname: str) -> Knobs:

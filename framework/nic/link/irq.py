@@ -1,7 +1,8 @@
-"""Interrupts of a NIC's queues, and the CPUs that they go to."""
+"""Interrupts of a NIC's queues, the CPUs that they go to, and irqbalance, which moves them."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
 
@@ -37,3 +38,12 @@ def cpus_of(irq: int, root: Path = PROC) -> str:
         return (root / "irq" / str(irq) / "smp_affinity_list").read_text().strip()
     except OSError:
         return ""
+
+
+def irqbalance_runs(root: Path = PROC) -> bool:
+    """Whether a process of that name runs."""
+    for path in root.glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if path.read_text().strip() == "irqbalance":
+                return True
+    return False
