@@ -6,6 +6,7 @@ from typing import Final
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic import irqs_of
+from zcframe.framework.nic.cards.card import shares_rings
 from zcframe.framework.nic.link.irq import cpus_of
 
 from .check import Check
@@ -30,7 +31,7 @@ def route(host: Host, ifname: str) -> Check:
 
 def offloads(host: Host, ifname: str) -> Check:
     """Merged segments are seen as one long frame, which is cut to a block, and counts as one."""
-    if host.interface(ifname).shares_rings:
+    if shares_rings(host.interface(ifname).driver):
         return Check("gro", "ok", f"{ifname} hands its frames over before anything could merge them")
     try:
         found = host.offloads(ifname)

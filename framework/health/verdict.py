@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from zcframe.framework.nic.cards.card import shares_rings
+
 from . import sources, zerocopy
 from .check import Check
 from .host import Host
@@ -27,7 +29,7 @@ def _against_packet(host: Host, ifname: str) -> Check | None:
 
 def _backend(host: Host, ifname: str) -> tuple[str, Check | None]:
     """What --backend auto takes for an interface, and what is against it."""
-    if host.interface(ifname).shares_rings:
+    if shares_rings(host.interface(ifname).driver):
         return "zerocopy", _against_zerocopy(host)
     return "packet", _against_packet(host, ifname)
 

@@ -15,7 +15,8 @@ from typing import Final
 from zcframe.framework.errors import NicError, UsageError
 from zcframe.framework.sysfs import ROOT
 
-from .pci import CARDS, IN_TREE, OURS, PciFunction, devices, driver_folder, driver_of, ethernet_function
+from .card import FAMILY, card_driven_by, module_path, shares_rings
+from .pci import PciFunction, devices, driver_folder, driver_of, ethernet_function
 
 # An empty line takes the override away.
 NONE: Final = "\n"
@@ -79,8 +80,8 @@ def _all_or_nothing(before: PciFunction, bus: PciBus) -> Iterator[None]:
 
 
 def _loading(driver: str) -> str:
-    if driver == OURS:
-        return "make kernel, then insmod kernel/pf_zerocopy.ko and insmod kernel/zc82576.ko"
+    if shares_rings(driver):
+        return f"make kernel, then insmod {module_path(FAMILY)} and insmod {module_path(driver)}"
     return f"modprobe {driver}"
 
 
@@ -95,8 +96,9 @@ def _refuse_busy(function: PciFunction, carriers: Collection[str]) -> None:
 
 def _check_driver(function: PciFunction, driver: str, root: Path) -> None:
     # An override makes the kernel skip the driver's own list of cards.
-    if driver == OURS and not function.shareable:
-        raise UsageError(f"{function.address} is a {function.id}: {OURS} takes only {', '.join(CARDS)}")
+    card = card_driven_by(driver)
+    if card is not None and function.id not in card.ids:
+        raise UsageError(f"{function.address} is a {function.id}: {driver} takes only {', '.join(card.ids)}")
     if not driver or "/" in driver or not driver_folder(driver, root).is_dir():
         raise NicError(f"the driver {driver} is not loaded: {_loading(driver)}")
 
@@ -133,8 +135,8 @@ def bind(text: str, driver: str, carriers: Collection[str], bus: PciBus) -> PciF
 def _own_driver_takes(before: PciFunction, bus: PciBus) -> None:
     """The driver of Linux for our cards, where it is loaded; else whichever matches, but not the one that let go."""
     address = before.address
-    if before.shareable and driver_folder(IN_TREE, bus.root).is_dir():
-        bus.attach(address, IN_TREE)
+    if before.card is not None and driver_folder(before.card.in_tree, bus.root).is_dir():
+        bus.attach(address, before.card.in_tree)
         return
     bus.probe(address)
     if before.driver and bus.driver_of(address) == before.driver:
@@ -147,7 +149,7 @@ def unbind(text: str, carriers: Collection[str], bus: PciBus) -> tuple[PciFuncti
     "" where none is loaded that takes it. Raises as `bind` does.
     """
     before = ethernet_function(text, bus.root)
-    if before.driver and before.driver != OURS and not before.override:
+    if before.driver and not shares_rings(before.driver) and not before.override:
         return before, before.driver
     _refuse_busy(before, carriers)
     _check_root(before, bus.root)

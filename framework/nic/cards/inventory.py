@@ -11,6 +11,7 @@ from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface
 from zcframe.framework.sysfs import ROOT, class_net
 
+from .card import CARDS
 from .pci import PciFunction, ethernet_functions
 from .pciids import device_names
 
@@ -46,7 +47,7 @@ class Controller:
             "name": self.name,
             "driver": function.driver,
             "override": function.override,
-            "zc82576": function.shareable,
+            **{card.driver: function.card is card for card in CARDS},
             "interfaces": [asdict(port) for port in self.ports],
         }
 

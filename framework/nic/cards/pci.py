@@ -11,20 +11,12 @@ from zcframe.framework.errors import UsageError
 from zcframe.framework.nearest import hint
 from zcframe.framework.sysfs import ROOT
 
+from .card import Card, card_of
+
 # "0000:02:00.0", or "02:00.0" in domain 0, as lspci prints it.
 ADDRESS: Final = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[01][0-9a-f]\.[0-7])")
 ETHERNET: Final = "0x0200"
 NO_OVERRIDE: Final = ("", "(null)")
-
-# Copper ports of the 82576, as zc82576 takes them (kernel/zc82576/pci.c).
-CARDS: Final = {
-    "8086:10c9": "Intel 82576 Gigabit",
-    "8086:10e8": "Intel 82576 Gigabit, quad port",
-    "8086:1526": "Intel 82576 Gigabit ET2, quad port",
-}
-# Our driver, and the one of Linux itself, for these cards.
-OURS: Final = "zc82576"
-IN_TREE: Final = "igb"
 
 
 @dataclass(frozen=True)
@@ -42,9 +34,9 @@ class PciFunction:
     interfaces: tuple[str, ...]
 
     @property
-    def shareable(self) -> bool:
-        """Whether zc82576 takes it."""
-        return self.id in CARDS
+    def card(self) -> Card | None:
+        """What is known of it; None where no driver of ours takes it."""
+        return card_of(self.id)
 
 
 def _text(path: Path) -> str:

@@ -8,7 +8,7 @@ from typing import Final
 
 from zcframe.framework.sysfs import ROOT
 
-from .pci import CARDS
+from .card import CARDS
 
 LISTS: Final = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
 
@@ -22,7 +22,7 @@ def _lines(root: Path) -> Iterable[str]:
 
 def device_names(ids: Iterable[str], root: Path = ROOT) -> dict[str, str]:
     """ID such as "8086:10c9" -> "vendor device", of those that are known; our own cards are, without any list."""
-    wanted, names = set(ids), dict(CARDS)
+    wanted, names = set(ids), {pci_id: name for card in CARDS for pci_id, name in card.ids.items()}
     vendor = vendor_name = ""
     for line in _lines(root):
         # "8086  Intel Corporation", then a tab and "10c9  82576 ..." for each device; two tabs: a card of that device.

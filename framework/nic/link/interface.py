@@ -11,8 +11,6 @@ from zcframe.framework.errors import NicError
 from zcframe.framework.sysfs import CLASS_NET
 
 IFF_UP: Final = 1
-# Drivers that share their rings with PF_ZEROCOPY.
-SHARING: Final = ("zc82576",)
 
 
 class Interface:
@@ -58,11 +56,6 @@ class Interface:
         """Of its device; "" for a virtual interface."""
         link = self._folder / "device/driver"
         return link.resolve().name if link.exists() else ""
-
-    @property
-    def shares_rings(self) -> bool:
-        """Whether its driver shares its rings with PF_ZEROCOPY."""
-        return self.driver in SHARING
 
 
 def name_of(index: int, root: Path = CLASS_NET) -> str | None:
