@@ -1,4 +1,4 @@
-"""Which CPU a worker runs on, and what of an interface is set to suit it: read, make a plan, apply and undo it."""
+"""Placement of workers on CPUs, and tuning of an interface to suit it: facts, plans, pinning."""
 
 from .cpulist import format_cpu_list, parse_cpu_list
 from .pin import Pin, pin, pin_to, unpin

@@ -1,4 +1,4 @@
-"""What of an interface can be tuned, and how it is set now."""
+"""The settings of an interface that can be tuned, and their values at this moment."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ PATTERNS: Final = (
 
 @dataclass(frozen=True)
 class Knobs:
-    """files: text of each file of PATTERNS that can be read, and of smp_affinity_list of each interrupt, by its path.
+    """Tunable settings of one interface.
 
-    irqs: interrupt of each queue, where their names tell. speed: Mb/s, 0 where it is not known. slots: of a receive
-    ring, 0 where the driver does not tell. coalesce: None where it does not tell that.
+    files: text of each file of PATTERNS that can be read, and of smp_affinity_list of each interrupt, by its path.
+    irqs: interrupt of each queue, where it is named after the queue. speed: Mb/s, 0 where it is not known. slots: size
+    of a receive ring, 0 where the driver does not report it. coalesce: None where the driver does not report it.
     """
 
     ifname: str
@@ -51,7 +52,7 @@ def irq_file(irq: int) -> str:
 
 
 def _text(path: Path) -> str | None:
-    # Of a queue that is alone, xps_cpus is there, and cannot be read.
+    # Where an interface has one queue, its xps_cpus exists and cannot be read.
     try:
         return path.read_text().strip()
     except OSError:
@@ -63,7 +64,7 @@ def _speed(text: str | None) -> int:
 
 
 def read_files(ifname: str, root: Path = ROOT) -> Knobs:
-    """What sysfs and procfs below `root` tell. Raises NicError where there is no such interface."""
+    """Knobs that sysfs and procfs below `root` show. Raises NicError where there is no such interface."""
     device = Interface(ifname, class_net(root)).identity[2]
     folder = class_net(root) / ifname
     irqs = irqs_of(ifname, root / "proc", device)
@@ -75,7 +76,7 @@ def read_files(ifname: str, root: Path = ROOT) -> Knobs:
 
 
 def read_knobs(ifname: str) -> Knobs:
-    """What this machine tells, its drivers' answers among it. Raises NicError where there is no such interface."""
+    """Knobs of this machine, with the driver's own settings. Raises NicError where there is no such interface."""
     found = read_files(ifname)
     slots, coalesce = 0, None
     with contextlib.suppress(NicError):

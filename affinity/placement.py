@@ -1,4 +1,4 @@
-"""Which worker runs on which CPU, and why: a pure function of topology and wishes."""
+"""Which worker runs on which CPU, and why: a pure function of the topology and of the operator's wishes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ AUTO = "auto"
 
 @dataclass(frozen=True)
 class Assignment:
-    """The worker of queue `worker` runs on `cpu`; reason: in words, for people."""
+    """The worker of queue `worker` runs on `cpu`. reason: why, in words."""
 
     worker: int
     cpu: int
@@ -24,7 +24,7 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Plan:
-    """One assignment a worker, in the order of workers, and what the operator should know about it."""
+    """One assignment for each worker, in the order of workers, and warnings for the operator."""
 
     assignments: tuple[Assignment, ...]
     warnings: tuple[str, ...]
@@ -60,7 +60,7 @@ def _refusal(topology: Topology, number: int) -> str | None:
     return None if cpu.allowed else "is closed to this process (cpuset or taskset)"
 
 
-def _as_told(topology: Topology, wanted: str) -> list[Cpu]:
+def _as_listed(topology: Topology, wanted: str) -> list[Cpu]:
     """The CPUs of an explicit list, in its order. Raises UsageError for one that cannot be used."""
     numbers = parse_cpu_list(wanted)
     usable = format_cpu_list(topology.allowed)
@@ -117,7 +117,7 @@ def make_plan(topology: Topology, queues: int, cpus: str = AUTO, nic_node: int |
     """
     if queues < 1:
         raise UsageError(f"--queues {queues}: at least one worker is needed")
-    chosen = _best_first(topology, nic_node) if cpus.strip() == AUTO else _as_told(topology, cpus)
+    chosen = _best_first(topology, nic_node) if cpus.strip() == AUTO else _as_listed(topology, cpus)
     if not chosen:
         raise UsageError("this process may run on no CPU that is online; check its cpuset")
     used = chosen[:queues]

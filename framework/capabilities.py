@@ -22,7 +22,7 @@ def _bits(name: str) -> int:
 
 
 def missing(status: str, *names: str) -> list[str]:
-    """Those of these capabilities that a process lacks. status: the text of its /proc/<pid>/status."""
+    """Which of these capabilities a process lacks. status: the text of its /proc/<pid>/status."""
     found = re.search(r"^CapEff:\s*([0-9a-f]+)", status, re.MULTILINE)
     mask = int(found[1], 16) if found else 0
     return [name for name in names if not mask & _bits(name)]

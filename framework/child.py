@@ -1,4 +1,4 @@
-"""A child process: it cannot outlive its parent, and never returns into its code. How it ended, in words."""
+"""A child process, which cannot outlive its parent and never returns into its code; and its end in words."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def prctl(option: int, argument: int | bytes) -> int:
 def die_with(parent: int) -> None:
     """Have the kernel kill this process when its parent ends, and end now if that has happened already."""
     prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The parent may have died before that: then nobody will send the signal.
+    # The parent may have died before that: then the kernel sends no signal.
     if os.getppid() != parent:
         os._exit(1)
 
@@ -89,6 +89,6 @@ def cause_of(exit_code: int | None) -> str:
 
 
 def ending(exit_code: int | None) -> str:
-    """The same as a predicate: "was killed by SIGSEGV", "ended with exit code 1", "is gone"."""
+    """The cause of an end as a predicate: "was killed by SIGSEGV", "ended with exit code 1", "is gone"."""
     verb = "is " if exit_code is None else "was " if exit_code < 0 else ""
     return verb + cause_of(exit_code)

@@ -1,4 +1,4 @@
-"""The machine that is examined: files below a root, and what only the kernel itself can be asked."""
+"""The machine that is examined: files below a root, and questions that only the running kernel answers."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def try_socket(family: int) -> int:
 
 @dataclass(frozen=True)
 class Host:
-    """root: what holds sys/ and proc/. The rest asks the kernel that this process runs on."""
+    """A machine. root: what holds sys/ and proc/. The other fields ask the kernel that this process runs on."""
 
     root: Path = ROOT
     try_socket: Callable[[int], int] = try_socket
@@ -36,30 +36,30 @@ class Host:
     default_carriers: Callable[[], frozenset[str]] = default_carriers
 
     def text(self, path: str) -> str:
-        """Content of a file below the root, without blanks around it; "" where there is none."""
+        """Content of a file below the root, without blanks around it; "" where it cannot be read."""
         try:
             return (self.root / path).read_text().strip()
         except (OSError, UnicodeDecodeError):
             return ""
 
     def entries(self, folder: str, pattern: str) -> list[Path]:
-        """What is in a folder, by name."""
+        """Paths in a folder that match a pattern, by name."""
         return sorted((self.root / folder).glob(pattern))
 
     def number(self, path: str) -> int | None:
-        """A file's content where it is a number."""
+        """The number in a file; None where it has none."""
         text = self.text(path)
         return int(text) if text.isdecimal() else None
 
     def missing(self, *names: str) -> list[str]:
-        """Those of these capabilities that this process lacks."""
+        """Which of these capabilities this process lacks."""
         return missing(self.text("proc/self/status"), *names)
 
     @property
     def interfaces(self) -> list[str]:
-        """Those of this network namespace."""
+        """Names of the interfaces of this network namespace."""
         return [path.name for path in sorted(class_net(self.root).glob("*")) if path.is_dir()]
 
     def interface(self, ifname: str) -> Interface:
-        """Raises NicError where there is none of that name."""
+        """An interface of this machine. Raises NicError where there is none of that name."""
         return Interface(ifname, class_net(self.root))

@@ -1,4 +1,4 @@
-"""What holds for every source: the kernel, the clock of its CPUs, whoever moves interrupts."""
+"""Checks that concern every source: the kernel, the clock of the CPUs, irqbalance."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether the sources of mainline Linux may be used by this process: found by trying."""
+"""Checks of the sources of mainline Linux: whether this process may use them, found by trying."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PACKET_ADVICE: Final = "modprobe af_packet"
 
 
 def packet(host: Host) -> Check:
-    """AF_PACKET, for which CAP_NET_RAW is enough. Without that one no other source works either."""
+    """AF_PACKET: CAP_NET_RAW is enough for it. Without that capability no other source works either."""
     number = host.try_socket(socket.AF_PACKET)
     if number == 0:
         return Check("packet", "ok", "AF_PACKET may be opened: any Ethernet interface can be captured from")
@@ -28,7 +28,7 @@ def packet(host: Host) -> Check:
 
 
 def xdp(host: Host) -> Check:
-    """AF_XDP: the kernel has it, and this process may load and attach a program."""
+    """AF_XDP: whether the kernel has it, and whether this process may load and attach a program."""
     number = host.try_socket(AF_XDP)
     if number == errno.EAFNOSUPPORT:
         return Check("xdp", "none", "this kernel has no AF_XDP: it needs one with CONFIG_XDP_SOCKETS=y")

@@ -28,7 +28,7 @@ def _driver(host: Host) -> str:
 
 
 def _lack(host: Host) -> State:
-    """How bad it is that a part of the fast path is missing."""
+    """State of a missing part of the fast path: a warning only where the machine has a card for it."""
     return "warn" if _cards(host) else "none"
 
 

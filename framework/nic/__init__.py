@@ -1,6 +1,8 @@
 """The standard controls of a NIC: RSS, channels and rings through ethtool, link state through netlink, interrupts.
 
-Whatever is changed goes through a `Hold`, which keeps on file what was there before, and puts it back.
+Every change goes through a `Hold`, which keeps the former value on file, and puts it back. Shelves, from the lowest:
+ethtool and link read and write one thing each; cards knows the PCI bus and our own cards; settings changes and puts
+back; report gathers facts.
 """
 
 from zcframe.framework.nic.ethtool.channels import Channels, read_channels, write_channels

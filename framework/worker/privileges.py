@@ -15,7 +15,7 @@ PR_SET_NO_NEW_PRIVS: Final = 38
 
 
 def drop_privileges() -> None:
-    """Become nobody, for good; a process that is not root has nothing to drop. Raises OSError where that fails."""
+    """Become the user nobody, for good; a process that is not root drops nothing. Raises OSError where that fails."""
     if os.geteuid() != 0:
         return
     os.setgroups([])

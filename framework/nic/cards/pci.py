@@ -1,4 +1,4 @@
-"""PCI functions that are Ethernet controllers: what sysfs tells of each."""
+"""PCI functions that are Ethernet controllers, as sysfs shows them."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ NO_OVERRIDE: Final = ("", "(null)")
 class PciFunction:
     """One Ethernet controller at one moment.
 
-    address: "0000:02:00.0"; id: "8086:10c9"; driver, override: "" where there is none; interfaces: those of this
-    network namespace.
+    address: "0000:02:00.0"; id: "8086:10c9"; driver, override: "" where there is none; interfaces: its interfaces in
+    this network namespace.
     """
 
     address: str
@@ -35,7 +35,7 @@ class PciFunction:
 
     @property
     def card(self) -> Card | None:
-        """What is known of it; None where no driver of ours takes it."""
+        """The entry of this card in our table; None where no driver of ours takes it."""
         return card_of(self.id)
 
 
@@ -55,13 +55,13 @@ def driver_folder(driver: str, root: Path) -> Path:
 
 
 def driver_of(address: str, root: Path) -> str:
-    """Name of the driver that has the function; "" where none has."""
+    """Name of the driver that has the function; "" where there is none."""
     link = devices(root) / address / "driver"
     return link.resolve().name if link.exists() else ""
 
 
 def parse_address(text: str) -> str:
-    """The address in full. Raises UsageError for what is none."""
+    """The address in full. Raises UsageError where the text is no address."""
     found = ADDRESS.fullmatch(text.lower())
     if not found:
         raise UsageError(f"{text!r} is no PCI address such as 0000:02:00.0 (zcframe nic list shows them)")
@@ -69,7 +69,7 @@ def parse_address(text: str) -> str:
 
 
 def _interfaces(device: Path) -> tuple[str, ...]:
-    """Those of the function itself, or of the one device below it, as virtio has it."""
+    """Interfaces of the function itself, or of the one device below it, as with virtio."""
     return tuple(sorted(path.name for pattern in ("net/*", "*/net/*") for path in device.glob(pattern)))
 
 
@@ -89,14 +89,14 @@ def _is_ethernet(device: Path) -> bool:
 
 
 def ethernet_functions(root: Path = ROOT) -> list[PciFunction]:
-    """All of this machine, by address."""
+    """All Ethernet controllers of this machine, by address."""
     folder = devices(root)
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     return [_read(device, root) for device in found if _is_ethernet(device)]
 
 
 def ethernet_function(text: str, root: Path = ROOT) -> PciFunction:
-    """The one at this address. Raises UsageError where there is none, or something else."""
+    """The Ethernet controller at this address. Raises UsageError where there is none, or another device."""
     address = parse_address(text)
     device = devices(root) / address
     if not device.is_dir():
@@ -110,5 +110,5 @@ def ethernet_function(text: str, root: Path = ROOT) -> PciFunction:
 
 
 def function_of(ifname: str, root: Path = ROOT) -> PciFunction | None:
-    """The one that an interface belongs to; None for a virtual interface."""
+    """The Ethernet controller of an interface; None for a virtual interface."""
     return next((function for function in ethernet_functions(root) if ifname in function.interfaces), None)

@@ -21,7 +21,7 @@ def _lines(root: Path) -> Iterable[str]:
 
 
 def device_names(ids: Iterable[str], root: Path = ROOT) -> dict[str, str]:
-    """ID such as "8086:10c9" -> "vendor device", of those that are known; our own cards are, without any list."""
+    """PCI ID such as "8086:10c9" -> "vendor device", of known devices. The names of our own cards need no list."""
     wanted, names = set(ids), {pci_id: name for card in CARDS for pci_id, name in card.ids.items()}
     vendor = vendor_name = ""
     for line in _lines(root):

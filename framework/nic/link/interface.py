@@ -14,7 +14,7 @@ IFF_UP: Final = 1
 
 
 class Interface:
-    """Facts of the moment about an interface. Raises NicError where there is none of that name."""
+    """An interface; each property is read anew. Raises NicError where there is no interface of that name."""
 
     def __init__(self, name: str, root: Path = CLASS_NET) -> None:
         self.name, self._folder = name, root / name
@@ -40,7 +40,7 @@ class Interface:
 
     @property
     def up(self) -> bool:
-        """Whether it was brought up; not whether there is a link."""
+        """Whether it was brought up; that says nothing about a link."""
         return bool(int(self._read("flags"), 16) & IFF_UP)
 
     @property
@@ -53,13 +53,13 @@ class Interface:
 
     @property
     def driver(self) -> str:
-        """Of its device; "" for a virtual interface."""
+        """Name of the driver of its device; "" for a virtual interface."""
         link = self._folder / "device/driver"
         return link.resolve().name if link.exists() else ""
 
 
 def name_of(index: int, root: Path = CLASS_NET) -> str | None:
-    """The name of the interface that has this index now."""
+    """The name of the interface with this index; None where there is none."""
     for path in root.glob("*/ifindex"):
         with contextlib.suppress(OSError):
             if int(path.read_text()) == index:
@@ -69,7 +69,7 @@ def name_of(index: int, root: Path = CLASS_NET) -> str | None:
 
 def set_up(name: str, up: bool) -> None:
     """Bring an interface up or down. Raises NicError."""
-    from pyroute2 import IPRoute  # slow to import, and only wanted here
+    from pyroute2 import IPRoute  # slow to import, and needed only here
     from pyroute2.netlink.exceptions import NetlinkError
 
     index = Interface(name).index

@@ -10,7 +10,7 @@ from zcframe.framework.sysfs import PROC
 
 
 def _names(ifname: str, device: str) -> re.Pattern[str]:
-    """How drivers name that of queue 3: "zc0-rxtx-3", "i40e-eth0-TxRx-3", "mlx5_comp3@pci:...", "virtio0-input.3"."""
+    """Names of the interrupt of queue 3: "zc0-rxtx-3", "i40e-eth0-TxRx-3", "mlx5_comp3@pci:...", "virtio0-input.3"."""
     names = [rf"(?:\w+-)?{re.escape(ifname)}-(?:rxtx|txrx|tx-rx|rx|fp)-(\d+)"]
     if device:
         names += [rf"mlx5_comp(\d+)@pci:{re.escape(device)}", rf"{re.escape(device)}-input\.(\d+)"]
@@ -18,9 +18,9 @@ def _names(ifname: str, device: str) -> re.Pattern[str]:
 
 
 def irqs_of(ifname: str, root: Path = PROC, device: str = "") -> dict[int, int]:
-    """Queue -> interrupt, of an interface that is up; empty where names of interrupts do not tell.
+    """Queue -> interrupt, of an interface that is up; empty where no interrupt is named after a queue.
 
-    device: its bus address, by which some drivers name their interrupts.
+    device: bus address of the interface, after which some drivers name their interrupts.
     """
     pattern, table = _names(ifname, device), root / "interrupts"
     found = {}
@@ -41,7 +41,7 @@ def cpus_of(irq: int, root: Path = PROC) -> str:
 
 
 def irqbalance_runs(root: Path = PROC) -> bool:
-    """Whether a process of that name runs."""
+    """Whether a process named irqbalance runs."""
     for path in root.glob("[0-9]*/comm"):
         with contextlib.suppress(OSError, UnicodeDecodeError):
             if path.read_text().strip() == "irqbalance":

@@ -29,7 +29,7 @@ class QueueInterrupt:
 
 @dataclass(frozen=True)
 class Overview:
-    """Of the moment. function: None for a virtual interface; driver: "" where it tells none."""
+    """An interface at one moment. function: None for a virtual interface; driver: "" where it is not reported."""
 
     function: PciFunction | None
     driver: str
@@ -39,7 +39,7 @@ class Overview:
     rings: tuple[SharedRing, ...]
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same facts for JSON."""
         return self.status.document() | {
             "pci": self.function and {"address": self.function.address, "id": self.function.id},
             "driver": self.driver,
@@ -63,7 +63,7 @@ def _interrupts(ifname: str, proc: Path) -> tuple[QueueInterrupt, ...]:
 
 
 def read_overview(ifname: str, root: Path = ROOT) -> Overview:
-    """Of an interface of this network namespace. Raises NicError where there is none of that name."""
+    """Overview of an interface. Raises NicError where this network namespace has no interface of that name."""
     return Overview(
         function=function_of(ifname, root),
         driver=_driver(ifname),

@@ -9,5 +9,5 @@ from .hold import Hold
 
 
 def apply_rss(hold: Hold, config: RssConfig) -> None:
-    """Have the NIC spread as `config` says; the hold puts back what was before. Raises NicError as `write_rss` does."""
+    """Set RSS of the held NIC to `config`; the hold puts the former settings back. Raises as `write_rss` does."""
     hold.change("rss", settings_of(config, read_rss(hold.ifname), hold.ifname).document())
