@@ -1,4 +1,4 @@
-"""The settings of an interface that can be tuned, and their values now."""
+"""The settings of an interface that can be tuned, and their values at this moment."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Final
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic import Coalesce, Interface, irqs_of, read_coalesce, read_rings
-
-from .topology import ROOT
+from zcframe.framework.nic.link.irq import irqbalance_runs
+from zcframe.framework.sysfs import ROOT, class_net
 
 # Below /sys/class/net/<interface>; the kernel documents them in networking/{scaling,napi}.rst and ABI/testing.
 PATTERNS: Final = (
@@ -25,12 +25,11 @@ PATTERNS: Final = (
 
 @dataclass(frozen=True)
 class Knobs:
-    """Settings of one interface.
+    """Tunable settings of one interface.
 
     files: text of each file of PATTERNS that can be read, and of smp_affinity_list of each interrupt, by its path.
-
-    irqs: interrupt of each queue, where their names tell. speed: Mb/s, 0 where it is not known. slots: of a receive
-    ring, 0 where the driver does not tell. coalesce: None where it does not tell that.
+    irqs: interrupt of each queue, where it is named after the queue. speed: Mb/s, 0 where it is not known. slots: size
+    of a receive ring, 0 where the driver does not report it. coalesce: None where the driver does not report it.
     """
 
     ifname: str
@@ -53,7 +52,7 @@ def irq_file(irq: int) -> str:
 
 
 def _text(path: Path) -> str | None:
-    # xps_cpus of a single queue exists, but cannot be read.
+    # Where an interface has one queue, its xps_cpus exists and cannot be read.
     try:
         return path.read_text().strip()
     except OSError:
@@ -64,27 +63,20 @@ def _speed(text: str | None) -> int:
     return int(text) if text is not None and text.isdecimal() else 0
 
 
-def _irqbalance(root: Path) -> bool:
-    return any(_text(path) == "irqbalance" for path in (root / "proc").glob("[0-9]*/comm"))
-
-
 def read_files(ifname: str, root: Path = ROOT) -> Knobs:
-    """The settings in sysfs and procfs below `root`. Raises NicError where there is no such interface."""
-    device = Interface(ifname, root / "sys/class/net").identity[2]
-    folder = root / "sys/class/net" / ifname
+    """Knobs that sysfs and procfs below `root` show. Raises NicError where there is no such interface."""
+    device = Interface(ifname, class_net(root)).identity[2]
+    folder = class_net(root) / ifname
     irqs = irqs_of(ifname, root / "proc", device)
     paths = [path for pattern in PATTERNS for path in sorted(folder.glob(pattern))]
     paths += [root / irq_file(irq).lstrip("/") for irq in irqs.values()]
     texts = {f"/{path.relative_to(root)}": _text(path) for path in paths}
     files = {path: text for path, text in texts.items() if text is not None}
-    return Knobs(ifname, files, irqs, _speed(_text(folder / "speed")), irqbalance=_irqbalance(root))
+    return Knobs(ifname, files, irqs, _speed(_text(folder / "speed")), irqbalance=irqbalance_runs(root / "proc"))
 
 
 def read_knobs(ifname: str) -> Knobs:
-    """The settings on this machine, with those that only the driver reports.
-
-    Raises NicError where there is no such interface.
-    """
+    """Knobs of this machine, with the driver's own settings. Raises NicError where there is no such interface."""
     found = read_files(ifname)
     slots, coalesce = 0, None
     with contextlib.suppress(NicError):

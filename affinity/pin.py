@@ -1,4 +1,4 @@
-"""Pin a process to its CPU, and give it back the CPUs it had. Nothing raises: unpinned is slower, not wrong."""
+"""Pins a process to a CPU, and gives it its former CPUs back. Nothing raises: an unpinned one is only slower."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .cpulist import format_cpu_list
 
 @dataclass(frozen=True)
 class Pin:
-    """The outcome of pinning `pid` to `cpu`: `before` are the CPUs it had; `warning` says why it is not pinned."""
+    """The result of pinning `pid` to `cpu`. before: the CPUs that it had; warning: why it is not pinned."""
 
     pid: int
     cpu: int
@@ -22,7 +22,7 @@ class Pin:
 
 
 def _trouble(pid: int, cpus: Iterable[int]) -> str | None:
-    """Let the process run on exactly these CPUs. Returns why it does not; None on success."""
+    """Let the process run on exactly these CPUs. Returns the reason where that fails."""
     wanted = sorted(cpus)
     try:
         process = psutil.Process(pid)
@@ -34,7 +34,7 @@ def _trouble(pid: int, cpus: Iterable[int]) -> str | None:
         return "no permission (processes of other users need CAP_SYS_NICE; a sandbox may forbid it altogether)"
     except (OSError, ValueError) as error:
         return str(error)
-    # Where a cpuset shrank meanwhile, the kernel cuts the mask without an error.
+    # A cpuset that became smaller meanwhile cuts the mask without an error.
     return None if got == wanted else f"the kernel allowed {format_cpu_list(got)}"
 
 
@@ -56,7 +56,7 @@ def pin(pid: int, cpu: int) -> Pin:
 
 
 def unpin(done: Pin) -> str | None:
-    """Give the process the CPUs that it had before; a warning where that fails. Nothing to do where it is gone."""
+    """Give the process its former CPUs. Returns a warning where that fails; a process that is gone needs nothing."""
     if done.warning is not None or not done.before or not psutil.pid_exists(done.pid):
         return None
     trouble = _trouble(done.pid, done.before)
@@ -66,5 +66,5 @@ def unpin(done: Pin) -> str | None:
 
 
 def pin_to(cpu: int) -> str | None:
-    """Pin the calling process to `cpu`; a warning where that fails. For a worker, before it starts threads."""
+    """Pin the calling process to `cpu`, before it starts threads. Returns a warning where that fails."""
     return pin(os.getpid(), cpu).warning

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cpulist import parse_cpu_list
+from zcframe.framework.sysfs import ROOT, class_net
 
-ROOT = Path("/")
+from .cpulist import parse_cpu_list
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Cpu:
 
 @dataclass(frozen=True)
 class Topology:
-    """All online CPUs, ascending, and those that are switched off."""
+    """All online CPUs, ascending, and the numbers of CPUs that are switched off."""
 
     cpus: tuple[Cpu, ...]
     offline: tuple[int, ...]
@@ -115,10 +115,10 @@ def _cpuset(root: Path) -> set[int] | None:
 
 
 def _allowed(root: Path, mask: set[int], online: set[int], isolated: set[int]) -> set[int]:
-    """The mask, and isolated CPUs where isolation is all that keeps this process off them.
+    """CPUs of the mask, and isolated CPUs where nothing but isolation keeps this process off them.
 
-    The kernel leaves isolated CPUs out of every mask by default, yet lets a process move there. A mask that lacks more
-    than them was narrowed on purpose (taskset, systemd) and is obeyed.
+    The kernel leaves isolated CPUs out of every mask by default, yet lets a process move there. A mask that lacks other
+    CPUs, too, was narrowed on purpose (taskset, systemd) and is obeyed.
     """
     cpuset = _cpuset(root)
     granted = online if cpuset is None else cpuset & online
@@ -134,10 +134,10 @@ def _cpu(root: Path, number: int, node: int, isolated: bool, allowed: bool) -> C
 
 
 def read_topology(root: Path = ROOT, mask: Iterable[int] | None = None) -> Topology:
-    """Topology below `root` (it holds sys/ and proc/), as a process with this affinity mask sees it.
+    """Topology below `root`, which holds sys/ and proc/, as a process with this affinity mask sees it.
 
-    mask: CPU numbers; by default those of this process. Where sysfs is silent, every CPU of the mask is a core of its
-    own on node 0.
+    mask: CPU numbers; by default those of this process. Where sysfs shows nothing, every CPU of the mask is a core of
+    its own on node 0.
     """
     own = set(os.sched_getaffinity(0) if mask is None else mask)
     system = root / "sys/devices/system/cpu"
@@ -151,5 +151,5 @@ def read_topology(root: Path = ROOT, mask: Iterable[int] | None = None) -> Topol
 
 def nic_node(interface: str, root: Path = ROOT) -> int | None:
     """NUMA node of a NIC; None where it has none (virtual interfaces, machines with one node, no such interface)."""
-    node = _number(root / "sys/class/net" / interface / "device/numa_node", -1)
+    node = _number(class_net(root) / interface / "device/numa_node", -1)
     return node if node >= 0 else None

@@ -1,7 +1,7 @@
-"""The changes that make the kernel's part of a capture cheaper: a pure function of an interface and the workers' CPUs.
+"""Settings that make the kernel's part of a capture cheaper: a pure function of an interface and the workers' CPUs.
 
-Not in it, on purpose: net.core.busy_poll and busy_read hold for every socket of the machine; a source that polls asks
-for it on its own sockets.
+net.core.busy_poll and busy_read are left out on purpose: they affect every socket of the machine. A source that polls
+sets that on its own sockets.
 """
 
 from __future__ import annotations
@@ -15,19 +15,19 @@ from zcframe.framework.nic import Change, Coalesce
 from .cpulist import format_cpu_mask
 from .knobs import Knobs, irq_file, read_knobs
 
-# NAPI polls this many times in vain, driven by a timer, before it enables the interrupt again.
+# How often NAPI finds nothing before it turns the interrupt on again; until then a timer starts it.
 EMPTY_POLLS: Final = 100
-# The longest period of the timer, and its period where ring or speed is not known.
+# The longest time of that timer, and its time where the ring size or the speed is not known.
 LONGEST_NS: Final = 1_000_000
 PLAIN_NS: Final = 50_000
-# Bits that the shortest frame takes on the wire, with preamble and gap.
+# Bits of the shortest frame on the wire, with preamble and gap.
 SHORTEST_BITS: Final = 84 * 8
 INTERRUPT_USECS: Final = 50
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """Changes in the order in which they are made, and what the operator should know."""
+    """Changes in the order in which they are made, and warnings for the operator."""
 
     changes: tuple[Change, ...] = ()
     warnings: tuple[str, ...] = ()
@@ -46,7 +46,7 @@ def _interrupts(knobs: Knobs, cpus: Sequence[int]) -> Iterator[Change]:
 
 
 def _rps(knobs: Knobs, cpus: Sequence[int]) -> Iterator[Change]:
-    """Receive packet steering: which CPUs the kernel hands a queue's packets to."""
+    """Receive packet steering: the CPUs that the kernel hands a queue's packets to."""
     queues = knobs.queues("rx", "rps_cpus")
     for queue, path in sorted(queues.items()):
         if len(queues) < len(cpus):
@@ -64,7 +64,7 @@ def _rps(knobs: Knobs, cpus: Sequence[int]) -> Iterator[Change]:
 
 
 def _xps(knobs: Knobs, cpus: Sequence[int]) -> Iterator[Change]:
-    """Transmit packet steering: which queue a CPU sends by."""
+    """Transmit packet steering: the queue that a CPU sends by."""
     queues = knobs.queues("tx", "xps_cpus")
     if len(queues) < len(cpus):
         return
@@ -81,7 +81,7 @@ def _threaded(knobs: Knobs) -> Iterator[Change]:
 
 
 def flush_ns(slots: int, speed: int) -> int:
-    """How long NAPI may wait between two polls: until the line, at `speed` Mb/s, fills half a ring; at most 1 ms."""
+    """How long NAPI may pause: the time in which the line, at `speed` Mb/s, fills half a ring; at most 1 ms."""
     if not slots or not speed:
         return PLAIN_NS
     return min(LONGEST_NS, slots // 2 * SHORTEST_BITS * 1000 // speed)
@@ -96,7 +96,7 @@ def _deferral(knobs: Knobs) -> Iterator[Change]:
 
 def _coalescing(knobs: Knobs) -> Iterator[Change]:
     now = knobs.coalesce
-    # 0: the driver has no such delay and would refuse one, or the delay was switched off.
+    # 0: the driver has no delay and would refuse one, or the operator switched it off.
     if now is None or not (now.rx_usecs or now.adaptive_rx):
         return
     wanted = Coalesce(min(INTERRUPT_USECS, flush_ns(knobs.slots, knobs.speed) // 1000), adaptive_rx=False)
@@ -114,12 +114,12 @@ def _needed(changes: Iterator[Change]) -> Iterator[Change]:
 
 
 def make_steering(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
-    """The changes of every capture: interrupts only. cpus: that of each queue's worker."""
+    """Changes of interrupts only, which every capture makes. cpus: the CPU of each queue's worker."""
     return Tuning(tuple(_needed(_interrupts(knobs, cpus))), tuple(_warnings(knobs)))
 
 
 def make_tuning(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
-    """The changes that `--tune` makes. cpus: that of each queue's worker."""
+    """All changes of `--tune`. cpus: the CPU of each queue's worker."""
 
     def steps() -> Iterator[Change]:
         yield from _interrupts(knobs, cpus)
@@ -133,5 +133,12 @@ def make_tuning(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
 
 
 def plan_tuning(ifname: str, cpus: Sequence[int], *, everything: bool) -> Tuning:
-    """The plan for an interface as it is now. Raises NicError where there is none of that name."""
+    """Tuning of an interface, by its settings at this moment. Raises NicError where there is none of that name."""
     return (make_tuning if everything else make_steering)(read_knobs(ifname), cpus)
+
+
+def describe_tuning(ifname: str, tuning: Tuning) -> list[str]:
+    """Lines for `zcframe affinity --iface`."""
+    head = f"tuning of {ifname}, by zcframe run --tune:"
+    lines = [f"  {change}" for change in tuning.changes]
+    return [head, *(lines or ["  nothing to change"]), *(f"warning: {warning}" for warning in tuning.warnings)]

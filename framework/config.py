@@ -6,15 +6,15 @@ line and this module reads the file. Nothing here imports numpy or numba: `zcfra
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal
 
 from .errors import UsageError
+from .nearest import hint
 
 MAX_QUEUES = 16
 MIN_SLOTS = 64
@@ -29,12 +29,6 @@ RATE_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 # Options that exclude each other: a layer that sets one of them hides the other in the layers below.
 EXCLUSIVE = (("pps", "speed"),)
 LIVE_ONLY = ("backend", "fanout", "force", "hugepages", "tune")
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """ ": did you mean X?" for the choice that looks most like `word`, or "" where none does."""
-    close = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    return f": did you mean {close[0]}?" if close else ""
 
 
 def _text(raw: Any) -> str:
@@ -325,7 +319,7 @@ def _from_file(path: Path) -> dict[str, Any]:
     for key, raw in document.items():
         name = FILE_KEYS.get(key.replace("_", "-"))
         if name is None:
-            raise UsageError(f"{path}: there is no option {key!r}{nearest(key, FILE_KEYS)}")
+            raise UsageError(f"{path}: there is no option {key!r}{hint(key, FILE_KEYS)}")
         layer[name] = _anchored(name, _parse(name, raw, f"{path}: {key} = {_shown(raw)}"), path.parent)
     return layer
 

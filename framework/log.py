@@ -1,11 +1,10 @@
-"""The log funnel: what workers log goes through one socket to the supervisor, which writes it.
+"""The log funnel: the records of workers go through one socket to the supervisor, which writes them.
 
-multiprocessing-logging brings the handler; its transport is replaced, for two reasons. A worker that is killed while
-it logs dies with the write lock of the shared queue, and then the logs of every other worker stand still; and its
-receiving thread makes every later fork one from a process with threads, which Python 3.12 warns of. Here a record is
-one datagram of a non-blocking AF_UNIX socket pair: it is there whole or not at all, no lock is shared, and the
-supervisor's own loop reads it. A datagram is JSON, never a pickle: a worker that was taken over must not run code in
-the supervisor.
+multiprocessing-logging brings the handler. Its transport is replaced, for two reasons. A worker that is killed while
+it logs keeps the write lock of the shared queue, and then no other worker can log. Its receiving thread makes every
+later fork a fork of a process with threads, which Python 3.12 warns of. Here a record is one datagram of a non-blocking
+AF_UNIX socket pair: it arrives whole or not at all, no lock is shared, and the supervisor's own loop reads it. A
+datagram is JSON, never a pickle: a worker that was taken over must not run code in the supervisor.
 """
 
 from __future__ import annotations
@@ -17,7 +16,6 @@ import math
 import multiprocessing
 import os
 import queue
-import re
 import select
 import socket
 import sys
@@ -25,37 +23,39 @@ from typing import Any, TextIO
 
 from multiprocessing_logging import MultiProcessingHandler
 
+from .terminal import clean
+
 BUFFER_SIZE = 1 << 20
 DATAGRAM_LIMIT = 1 << 17
 DRAIN_LIMIT = 1000
 
-# Characters of each text that are kept: all of them, escaped at their worst, fit into DATAGRAM_LIMIT.
+# Characters of each text that are kept: with every one of them escaped, a record fits into DATAGRAM_LIMIT.
 TEXTS = {"msg": 4096, "exc_text": 4096, "name": 200, "processName": 200, "funcName": 200, "pathname": 200}
 NUMBERS = ("levelno", "process", "lineno")
 
 PACKAGE = "zcframe"
 FORMAT = "%(asctime)s %(processName)s %(levelname)s %(name)s: %(message)s"
 
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# A traceback has several lines.
+KEPT = "\t\n"
 
 
-def _clean(text: str, limit: int) -> str:
-    """Cut, and without control characters: it goes to a terminal, whatever a worker wrote."""
-    cut = text if len(text) <= limit else text[:limit] + "..."
-    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", cut)
+def _cut(text: str, limit: int) -> str:
+    """At most `limit` characters of a worker's text, safe for the terminal that it goes to."""
+    return clean(text if len(text) <= limit else text[:limit] + "...", KEPT)
 
 
 def _encode(record: logging.LogRecord, lost: int) -> bytes:
-    fields: dict[str, Any] = {n: _clean(str(getattr(record, n, None) or ""), limit) for n, limit in TEXTS.items()}
+    fields: dict[str, Any] = {n: _cut(str(getattr(record, n, None) or ""), limit) for n, limit in TEXTS.items()}
     fields |= {name: getattr(record, name) for name in NUMBERS}
     return json.dumps(fields | {"created": record.created, "lost": lost}).encode()
 
 
 def _decode(datagram: bytes) -> tuple[logging.LogRecord, int] | None:
-    """The record and how many before it were lost; None where the sender did not keep to the format."""
+    """The record, and how many before it were lost; None where the sender broke the format."""
     try:
         fields = json.loads(datagram)
-        texts = {name: _clean(fields[name], limit) for name, limit in TEXTS.items()}
+        texts = {name: _cut(fields[name], limit) for name, limit in TEXTS.items()}
         numbers = {name: int(fields[name]) for name in NUMBERS}
         created, lost = float(fields["created"]), int(fields["lost"])
         if not (0 <= created < 1 << 33 and 0 <= lost < 1 << 63):
@@ -75,7 +75,8 @@ class DatagramQueue:
     """The part of multiprocessing.Queue that MultiProcessingHandler needs, over a socket pair that survives SIGKILL.
 
     `put_nowait` never blocks: a record that finds the socket full is dropped and counted, and the next record that gets
-    through carries the count. `lost` is what the receiving side learned of, `malformed` what it could not read.
+    through carries the count. lost: records that the receiving side knows of; malformed: datagrams that it could not
+    read.
     """
 
     def __init__(self) -> None:
@@ -88,19 +89,19 @@ class DatagramQueue:
         self.malformed = 0
 
     def fileno(self) -> int:
-        """Readable where `receive` has something."""
+        """The descriptor that is readable when `receive` has a datagram."""
         return self._receiver.fileno()
 
     def put_nowait(self, record: logging.LogRecord) -> None:
         try:
             self._sender.send(_encode(record, self._unsent))
-        except OSError:  # full, or the supervisor is gone: the worker goes on in both cases
+        except OSError:  # the socket is full, or the supervisor is gone: the worker goes on in both cases
             self._unsent += 1
         else:
             self._unsent = 0
 
     def receive(self) -> logging.LogRecord | None:
-        """Take one datagram: its record, or None where it holds none. Raises queue.Empty where none is there."""
+        """Take one datagram: its record, or None where it holds no record. Raises queue.Empty where none has come."""
         try:
             found = _decode(self._receiver.recv(DATAGRAM_LIMIT))
         except BlockingIOError:
@@ -163,7 +164,7 @@ class LogFunnel(MultiProcessingHandler):  # type: ignore[misc]  # the package ha
             super().emit(record)
 
     def drain(self, limit: int = DRAIN_LIMIT) -> int:
-        """Write what has come: at most `limit` records, so that a flood cannot hold up the caller. Returns how many."""
+        """Write the records that have come, at most `limit`: a flood cannot hold the caller up. Returns the number."""
         written = 0
         with contextlib.suppress(queue.Empty):
             for _ in range(limit):
@@ -180,7 +181,7 @@ class LogFunnel(MultiProcessingHandler):  # type: ignore[misc]  # the package ha
             self._reported = missing
 
     def close(self) -> None:
-        """Write what is left and give the socket back; in a worker only the latter."""
+        """Write the records that are left and close the socket; a worker only closes it."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -192,7 +193,7 @@ class LogFunnel(MultiProcessingHandler):  # type: ignore[misc]  # the package ha
 
 
 class _StderrHandler(logging.StreamHandler[TextIO]):
-    """Writes to what sys.stderr is at that moment: the live view puts itself there while it is on the screen."""
+    """Writes to the sys.stderr of the moment: the live view puts itself there while it is on the screen."""
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
@@ -207,7 +208,7 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 def install(*, verbose: bool = False, sub_handler: logging.Handler | None = None) -> LogFunnel:
-    """Put a funnel on the root logger: warnings of everybody, with `verbose` also what zcframe says for debugging.
+    """Put a funnel on the root logger. It passes all warnings, and with `verbose` zcframe's debug messages.
 
     Call it before the first fork; `uninstall` takes it off again.
     """
@@ -221,7 +222,7 @@ def install(*, verbose: bool = False, sub_handler: logging.Handler | None = None
 
 
 def uninstall(funnel: LogFunnel) -> None:
-    """Write what is left in the funnel and take it off the root logger."""
+    """Write the records that are left in the funnel, and take it off the root logger."""
     funnel.drain()
     logging.getLogger().removeHandler(funnel)
     logging.getLogger(PACKAGE).setLevel(logging.NOTSET)
@@ -229,9 +230,9 @@ def uninstall(funnel: LogFunnel) -> None:
 
 
 def name_process(name: str) -> None:
-    """Call first in a forked process: its records and its process list entry say `name`, such as zc-rx-3.
+    """Name this process, such as zc-rx-3, in its records and in the process list. A fork calls this first.
 
-    It also lets go of the live view, of which the fork has a copy: that draws on the supervisor's terminal.
+    It also lets go of the fork's copy of the live view, which would draw on the supervisor's terminal.
     """
     multiprocessing.current_process().name = name
     if sys.__stdout__ is not None:

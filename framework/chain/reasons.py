@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from zcframe.framework.nearest import nearest, offer
 from zcframe.framework.packet.value import DOCS
 from zcframe.framework.state.layout import ArrayLayout, StateLayout, TableLayout
 
@@ -16,6 +16,8 @@ Match = re.Match[str]
 
 TABLE_VERBS = ("upsert", "find", "prefetch")
 VIEW_VERBS = "v[i], v.u16(i), v.u32(i) and len(v)"
+# Names of a kind that are all listed where none is near.
+MOST_LISTED = 8
 CONSTANTS = "whole numbers, floats, bytes and tuples of them"
 
 OPERATORS = {
@@ -47,14 +49,16 @@ class Scope:
         return ", ".join(member.keys) if isinstance(member, TableLayout) else ""
 
 
-def nearest(word: str, choices: Iterable[str]) -> str:
+def _within(word: str, choices: Iterable[str]) -> str:
+    """The longest choice that is a part of `word`, or has it as a part; "" for none."""
+    found = [choice for choice in choices if len(choice) > 2 and (choice in word or word in choice)]
+    return max(found, key=len, default="")
+
+
+def meant(word: str, choices: Iterable[str]) -> str:
     """ "; did you mean ...?", or all there is where that is short, or nothing."""
     choices = list(choices)
-    within = [choice for choice in choices if len(choice) > 2 and (choice in word or word in choice)]
-    close = difflib.get_close_matches(word, choices, n=1) or sorted(within, key=len, reverse=True)
-    if close:
-        return f"; did you mean {close[0]}?"
-    return f"; there are: {', '.join(choices) or 'none'}" if len(choices) <= 8 else ""
+    return offer(nearest(word, choices) or _within(word, choices), choices, MOST_LISTED)
 
 
 def kind(text: str) -> str:
@@ -105,8 +109,8 @@ def _undefined(found: Match, scope: Scope) -> str:
     for owner, choices in (("pkt", DOCS), ("state", scope.members), ("params", scope.params)):
         if name in choices:
             return f"the name {name} is not defined; did you mean {owner}.{name}?"
-    close = difflib.get_close_matches(name, [*scope.names, "pkt", "state", "params"], n=1)
-    return f"the name {name} is not defined" + (f"; did you mean {close[0]}?" if close else "")
+    close = nearest(name, [*scope.names, "pkt", "state", "params"])
+    return f"the name {name} is not defined" + (offer(close, []) if close else "")
 
 
 def _global(found: Match, scope: Scope) -> str:
@@ -132,26 +136,26 @@ def _attribute(found: Match, scope: Scope) -> str:
     if inside:
         return _member_attribute(name, inside[1], inside[2], scope)
     if owner.startswith("zcframe.Packet"):
-        return f"pkt has no attribute {name}{nearest(name, DOCS)}"
+        return f"pkt has no attribute {name}{meant(name, DOCS)}"
     if owner.startswith("zcframe.View"):
         return f"a view of bytes has no {name}: it has {VIEW_VERBS}"
     if "StateType" in owner:
-        return f"state has no member {name}{nearest(name, scope.members)}"
+        return f"state has no member {name}{meant(name, scope.members)}"
     if owner.startswith("params("):
-        return f"params has no {name}{nearest(name, scope.params)}"
+        return f"params has no {name}{meant(name, scope.params)}"
     return f"{kind(owner)} has no attribute {name}"
 
 
 def _member_attribute(name: str, owner: str, member: str, scope: Scope) -> str:
     if owner == "Row":
-        return f"a row of {member} has no field {name}{nearest(name, scope.fields(member))}"
+        return f"a row of {member} has no field {name}{meant(name, scope.fields(member))}"
     if owner == "Table":
-        return f"the Table {member} has no {name}{nearest(name, TABLE_VERBS)}"
+        return f"the Table {member} has no {name}{meant(name, TABLE_VERBS)}"
     return f"the Array {member} has no {name}: it has state.{member}[i] and len(state.{member})"
 
 
 def _assigned_row(found: Match, scope: Scope) -> str:
-    return f"a row of {found[1]} has no field {found[2]}{nearest(found[2], scope.fields(found[1]))}"
+    return f"a row of {found[1]} has no field {found[2]}{meant(found[2], scope.fields(found[1]))}"
 
 
 def _assigned_key(found: Match, scope: Scope) -> str:
@@ -166,7 +170,7 @@ def _assigned_state(found: Match, scope: Scope) -> str:
     if isinstance(member, TableLayout):
         keys = ", ".join(member.keys)
         return f"state.{found[1]} is a Table: take a row of it, row = state.{found[1]}.upsert({keys})"
-    return f"state has no member {found[1]}{nearest(found[1], scope.members)}"
+    return f"state has no member {found[1]}{meant(found[1], scope.members)}"
 
 
 def _operation(found: Match, scope: Scope) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import importlib
 import importlib.util
@@ -18,6 +17,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from zcframe.framework.errors import PluginSpecError
+from zcframe.framework.nearest import nearest, offer
 from zcframe.framework.state.declare import Param
 
 from .plugin import PluginClass
@@ -32,11 +32,6 @@ class PluginSpec:
     declared: PluginClass
     params: Mapping[str, Any]
     origin: str
-
-
-def nearest(word: str, choices: list[str]) -> str:
-    close = difflib.get_close_matches(word, choices, n=1)
-    return f"; did you mean {close[0]}?" if close else f"; there are: {', '.join(choices) or 'none'}"
 
 
 def installed_entries() -> dict[str, EntryPoint]:
@@ -104,7 +99,8 @@ def _find(where: str) -> tuple[PluginClass, str]:
         return _member(_import(path, where), member, where), path
     entries = installed_entries()
     if where not in entries:
-        raise PluginSpecError(f"--plugin {where}: no plugin of that name is installed{nearest(where, list(entries))}")
+        hint = offer(nearest(where, entries), list(entries))
+        raise PluginSpecError(f"--plugin {where}: no plugin of that name is installed{hint}")
     entry = entries[where]
     return _member(_import(entry.module, where), entry.attr, where), entry.module
 
@@ -151,8 +147,8 @@ def parse_spec(text: str) -> PluginSpec:
     params: dict[str, Any] = {}
     for name, value in parse_qsl(query, keep_blank_values=True):
         if name not in declared.params:
-            choices = nearest(name, list(declared.params))
-            raise PluginSpecError(f"--plugin {text}: {declared.name} has no parameter {name}{choices}")
+            hint = offer(nearest(name, declared.params), list(declared.params))
+            raise PluginSpecError(f"--plugin {text}: {declared.name} has no parameter {name}{hint}")
         try:
             params[name] = _value(declared.params[name], value)
         except ValueError as error:

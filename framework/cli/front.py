@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from zcframe import __version__
-from zcframe.framework.config import nearest
 from zcframe.framework.errors import UsageError, ZcframeError
+from zcframe.framework.nearest import hint
 
 from .parser import Parser
 
@@ -48,7 +48,7 @@ def _command(name: str, arguments: Sequence[str]) -> int:
     if verbs and arguments and not arguments[0].startswith("-"):
         verb, *arguments = arguments
         if verb not in verbs:
-            raise UsageError(f"{prog} has no verb {verb!r}{nearest(verb, verbs)} ({prog} --help lists them)")
+            raise UsageError(f"{prog} has no verb {verb!r}{hint(verb, verbs)} ({prog} --help lists them)")
         command, prog, description = verbs[verb], f"{prog} {verb}", verbs[verb].doc
     parser = Parser(prog=prog, description=f"{description}.")
     command.add_arguments(parser)
@@ -67,7 +67,7 @@ def _dispatch(arguments: Sequence[str]) -> int:
         return 0
     if first not in COMMANDS:
         known = [*COMMANDS, "--help", "--version"]
-        raise UsageError(f"there is no command {first!r}{nearest(first, known)} (zcframe --help lists all)")
+        raise UsageError(f"there is no command {first!r}{hint(first, known)} (zcframe --help lists all)")
     return _command(first, arguments[1:])
 
 

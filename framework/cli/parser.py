@@ -6,8 +6,9 @@ import argparse
 from collections.abc import Iterable, Sequence
 from typing import NoReturn
 
-from zcframe.framework.config import OPTIONS, nearest
+from zcframe.framework.config import OPTIONS
 from zcframe.framework.errors import UsageError
+from zcframe.framework.nearest import hint
 
 
 class Parser(argparse.ArgumentParser):
@@ -30,7 +31,7 @@ class Parser(argparse.ArgumentParser):
         if not word.startswith("-"):
             self.error(f"unexpected argument {word!r}")
         name = word.partition("=")[0]
-        self.error(f"there is no option {name}{nearest(name, self._option_string_actions)}")
+        self.error(f"there is no option {name}{hint(name, self._option_string_actions)}")
 
 
 def add_options(parser: argparse.ArgumentParser, names: Iterable[str]) -> None:

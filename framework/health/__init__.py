@@ -1,6 +1,6 @@
-"""What keeps live capture from working here, or from being fast, each finding with the command that mends it.
+"""Findings about live capture on this machine: what prevents it or slows it down, each with the command that mends it.
 
-Nothing is changed, and nothing raised: what a machine does not tell is "none".
+Nothing is changed, and nothing raised: a fact that the machine does not show is "none".
 """
 
 from .check import Check, State

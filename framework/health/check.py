@@ -10,7 +10,7 @@ State = Literal["ok", "warn", "fail", "none"]
 
 @dataclass(frozen=True)
 class Check:
-    """state: "fail" where no capture is possible for it, "none" where there is nothing to judge.
+    """One finding. state: "fail" where it prevents every capture, "none" where there is nothing to judge.
 
     remedy: the command that mends it, or "".
     """

@@ -9,7 +9,7 @@ from .verdict import capture
 
 
 def examine(ifname: str | None = None, host: Host | None = None) -> list[Check]:
-    """Those of the machine, and of an interface where one is named. Raises NicError where there is no such one."""
+    """Findings about the machine, and about an interface where one is named. Raises NicError where it is missing."""
     host = host or Host()
     checks = (*machine.CHECKS, *sources.CHECKS, *zerocopy.CHECKS, *memory.CHECKS)
     found = [check(host) for check in checks]

@@ -1,22 +1,20 @@
-"""The machine that is examined: files below a root, and what only the kernel itself can be asked."""
+"""The machine that is examined: files below a root, and questions that only the running kernel answers."""
 
 from __future__ import annotations
 
-import os
-import re
 import socket
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from zcframe.framework.capabilities import missing
 from zcframe.framework.nic import Interface
 from zcframe.framework.nic.ethtool.offload import Offloads, read_offloads
 from zcframe.framework.nic.link.route import default_carriers
+from zcframe.framework.sysfs import ROOT, class_net
 
 AF_XDP: Final = 44
-CAPABILITIES: Final = {"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_IPC_LOCK": 14, "CAP_SYS_ADMIN": 21, "CAP_BPF": 39}
 
 
 def try_socket(family: int) -> int:
@@ -28,47 +26,40 @@ def try_socket(family: int) -> int:
     return 0
 
 
-def setcap(*names: str) -> str:
-    """The command that gives the interpreter these capabilities."""
-    return f"setcap {','.join(name.lower() for name in names)}+ep {os.path.realpath(sys.executable)}"
-
-
 @dataclass(frozen=True)
 class Host:
-    """root: what holds sys/ and proc/. The rest asks the kernel that this process runs on."""
+    """A machine. root: what holds sys/ and proc/. The other fields ask the kernel that this process runs on."""
 
-    root: Path = Path("/")
+    root: Path = ROOT
     try_socket: Callable[[int], int] = try_socket
     offloads: Callable[[str], Offloads] = read_offloads
     default_carriers: Callable[[], frozenset[str]] = default_carriers
 
     def text(self, path: str) -> str:
-        """Content of a file below the root, without blanks around it; "" where there is none."""
+        """Content of a file below the root, without blanks around it; "" where it cannot be read."""
         try:
             return (self.root / path).read_text().strip()
         except (OSError, UnicodeDecodeError):
             return ""
 
     def entries(self, folder: str, pattern: str) -> list[Path]:
-        """What is in a folder, by name."""
+        """Paths in a folder that match a pattern, by name."""
         return sorted((self.root / folder).glob(pattern))
 
     def number(self, path: str) -> int | None:
-        """A file's content where it is a number."""
+        """The number in a file; None where it has none."""
         text = self.text(path)
         return int(text) if text.isdecimal() else None
 
     def missing(self, *names: str) -> list[str]:
-        """Those of these capabilities that this process has not."""
-        found = re.search(r"^CapEff:\s*([0-9a-f]+)", self.text("proc/self/status"), re.MULTILINE)
-        mask = int(found[1], 16) if found else 0
-        return [name for name in names if not mask >> CAPABILITIES[name] & 1]
+        """Which of these capabilities this process lacks."""
+        return missing(self.text("proc/self/status"), *names)
 
     @property
     def interfaces(self) -> list[str]:
-        """Those of this network namespace."""
-        return [path.name for path in self.entries("sys/class/net", "*") if path.is_dir()]
+        """Names of the interfaces of this network namespace."""
+        return [path.name for path in sorted(class_net(self.root).glob("*")) if path.is_dir()]
 
     def interface(self, ifname: str) -> Interface:
-        """Raises NicError where there is none of that name."""
-        return Interface(ifname, self.root / "sys/class/net")
+        """An interface of this machine. Raises NicError where there is none of that name."""
+        return Interface(ifname, class_net(self.root))

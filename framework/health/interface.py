@@ -1,4 +1,4 @@
-"""One interface: whether frames come, whole and unmerged, and where its interrupts go."""
+"""Checks of one interface: whether frames come, whether it merges them, and where its interrupts go."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import Final
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic import irqs_of
+from zcframe.framework.nic.cards.card import shares_rings
 from zcframe.framework.nic.link.irq import cpus_of
 
 from .check import Check
@@ -29,8 +30,8 @@ def route(host: Host, ifname: str) -> Check:
 
 
 def offloads(host: Host, ifname: str) -> Check:
-    """Merged segments are seen as one long frame, which is cut to a block, and counts as one."""
-    if host.interface(ifname).shares_rings:
+    """Whether the interface merges frames: merged ones are captured as one long frame, and cut to a block."""
+    if shares_rings(host.interface(ifname).driver):
         return Check("gro", "ok", f"{ifname} hands its frames over before anything could merge them")
     try:
         found = host.offloads(ifname)
@@ -44,7 +45,7 @@ def offloads(host: Host, ifname: str) -> Check:
 
 
 def rps(host: Host, ifname: str) -> Check:
-    """Receive packet steering moves frames to other CPUs than those of the workers."""
+    """Whether receive packet steering moves frames to CPUs other than the workers'."""
     paths = host.entries(f"sys/class/net/{ifname}/queues", "rx-*/rps_cpus")
     masks = [host.text(str(path.relative_to(host.root))) for path in paths]
     if any(mask.strip("0,") for mask in masks):

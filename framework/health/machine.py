@@ -1,9 +1,11 @@
-"""What holds for every source: the kernel, the clock of its CPUs, whoever moves interrupts."""
+"""Checks that concern every source: the kernel, the clock of the CPUs, irqbalance."""
 
 from __future__ import annotations
 
 import re
 from typing import Final
+
+from zcframe.framework.nic.link.irq import irqbalance_runs
 
 from .check import Check
 from .host import Host
@@ -33,8 +35,7 @@ def governor(host: Host) -> Check:
 
 
 def irqbalance(host: Host) -> Check:
-    names = (host.text(str(path.relative_to(host.root))) for path in host.entries("proc", "[0-9]*/comm"))
-    if "irqbalance" in names:
+    if irqbalance_runs(host.root / "proc"):
         text = "it runs, and moves interrupts away from their workers"
         return Check("irqbalance", "warn", text, "systemctl stop irqbalance")
     return Check("irqbalance", "ok", "it does not run")

@@ -1,4 +1,4 @@
-"""Memory that may be pinned, and huge pages."""
+"""Checks of memory that may be pinned, and of huge pages."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from zcframe.framework.abi import BLOCK_SIZE
 from .check import Check
 from .host import Host
 
-# What a run has in flight unless told otherwise: 8 rings of 4096 blocks. The xdp source takes four chunks a slot.
+# The default size of a run: 8 rings of 4096 blocks. The xdp source takes four chunks a slot.
 QUEUES: Final = 8
 SLOTS: Final = 4096
 PINNED: Final = QUEUES * SLOTS * BLOCK_SIZE

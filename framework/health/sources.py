@@ -1,4 +1,4 @@
-"""Whether the sources of mainline Linux may be used by this process: found by trying."""
+"""Checks of the sources of mainline Linux: whether this process may use them, found by trying."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ import os
 import socket
 from typing import Final
 
+from zcframe.framework.capabilities import setcap
+
 from .check import Check
-from .host import AF_XDP, Host, setcap
+from .host import AF_XDP, Host
 
 PACKET_ADVICE: Final = "modprobe af_packet"
 
 
 def packet(host: Host) -> Check:
-    """AF_PACKET, for which CAP_NET_RAW is enough. Without that one no other source works either."""
+    """AF_PACKET: CAP_NET_RAW is enough for it. Without that capability no other source works either."""
     number = host.try_socket(socket.AF_PACKET)
     if number == 0:
         return Check("packet", "ok", "AF_PACKET may be opened: any Ethernet interface can be captured from")
@@ -25,17 +27,14 @@ def packet(host: Host) -> Check:
     return Check("packet", "warn", f"AF_PACKET: {os.strerror(number)}")
 
 
-def _without_bpf(host: Host) -> list[str]:
-    """What loading a program takes; CAP_SYS_ADMIN has CAP_BPF in it."""
-    return host.missing("CAP_NET_ADMIN") + (host.missing("CAP_BPF") if host.missing("CAP_SYS_ADMIN") else [])
-
-
 def xdp(host: Host) -> Check:
-    """AF_XDP: the kernel has it, and this process may load and attach a program."""
+    """AF_XDP: whether the kernel has it, and whether this process may load and attach a program."""
     number = host.try_socket(AF_XDP)
     if number == errno.EAFNOSUPPORT:
         return Check("xdp", "none", "this kernel has no AF_XDP: it needs one with CONFIG_XDP_SOCKETS=y")
-    missing = (["CAP_NET_RAW"] if number in (errno.EPERM, errno.EACCES) else []) + _without_bpf(host)
+    missing = (["CAP_NET_RAW"] if number in (errno.EPERM, errno.EACCES) else []) + host.missing(
+        "CAP_NET_ADMIN", "CAP_BPF"
+    )
     if missing:
         remedy = setcap("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
         return Check("xdp", "warn", f"{', '.join(missing)} missing: --backend xdp will not work", remedy)

@@ -1,19 +1,21 @@
-"""What `zcframe run --iface` would do here today."""
+"""What `zcframe run --iface` would do on this machine as it is."""
 
 from __future__ import annotations
 
 from typing import Final
 
+from zcframe.framework.nic.cards.card import shares_rings
+
 from . import sources, zerocopy
 from .check import Check
 from .host import Host
 
-# ARPHRD_ETHER and ARPHRD_LOOPBACK: frames of the others have no Ethernet header.
+# ARPHRD_ETHER and ARPHRD_LOOPBACK: frames of other types have no Ethernet header.
 CAPTURED_TYPES: Final = (1, 772)
 
 
 def _against_zerocopy(host: Host) -> Check | None:
-    """The first finding that keeps it from working."""
+    """The first finding that keeps zerocopy from working; None where nothing does."""
     found = (zerocopy.family(host), zerocopy.abi(host), zerocopy.privileges(host))
     return next((check for check in found if check.state == "warn"), None)
 
@@ -26,8 +28,8 @@ def _against_packet(host: Host, ifname: str) -> Check | None:
 
 
 def _backend(host: Host, ifname: str) -> tuple[str, Check | None]:
-    """What --backend auto takes for an interface, and what is against it."""
-    if host.interface(ifname).shares_rings:
+    """The backend that --backend auto takes for an interface, and the finding against it."""
+    if shares_rings(host.interface(ifname).driver):
         return "zerocopy", _against_zerocopy(host)
     return "packet", _against_packet(host, ifname)
 
@@ -44,7 +46,7 @@ def _of_interface(host: Host, ifname: str) -> Check:
 
 
 def _of_all(host: Host) -> Check:
-    """Interfaces by what captures from them."""
+    """Verdict on every interface, sorted by backend."""
     usable: dict[str, list[str]] = {}
     against: Check | None = Check("", "fail", "there is no interface")
     for ifname in host.interfaces:
@@ -60,5 +62,5 @@ def _of_all(host: Host) -> Check:
 
 
 def capture(host: Host, ifname: str | None) -> Check:
-    """ "fail" where no live capture at all is possible, or not on the interface that is named."""
+    """The last finding: "fail" where no live capture is possible at all, or not on the interface that is named."""
     return _of_all(host) if ifname is None else _of_interface(host, ifname)

@@ -1,26 +1,34 @@
-"""The fast path: PF_ZEROCOPY and an 82576 that zc82576 drives. Without a card, none of it is missed."""
+"""The fast path: PF_ZEROCOPY, and a card that a driver of ours drives. A machine without such a card lacks nothing."""
 
 from __future__ import annotations
 
 from typing import Final
 
 from zcframe.framework import abi as layout
-from zcframe.framework.nic.cards.pci import OURS, PciFunction, ethernet_functions
+from zcframe.framework.capabilities import setcap
+from zcframe.framework.nic.cards.card import CARDS, FAMILY, Card, module_path
+from zcframe.framework.nic.cards.pci import PciFunction, ethernet_functions
 
 from .check import Check, State
-from .host import Host, setcap
+from .host import Host
 
-MODULE: Final = "sys/module/pf_zerocopy"
-LOAD: Final = "make kernel && insmod kernel/pf_zerocopy.ko"
-RELOAD: Final = f"rmmod zc82576 pf_zerocopy; {LOAD} && insmod kernel/zc82576.ko"
+MODULE: Final = f"sys/module/{FAMILY}"
+LOAD: Final = f"make kernel && insmod {module_path(FAMILY)}"
 
 
-def _cards(host: Host) -> list[PciFunction]:
-    return [function for function in ethernet_functions(host.root) if function.shareable]
+def _cards(host: Host) -> list[tuple[PciFunction, Card]]:
+    """Cards of this machine that a driver of ours takes."""
+    found = ((function, function.card) for function in ethernet_functions(host.root))
+    return [(function, card) for function, card in found if card is not None]
+
+
+def _driver(host: Host) -> str:
+    """The driver that this machine's card needs; where it has none of our cards, the first that there is."""
+    return next((card.driver for _, card in _cards(host)), CARDS[0].driver)
 
 
 def _lack(host: Host) -> State:
-    """How bad it is that a part of the fast path is missing."""
+    """State of a missing part of the fast path: a warning only where the machine has a card for it."""
     return "warn" if _cards(host) else "none"
 
 
@@ -41,26 +49,30 @@ def abi(host: Host) -> Check:
         reason = "the module does not tell its version" if loaded(host) else "no module, no version"
         return Check("abi", "none", f"{reason}; this command speaks {layout.VERSION}")
     if version != layout.VERSION:
-        return Check("abi", "warn", f"the module speaks {version}, this command {layout.VERSION}", RELOAD)
+        reload = f"rmmod {_driver(host)} {FAMILY}; {LOAD} && insmod {module_path(_driver(host))}"
+        return Check("abi", "warn", f"the module speaks {version}, this command {layout.VERSION}", reload)
     return Check("abi", "ok", f"module and command speak {version}")
 
 
 def driver(host: Host) -> Check:
-    if (host.root / "sys/module" / OURS).is_dir():
-        return Check("driver", "ok", f"{OURS} is loaded")
-    return Check("driver", _lack(host), f"{OURS} is not loaded", f"insmod kernel/{OURS}.ko")
+    name = _driver(host)
+    if (host.root / "sys/module" / name).is_dir():
+        return Check("driver", "ok", f"{name} is loaded")
+    return Check("driver", _lack(host), f"{name} is not loaded", f"insmod {module_path(name)}")
 
 
 def card(host: Host) -> Check:
     cards = _cards(host)
     if not cards:
-        return Check("card", "none", "there is no Intel 82576 here; other cards are captured from by packet and xdp")
-    ours = [function.address for function in cards if function.driver == OURS]
+        known = " or ".join(f"{card.vendor} {card.name}" for card in CARDS)
+        return Check("card", "none", f"there is no {known} here; other cards are captured from by packet and xdp")
+    name = _driver(host)
+    ours = [function.address for function, _ in cards if function.driver == name]
     if ours:
-        return Check("card", "ok", f"{OURS} drives {', '.join(ours)}")
-    first = cards[0]
+        return Check("card", "ok", f"{name} drives {', '.join(ours)}")
+    first, card = cards[0]
     taken = f"{first.driver} drives it" if first.driver else "no driver has it"
-    return Check("card", "warn", f"{first.address} is an 82576, {taken}", f"zcframe nic bind {first.address}")
+    return Check("card", "warn", f"{first.address} is an {card.name}, {taken}", f"zcframe nic bind {first.address}")
 
 
 def privileges(host: Host) -> Check:

@@ -1,1 +1,1 @@
-"""What all compiled code stands on: the compiler, its private cache, memory access."""
+"""The base of all compiled code: the compiler, its private cache, memory access."""

@@ -1,8 +1,8 @@
 """Loads and stores at plain addresses, for compiled code only.
 
-Rings, blocks and shared state are mapped memory that other processes change; numba's arrays would let LLVM hoist such
-loads out of a loop. Every address is an int64, every value handed out is an int64 (a 64-bit pattern may be negative),
-so that no expression ever mixes int64 with uint64, which numba would turn into float64.
+Rings, blocks and shared state are mapped memory that other processes change. With numba's arrays, LLVM could hoist such
+loads out of a loop. Every address is an int64, and so is every value that is returned (a 64-bit pattern may be
+negative): no expression mixes int64 with uint64, which numba would turn into float64.
 
 Ordering: `acquire_*` and `release_*` are one plain mov on x86-64 and ldar/stlr on AArch64. `full_fence` orders a store
 before a later load. `compiler_fence` costs nothing: it only keeps LLVM from moving accesses across it, which is all

@@ -1,9 +1,9 @@
 """The private directory for generated code and compiled machine code.
 
-What lies there is code that root may run, so it belongs to the user alone: below $XDG_CACHE_HOME, mode 0700, owner
-checked, never a shared temporary folder. One subdirectory holds what one version of the framework compiled; its name is
-a hash of the framework's own sources, since numba looks only at the file a function stands in and would otherwise reuse
-machine code of an edited callee.
+Root may run the code in it, so it belongs to the user alone: below $XDG_CACHE_HOME, mode 0700, owner checked, never a
+shared temporary folder. One subdirectory holds the code that one version of the framework compiled. Its name is a hash
+of the framework's own sources: numba looks only at the file that a function stands in, and would reuse machine code of
+an edited callee.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def _xdg_home() -> Path:
 
 
 def _check_private(path: Path) -> None:
-    """Refuse a directory that somebody else could have filled."""
+    """Refuse a directory that another user could have filled. Raises CacheError."""
     info = os.lstat(path)
     mend = "remove it, or point XDG_CACHE_HOME at a directory of your own"
     if not stat.S_ISDIR(info.st_mode):

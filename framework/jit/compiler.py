@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import numba
 
-# numba asks of each array that it is given whether it is a masked one: without this, every worker would import the
-# package for itself, for 30 ms and a megabyte.
+# numba checks whether each array that it is given is a masked one: without this import, every worker would import the
+# package by itself, for 30 ms and a megabyte.
 import numpy.ma  # noqa: F401
 
 from .cache import cache_directory
@@ -30,5 +30,5 @@ def inlined(function: F) -> F:
 
 
 def precompile(function: Callable[..., Any], *arguments: Any) -> None:
-    """Compile an entry point for these numba types, or take it from the cache, without calling it."""
+    """Compile an entry point for these numba types, or load it from the cache, without calling it."""
     function.compile(arguments)  # type: ignore[attr-defined]

@@ -1,12 +1,14 @@
 """The standard controls of a NIC: RSS, channels and rings through ethtool, link state through netlink, interrupts.
 
-Whatever is changed goes through a `Hold`, which keeps on file what was there before, and puts it back.
+Every change goes through a `Hold`, which keeps the former value on file, and puts it back. Shelves, from the lowest:
+ethtool and link read and write one thing each; cards knows the PCI bus and our own cards; settings changes and puts
+back; report gathers facts.
 """
 
 from zcframe.framework.nic.ethtool.channels import Channels, read_channels, write_channels
 from zcframe.framework.nic.ethtool.coalesce import Coalesce, read_coalesce, write_coalesce
 from zcframe.framework.nic.ethtool.rings import Rings, read_rings, write_rings
-from zcframe.framework.nic.ethtool.rss import RssSettings, apply_rss, hashes_by, read_rss, write_rss
+from zcframe.framework.nic.ethtool.rss import RssSettings, hashes_by, read_rss, write_rss
 from zcframe.framework.nic.link.interface import Interface, set_up
 from zcframe.framework.nic.link.irq import irqs_of
 from zcframe.framework.nic.link.watch import LinkChange, LinkWatch, link_state
@@ -14,6 +16,7 @@ from zcframe.framework.nic.report.spread import read_spread
 from zcframe.framework.nic.report.symmetry import Verdict, judge, verdict_of
 from zcframe.framework.nic.settings.hold import Hold, held, hold, hold_by_hand, restore
 from zcframe.framework.nic.settings.setting import Change, read_setting
+from zcframe.framework.nic.settings.spreading import apply_rss
 
 __all__ = [
     "Change",

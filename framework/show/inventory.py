@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from zcframe.framework.nic.cards.card import Card
 from zcframe.framework.nic.cards.inventory import Controller, Inventory, Port
-from zcframe.framework.nic.cards.pci import OURS, PciFunction
+from zcframe.framework.nic.cards.pci import PciFunction
 
 from .text import table
 
 HEADER = ("address", "id", "name", "driver", "interface", "state", "")
 
 
-def _remarks(port: Port | None, shareable: bool) -> str:
+def _remarks(port: Port | None, card: Card | None) -> str:
     words = ["default route"] if port is not None and port.default_route else []
-    return ", ".join([*words, *([f"for {OURS}"] if shareable else [])])
+    return ", ".join([*words, *([f"for {card.driver}"] if card is not None else [])])
 
 
 def _rows(controller: Controller) -> list[tuple[str, ...]]:
@@ -22,7 +23,7 @@ def _rows(controller: Controller) -> list[tuple[str, ...]]:
     function = controller.function
     card = (function.address, function.id, controller.name, function.driver or "-")
     return [
-        (*card, port.name if port else "-", port.state if port else "-", _remarks(port, function.shareable))
+        (*card, port.name if port else "-", port.state if port else "-", _remarks(port, function.card))
         for port in controller.ports or (None,)
     ]
 
@@ -30,7 +31,7 @@ def _rows(controller: Controller) -> list[tuple[str, ...]]:
 def inventory_lines(inventory: Inventory) -> list[str]:
     """All cards with their interfaces, then the interfaces without a card."""
     rows = [row for controller in inventory.controllers for row in _rows(controller)]
-    rows += [("-", "-", "virtual", "-", port.name, port.state, _remarks(port, False)) for port in inventory.virtual]
+    rows += [("-", "-", "virtual", "-", port.name, port.state, _remarks(port, None)) for port in inventory.virtual]
     return table(HEADER, rows)
 
 

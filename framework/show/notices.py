@@ -6,8 +6,7 @@ import sys
 from collections.abc import Iterable
 
 from zcframe.framework.stats import Observer, RunPlan, RunResult, RunSnapshot
-
-from .text import clean
+from zcframe.framework.terminal import clean
 
 
 class Notices(Observer):

@@ -7,7 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from .text import bar, clean, cut, number, table, wrapped
+from zcframe.framework.terminal import clean
+
+from .text import bar, cut, number, table, wrapped
 
 BAR_WIDTH = 20
 EPOCH = datetime(1970, 1, 1)

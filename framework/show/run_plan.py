@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from zcframe.framework.stats import RunPlan
+from zcframe.framework.terminal import clean
 
 from .summary import cpu_cell, queue_label, source_line
-from .text import clean, wrapped
+from .text import wrapped
 
 WIDTH = 100
 

@@ -9,9 +9,10 @@ from typing import TextIO
 
 from zcframe.framework.stats import Ledger, Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
 from zcframe.framework.stats.ledger import SHOWN, SHOWN_IF_ANY
+from zcframe.framework.terminal import clean
 
 from .report import plugin_lines
-from .text import clean, megabits, table
+from .text import megabits, table
 
 WIDTH = 100
 ROWS = 24

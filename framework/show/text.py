@@ -2,19 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from zcframe.framework.terminal import clean
+
 BAR_STEPS = " ▏▎▍▌▋▊▉█"
 COLUMN_STEPS = "▁▂▃▄▅▆▇█"
-
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def clean(text: str) -> str:
-    """The text with control characters, line ends and changes of writing direction shown as escapes."""
-    return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
 
 
 def cut(text: str, width: int) -> str:

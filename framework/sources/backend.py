@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from zcframe.framework.nic import Interface
-from zcframe.framework.nic.link.interface import SYSFS
+from zcframe.framework.nic.cards.card import shares_rings
+from zcframe.framework.sysfs import CLASS_NET
 
 from .plan import Backend
 
 
-def choose_backend(ifname: str, wanted: str, root: Path = SYSFS) -> Backend:
+def choose_backend(ifname: str, wanted: str, root: Path = CLASS_NET) -> Backend:
     """`wanted`, or for "auto" zerocopy where the interface's driver shares its rings, else packet.
 
     Raises NicError where there is no such interface.
@@ -18,4 +19,4 @@ def choose_backend(ifname: str, wanted: str, root: Path = SYSFS) -> Backend:
     interface = Interface(ifname, root)
     if wanted in ("zerocopy", "packet", "xdp"):
         return wanted  # type: ignore[return-value]  # just compared
-    return "zerocopy" if interface.shares_rings else "packet"
+    return "zerocopy" if shares_rings(interface.driver) else "packet"

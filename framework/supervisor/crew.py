@@ -11,6 +11,7 @@ from functools import partial
 
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.workspace import STOP_DRAIN, STOP_NOW
+from zcframe.framework.child import cause_of
 from zcframe.framework.errors import CrashLoopError
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.state.shared import StateMemory
@@ -29,18 +30,6 @@ START_NAP_S = 500e-6
 ROLL_BACK_S = 5.0
 
 Confine = Callable[[int | None], None]
-
-
-def cause_of(exit_code: int | None) -> str:
-    """An exit code in words, such as "killed by SIGSEGV"."""
-    if exit_code is None:
-        return "gone"
-    if exit_code < 0:
-        try:
-            return f"killed by {signal.Signals(-exit_code).name}"
-        except ValueError:
-            return f"killed by signal {-exit_code}"
-    return f"ended with exit code {exit_code}"
 
 
 class Crew:

@@ -1,8 +1,7 @@
-"""The worker process of one queue: map the ring, take over, run the compiled chain until told to stop."""
+"""The worker process of one queue: it maps the ring, takes over, and runs the compiled chain until it is stopped."""
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import logging
 import os
@@ -26,6 +25,7 @@ from zcframe.framework.chain.workspace import (
     STOP_NOW,
     progress_size,
 )
+from zcframe.framework.child import die_with
 from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.log import name_process
 from zcframe.framework.ring import Mapping, RingEnd
@@ -39,20 +39,12 @@ log = logging.getLogger(__name__)
 
 CONTEXT = types.Array(types.int64, 1, "C")
 
-PR_SET_PDEATHSIG = 1
 BUDGET = 65536
-# A worker that found this many packets, so soon after it waited last, will find more after a nap: see RingEnd.nap_s.
+# A worker that found this many packets, this soon after its last wait, will find more after a nap: see RingEnd.nap_s.
 BUSY = 64
 SOON_S = 10e-3
 SLEEP_MS = 200
 PAUSE_NAP_S = 200e-6
-
-
-def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent ends, and end now if that has happened already."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(1)
 
 
 class Worker:
@@ -74,14 +66,14 @@ class Worker:
         addresses = [ring.header_address, ring.desc_address, ring.block_address, ring.user_address, ring.slots - 1]
         addresses += [self.progress.address, orders.address, state.low, state.high, *states]
         self.ctx = np.array(addresses, np.int64)
-        # When it waited last, and how many packets it has found since.
+        # When this worker waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
-        # What is left to do takes microseconds.
+        # The rest of the start takes microseconds.
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
         recover(self.ctx, chain.codes, skip)
 
     def run(self) -> None:
-        """Take packets until the supervisor says stop; sleep while there are none."""
+        """Take packets until the supervisor orders to stop; sleep while there are none."""
         poller = select.poll()
         for fd in {self.ring.wake_fd, self.ring.poll_fd}:
             poller.register(fd, select.POLLIN)
@@ -98,9 +90,9 @@ class Worker:
                 self._wait(poller)
 
     def _drained(self) -> bool:
-        """Whether the ring is empty, which it stays: the order to drain comes after the source's last packet.
+        """Whether the ring is empty. It stays empty: the order to drain comes after the source's last packet.
 
-        That the chain found nothing does not say so: a pause may have kept it from looking.
+        A chain that found nothing is no proof: a pause may have kept it from looking.
         """
         drained = bool(arm(self.ctx))
         disarm(self.ctx)
@@ -110,7 +102,7 @@ class Worker:
         return bool(self.orders[ORDER_PAUSE // 4] & 1)
 
     def _pause(self) -> None:
-        """Stand still until the supervisor has read our state."""
+        """Stand still until the supervisor has read the state of this worker."""
         self.parked[0] = self.orders[ORDER_PAUSE // 4]
         while self._pausing() and self.orders[ORDER_STOP // 4] != STOP_NOW:
             time.sleep(PAUSE_NAP_S)
@@ -127,7 +119,7 @@ class Worker:
         disarm(self.ctx)
 
     def _stalled(self) -> bool:
-        """Whether the producer gave up for want of room, and goes on when we poll."""
+        """Whether the producer stopped for want of room; it goes on when the worker polls."""
         return bool(int(self.ring.header["flags"][0]) & abi.RING_NEED_KICK)
 
     def _answer(self, events: dict[int, int]) -> None:
@@ -137,22 +129,22 @@ class Worker:
             except BlockingIOError:
                 log.debug("woken twice for one burst")
         if events.get(self.ring.poll_fd, 0) & (select.POLLERR | select.POLLHUP):
-            # The device is gone: nothing will come but the order to end.
+            # The device is gone: only the order to end will come.
             time.sleep(SLEEP_MS / 1000)
 
 
 def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, settle: Callable[[], None]) -> None:
-    """Body of a worker process, after the fork. `settle()` puts it on its CPU, under its user."""
+    """Body of a worker process, after the fork. settle: pins the process to its CPU and drops its privileges."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # Only the supervisor ends a worker, by its orders: a SIGTERM for the whole group must not lose what is in the
         # ring.
         signal.signal(number, signal.SIG_IGN)
     signal.set_wakeup_fd(-1)
-    # A collection would write to every object that is still shared with the supervisor, and so copy its page.
+    # A collection would write to every object that is shared with the supervisor, and so copy the object's page.
     gc.disable()
     name_process(f"zc-rx-{post.number}")
     settle()
-    # A change of user forgets whom to die with: this comes behind it.
+    # A change of user clears the signal of the parent's death, so this comes after it.
     die_with(parent)
     try:
         Worker(post, chain, state, skip).run()
@@ -162,7 +154,7 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, s
 
 
 def warm_up() -> None:
-    """Compile, in the supervisor, what every worker calls besides the chain."""
+    """Compile, in the supervisor, the functions that every worker calls besides the chain."""
     verify.warm_up()
     precompile(recover, CONTEXT, types.int64, types.int64)
     precompile(arm, CONTEXT)

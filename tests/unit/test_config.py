@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from zcframe.framework.config import OPTIONS, RunConfig, load, nearest
+from zcframe.framework.config import OPTIONS, RunConfig, load
 from zcframe.framework.errors import UsageError
+from zcframe.framework.nearest import hint, nearest, offer
 
 
 def from_file(folder: Path, text: str, **given: Any) -> RunConfig:
@@ -169,8 +170,16 @@ def test_it_is_frozen() -> None:
 
 
 def test_the_nearest_name_is_offered_only_where_one_is_near() -> None:
-    assert nearest("flws", ["flows", "sizes"]) == ": did you mean flows?"
-    assert nearest("xyzzy", ["flows", "sizes"]) == ""
+    assert hint("flws", ["flows", "sizes"]) == ": did you mean flows?"
+    assert hint("xyzzy", ["flows", "sizes"]) == ""
+
+
+def test_all_names_are_offered_where_none_is_near_and_they_are_few() -> None:
+    choices = ["flows", "sizes"]
+    assert offer(nearest("flws", choices), choices) == "; did you mean flows?"
+    assert offer(nearest("xyzzy", choices), choices, most=2) == "; there are: flows, sizes"
+    assert offer(nearest("xyzzy", choices), choices, most=1) == ""
+    assert offer("", []) == "; there are: none"
 
 
 def test_options_are_read_without_numpy_and_numba() -> None:

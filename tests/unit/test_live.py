@@ -16,8 +16,9 @@ from zcframe.framework.show.live import LiveObserver
 from zcframe.framework.show.notices import Notices
 from zcframe.framework.show.report import plugin_lines, report_lines
 from zcframe.framework.show.summary import SummaryObserver
-from zcframe.framework.show.text import bar, clean, columns, cut, table, wrapped
+from zcframe.framework.show.text import bar, columns, cut, table, wrapped
 from zcframe.framework.stats import Observers
+from zcframe.framework.terminal import clean
 
 
 class Terminal(io.StringIO):

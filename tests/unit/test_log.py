@@ -18,6 +18,8 @@ from zcframe.framework import log
 
 KILLS = 120
 SURVIVORS = 3
+# Every character that changes the writing direction, and the two separators that end a line.
+TURNS = [chr(code) for code in (0x61C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A))]
 
 
 class Collector(logging.Handler):
@@ -224,6 +226,16 @@ def test_a_hostile_worker_cannot_write_to_the_terminal(funnel: log.LogFunnel, co
     funnel.queue._sender.send(json.dumps(fields).encode())
     assert funnel.drain() == 1
     assert "\x1b" not in collector.lines[0]
+
+
+@pytest.mark.parametrize("turn", TURNS)
+def test_a_worker_cannot_turn_the_terminal_around(turn: str, funnel: log.LogFunnel, collector: Collector) -> None:
+    run_child(lambda: logging.getLogger("zcframe.test").warning(f"a{turn}b\n\tc"))
+    fields = dict.fromkeys(log.TEXTS, f"d{turn}") | dict.fromkeys(log.NUMBERS, 30) | {"created": 1.5, "lost": 0}
+    funnel.queue._sender.send(json.dumps(fields).encode())
+    assert funnel.drain() == 2
+    assert collector.lines[0].endswith(f"a\\u{ord(turn):04x}b\n\tc")
+    assert turn not in collector.lines[1]
 
 
 def test_a_long_record_is_cut(funnel: log.LogFunnel, collector: Collector) -> None:

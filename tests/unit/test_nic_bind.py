@@ -15,13 +15,14 @@ from tests.kit.sysfs import DEVICES, DRIVERS, PROBE, Kernel, add_function, add_i
 from zcframe.framework.cli.front import main
 from zcframe.framework.errors import NicError, UsageError, ZcframeError
 from zcframe.framework.nic.cards.bind import PciBus, bind, unbind
-from zcframe.framework.nic.cards.pci import CARDS, ethernet_function
+from zcframe.framework.nic.cards.card import CARD_82576
+from zcframe.framework.nic.cards.pci import ethernet_function
 
 CARD = "0000:02:00.0"
 PLAIN = "0000:03:00.0"
 DISK = "0000:04:00.0"
-OURS = {"zc82576": tuple(CARDS)}
-IGB = {"igb": tuple(CARDS)}
+OURS = {"zc82576": tuple(CARD_82576.ids)}
+IGB = {"igb": tuple(CARD_82576.ids)}
 OTHERS = {"virtio-pci": ("1af4:1041",), "vfio-pci": ()}
 NOBODY: frozenset[str] = frozenset()
 
@@ -259,10 +260,10 @@ def test_addresses(tmp_path: Path) -> None:
     machine(tmp_path)
     assert ethernet_function("0000:02:00.0", tmp_path) == ethernet_function("02:00.0", tmp_path)
     found = ethernet_function("0000:02:00.0".upper(), tmp_path)
-    assert (found.id, found.driver, found.override, found.interfaces, found.shareable) == (
+    assert (found.id, found.driver, found.override, found.interfaces, found.card) == (
         "8086:10c9",
         "igb",
         "",
         ("eth1",),
-        True,
+        CARD_82576,
     )

@@ -14,6 +14,7 @@ import pytest
 
 from zcframe.framework import abi
 from zcframe.framework.nic import LinkChange
+from zcframe.framework.nic.link import promiscuous
 from zcframe.framework.nic.link.watch import LinkState
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.rss import RssConfig
@@ -81,14 +82,18 @@ def told_by_gcc(folder: Path, expressions: list[str]) -> list[int]:
     return [int(line) for line in subprocess.check_output([folder / "a"]).split()]
 
 
+def _of_ours(name: str) -> Any:
+    return next(getattr(module, name) for module in (layout, calls, promiscuous) if hasattr(module, name))
+
+
 @pytest.mark.needs("gcc")
 def test_as_in_the_kernels_header(tmp_path: Path) -> None:
     names = [*LAYOUT.items(), *CALLS.items()]
     told = told_by_gcc(tmp_path, [expression for _, expression in names])
-    ours = [getattr(layout if name in LAYOUT else calls, name) for name, _ in names]
+    ours = [_of_ours(name) for name, _ in names]
     assert dict(zip([n for n, _ in names], ours, strict=True)) == dict(zip([n for n, _ in names], told, strict=True))
     sizes = told_by_gcc(tmp_path, [f"sizeof(struct {name})" for name in SIZES.values()])
-    assert [getattr(calls, name).size for name in SIZES] == sizes
+    assert [_of_ours(name).size for name in SIZES] == sizes
 
 
 def test_every_name_of_the_layout_is_compared() -> None:

@@ -2,30 +2,46 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 
 import pytest
 
 from zcframe.framework.errors import XdpError
 from zcframe.framework.nic.link.route import carriers
-from zcframe.framework.sources.xdp.drops import dropped_by
+from zcframe.framework.sources.xdp.drops import InterfaceDrops
 from zcframe.framework.sources.xdp.privilege import check_capabilities
 from zcframe.framework.sources.xdp.share import Share
 from zcframe.framework.sources.xdp.umem import Umem, chunk_size_for
 
-# From /proc/net/dev of Linux 6.18; one name is as long as its column.
-COUNTERS = """\
-Inter-|   Receive                                                |  Transmit
- face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed
-    lo:     120       2    0    0    0     0          0         0      120       2    0    0    0     0       0          0
-  eth0: 1376443    8379    3  107    2     0          0         0        0       0    0   55    0     0       0          0
-eth0.100:123456789012 8379 0 4294967301 0     0          0         0        0       0    0    0    0     0       0          0
-"""
+
+def _count(root: Path, missed: int, fifo: int, dropped: int) -> None:
+    folder = root / "sys/class/net/lo/statistics"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, count in (("missed_errors", missed), ("fifo_errors", fifo), ("dropped", dropped)):
+        (folder / f"rx_{name}").write_text(f"{count}\n")
 
 
-@pytest.mark.parametrize(("name", "drops"), [("lo", 0), ("eth0", 107), ("eth0.100", 4294967301), ("eth", None)])
-def test_drops_of_an_interface(name: str, drops: int | None) -> None:
-    assert dropped_by(name, COUNTERS) == drops
+def test_drops_of_an_interface(tmp_path: Path) -> None:
+    """Missed and dropped ones, from the beginning to the end."""
+    drops = InterfaceDrops(socket.if_nametoindex("lo"), tmp_path)
+    _count(tmp_path, 100, 1, 1 << 32)
+    assert drops.read() == 0
+    drops.begin()
+    _count(tmp_path, 103, 99, (1 << 32) + 40)
+    assert drops.read() == 43
+    _count(tmp_path, 0, 0, 0)
+    assert drops.read() == 43
+    _count(tmp_path, 104, 99, (1 << 32) + 40)
+    drops.end()
+    _count(tmp_path, 200, 99, (1 << 32) + 40)
+    assert drops.read() == 44
+
+
+def test_drops_of_an_interface_that_is_gone(tmp_path: Path) -> None:
+    drops = InterfaceDrops(socket.if_nametoindex("lo"), tmp_path)
+    drops.begin()
+    assert drops.read() == 0
 
 
 @pytest.mark.parametrize(("queues", "workers"), [(1, 1), (4, 4), (1, 8), (3, 8), (2, 16)])

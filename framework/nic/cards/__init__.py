@@ -1,1 +1,1 @@
-"""Ethernet controllers on the PCI bus: which there are, and which driver has them."""
+"""Ethernet controllers on the PCI bus: what is known of our own cards, which are here, and which driver has each."""

@@ -1,7 +1,7 @@
-"""Which driver has a card: taken from one and given to another, or back, as the kernel's documentation has it.
+"""Gives a card to another driver, or back to its own (Documentation/ABI/testing/sysfs-bus-pci).
 
-`driver_override` names the only driver that may take a function; `unbind` frees it; `drivers_probe` has a driver take
-it (Documentation/ABI/testing/sysfs-bus-pci). Every step that was made is undone where a later one fails.
+`driver_override` names the only driver that may take a function; `unbind` frees the function; `drivers_probe` has a
+driver take it. Where a step fails, the earlier steps are undone.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework.errors import NicError, UsageError
+from zcframe.framework.sysfs import ROOT
 
-from .pci import CARDS, IN_TREE, OURS, ROOT, PciFunction, devices, driver_folder, driver_of, ethernet_function
+from .card import FAMILY, card_driven_by, module_path, shares_rings
+from .pci import PciFunction, devices, driver_folder, driver_of, ethernet_function
 
-# An empty line takes the override away.
+# An empty line removes the override.
 NONE: Final = "\n"
 
 
 class PciBus:
-    """The PCI bus below `root`. Writing is a method of its own: there, tests put a kernel in."""
+    """The PCI bus below `root`. Writing is a method of its own, in whose place tests put a kernel."""
 
     def __init__(self, root: Path = ROOT) -> None:
         self.root = root
 
     def write(self, path: Path, text: str) -> None:
-        """Hand the kernel a text. Never creates the file. Raises NicError where it refuses."""
+        """Hand the kernel a text; the file is never created. Raises NicError where the kernel refuses."""
         try:
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "w") as file:
                 file.write(text)
@@ -49,11 +51,11 @@ class PciBus:
         self.write(driver_folder(driver, self.root) / "bind", address)
 
     def probe(self, address: str) -> None:
-        """Have any driver that matches take it. That none does is no error of the kernel's."""
+        """Have any matching driver take the function. The kernel reports no error where none does."""
         self.write(self.root / "sys/bus/pci/drivers_probe", address)
 
     def put_back(self, before: PciFunction) -> None:
-        """Have the function as it was. Raises NicError."""
+        """Give the function its former driver and override. Raises NicError."""
         self.override(before.address, before.override)
         now = self.driver_of(before.address)
         if now == before.driver:
@@ -66,7 +68,7 @@ class PciBus:
 
 @contextmanager
 def _all_or_nothing(before: PciFunction, bus: PciBus) -> Iterator[None]:
-    """Where a step inside fails, all that were made are undone."""
+    """Where a step inside fails, put the function back as it was."""
     try:
         yield
     except BaseException as failure:
@@ -78,8 +80,8 @@ def _all_or_nothing(before: PciFunction, bus: PciBus) -> Iterator[None]:
 
 
 def _loading(driver: str) -> str:
-    if driver == OURS:
-        return "make kernel, then insmod kernel/pf_zerocopy.ko and insmod kernel/zc82576.ko"
+    if shares_rings(driver):
+        return f"make kernel, then insmod {module_path(FAMILY)} and insmod {module_path(driver)}"
     return f"modprobe {driver}"
 
 
@@ -93,9 +95,10 @@ def _refuse_busy(function: PciFunction, carriers: Collection[str]) -> None:
 
 
 def _check_driver(function: PciFunction, driver: str, root: Path) -> None:
-    # An override makes the kernel skip the driver's own list of cards.
-    if driver == OURS and not function.shareable:
-        raise UsageError(f"{function.address} is a {function.id}: {OURS} takes only {', '.join(CARDS)}")
+    # With an override the kernel does not look at the driver's own list of cards.
+    card = card_driven_by(driver)
+    if card is not None and function.id not in card.ids:
+        raise UsageError(f"{function.address} is a {function.id}: {driver} takes only {', '.join(card.ids)}")
     if not driver or "/" in driver or not driver_folder(driver, root).is_dir():
         raise NicError(f"the driver {driver} is not loaded: {_loading(driver)}")
 
@@ -107,10 +110,10 @@ def _check_root(function: PciFunction, root: Path) -> None:
 
 
 def bind(text: str, driver: str, carriers: Collection[str], bus: PciBus) -> PciFunction:
-    """Have `driver` take the card at an address; returns it as it was before.
+    """Have `driver` take the card at an address. Returns the card as it was before.
 
-    carriers: interfaces that must stay. Raises UsageError for a card that cannot be meant, NicError for a refusal; then
-    all is as it was.
+    carriers: interfaces that must stay. Raises UsageError for a card that cannot be meant, and NicError for a refusal;
+    nothing is changed then.
     """
     before = ethernet_function(text, bus.root)
     _check_driver(before, driver, bus.root)
@@ -130,10 +133,10 @@ def bind(text: str, driver: str, carriers: Collection[str], bus: PciBus) -> PciF
 
 
 def _own_driver_takes(before: PciFunction, bus: PciBus) -> None:
-    """The driver of Linux for our cards, where it is loaded; else whichever matches, but not the one that let go."""
+    """Have the driver of Linux for our card take it, where loaded; else any matching driver but the former one."""
     address = before.address
-    if before.shareable and driver_folder(IN_TREE, bus.root).is_dir():
-        bus.attach(address, IN_TREE)
+    if before.card is not None and driver_folder(before.card.in_tree, bus.root).is_dir():
+        bus.attach(address, before.card.in_tree)
         return
     bus.probe(address)
     if before.driver and bus.driver_of(address) == before.driver:
@@ -141,12 +144,12 @@ def _own_driver_takes(before: PciFunction, bus: PciBus) -> None:
 
 
 def unbind(text: str, carriers: Collection[str], bus: PciBus) -> tuple[PciFunction, str]:
-    """Give the card at an address back to its own driver; returns it as it was, and the driver that has it now.
+    """Give the card at an address back to its own driver. Returns the card as it was, and the driver that has it now.
 
-    "" where none is loaded that takes it. Raises as `bind` does.
+    That is "" where no driver is loaded that takes the card. Raises as `bind` does.
     """
     before = ethernet_function(text, bus.root)
-    if before.driver and before.driver != OURS and not before.override:
+    if before.driver and not shares_rings(before.driver) and not before.override:
         return before, before.driver
     _refuse_busy(before, carriers)
     _check_root(before, bus.root)

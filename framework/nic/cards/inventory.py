@@ -1,4 +1,4 @@
-"""All that could be captured from: Ethernet controllers with their interfaces, and interfaces without a controller."""
+"""Inventory of this machine: Ethernet controllers with their interfaces, and interfaces without a controller."""
 
 from __future__ import annotations
 
@@ -9,14 +9,16 @@ from typing import Any
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface
+from zcframe.framework.sysfs import ROOT, class_net
 
-from .pci import ROOT, PciFunction, ethernet_functions
+from .card import CARDS
+from .pci import PciFunction, ethernet_functions
 from .pciids import device_names
 
 
 @dataclass(frozen=True)
 class Port:
-    """An interface at one moment. default_route: whether this machine's own traffic goes by it."""
+    """An interface at one moment. default_route: whether a default route of this machine goes by it."""
 
     name: str
     up: bool
@@ -37,7 +39,7 @@ class Controller:
     ports: tuple[Port, ...]
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same facts for JSON."""
         function = self.function
         return {
             "address": function.address,
@@ -45,20 +47,20 @@ class Controller:
             "name": self.name,
             "driver": function.driver,
             "override": function.override,
-            "zc82576": function.shareable,
+            **{card.driver: function.card is card for card in CARDS},
             "interfaces": [asdict(port) for port in self.ports],
         }
 
 
 @dataclass(frozen=True)
 class Inventory:
-    """controllers: by address; virtual: interfaces that none of them has, by name."""
+    """What there is to capture from. controllers: by address; virtual: interfaces without a controller, by name."""
 
     controllers: tuple[Controller, ...]
     virtual: tuple[Port, ...]
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same facts for JSON."""
         return {
             "controllers": [controller.document() for controller in self.controllers],
             "virtual": [asdict(port) for port in self.virtual],
@@ -68,15 +70,15 @@ class Inventory:
 def _ports(names: Iterable[str], carriers: Collection[str], root: Path) -> Iterator[Port]:
     for name in names:
         try:
-            interface = Interface(name, root / "sys/class/net")
+            interface = Interface(name, class_net(root))
             yield Port(name, interface.up, interface.linked, name in carriers)
         except NicError:
-            # It went away since its name was read; or it is the plain file that bonding puts among them.
+            # The interface went away since its name was read, or this is the plain file of the bonding driver.
             continue
 
 
 def take_inventory(carriers: Collection[str], root: Path = ROOT) -> Inventory:
-    """Of this machine, in this network namespace. carriers: interfaces that a default route goes by."""
+    """Inventory of this network namespace. carriers: interfaces that a default route goes by."""
     functions = ethernet_functions(root)
     names = device_names([function.id for function in functions], root)
     controllers = tuple(
@@ -84,5 +86,5 @@ def take_inventory(carriers: Collection[str], root: Path = ROOT) -> Inventory:
         for function in functions
     )
     taken = {name for function in functions for name in function.interfaces}
-    every = sorted(path.name for path in (root / "sys/class/net").glob("*"))
+    every = sorted(path.name for path in class_net(root).glob("*"))
     return Inventory(controllers, tuple(_ports((name for name in every if name not in taken), carriers, root)))

@@ -1,4 +1,4 @@
-"""PCI functions that are Ethernet controllers: what sysfs tells of each."""
+"""PCI functions that are Ethernet controllers, as sysfs shows them."""
 
 from __future__ import annotations
 
@@ -7,32 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.config import nearest
 from zcframe.framework.errors import UsageError
+from zcframe.framework.nearest import hint
+from zcframe.framework.sysfs import ROOT
 
-ROOT: Final = Path("/")
+from .card import Card, card_of
+
 # "0000:02:00.0", or "02:00.0" in domain 0, as lspci prints it.
 ADDRESS: Final = re.compile(r"(?:([0-9a-f]{4,8}):)?([0-9a-f]{2}:[01][0-9a-f]\.[0-7])")
 ETHERNET: Final = "0x0200"
 NO_OVERRIDE: Final = ("", "(null)")
-
-# Copper ports of the 82576, as zc82576 takes them (kernel/zc82576/pci.c).
-CARDS: Final = {
-    "8086:10c9": "Intel 82576 Gigabit",
-    "8086:10e8": "Intel 82576 Gigabit, quad port",
-    "8086:1526": "Intel 82576 Gigabit ET2, quad port",
-}
-# Our driver, and the one of Linux itself, for these cards.
-OURS: Final = "zc82576"
-IN_TREE: Final = "igb"
 
 
 @dataclass(frozen=True)
 class PciFunction:
     """One Ethernet controller at one moment.
 
-    address: "0000:02:00.0"; id: "8086:10c9"; driver, override: "" where there is none; interfaces: those of this
-    network namespace.
+    address: "0000:02:00.0"; id: "8086:10c9"; driver, override: "" where there is none; interfaces: its interfaces in
+    this network namespace.
     """
 
     address: str
@@ -42,9 +34,9 @@ class PciFunction:
     interfaces: tuple[str, ...]
 
     @property
-    def shareable(self) -> bool:
-        """Whether zc82576 takes it."""
-        return self.id in CARDS
+    def card(self) -> Card | None:
+        """The entry of this card in our table; None where no driver of ours takes it."""
+        return card_of(self.id)
 
 
 def _text(path: Path) -> str:
@@ -63,13 +55,13 @@ def driver_folder(driver: str, root: Path) -> Path:
 
 
 def driver_of(address: str, root: Path) -> str:
-    """Name of the driver that has the function; "" where none has."""
+    """Name of the driver that has the function; "" where there is none."""
     link = devices(root) / address / "driver"
     return link.resolve().name if link.exists() else ""
 
 
 def parse_address(text: str) -> str:
-    """The address in full. Raises UsageError for what is none."""
+    """The address in full. Raises UsageError where the text is no address."""
     found = ADDRESS.fullmatch(text.lower())
     if not found:
         raise UsageError(f"{text!r} is no PCI address such as 0000:02:00.0 (zcframe nic list shows them)")
@@ -77,7 +69,7 @@ def parse_address(text: str) -> str:
 
 
 def _interfaces(device: Path) -> tuple[str, ...]:
-    """Those of the function itself, or of the one device below it, as virtio has it."""
+    """Interfaces of the function itself, or of the one device below it, as with virtio."""
     return tuple(sorted(path.name for pattern in ("net/*", "*/net/*") for path in device.glob(pattern)))
 
 
@@ -97,20 +89,20 @@ def _is_ethernet(device: Path) -> bool:
 
 
 def ethernet_functions(root: Path = ROOT) -> list[PciFunction]:
-    """All of this machine, by address."""
+    """All Ethernet controllers of this machine, by address."""
     folder = devices(root)
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     return [_read(device, root) for device in found if _is_ethernet(device)]
 
 
 def ethernet_function(text: str, root: Path = ROOT) -> PciFunction:
-    """The one at this address. Raises UsageError where there is none, or something else."""
+    """The Ethernet controller at this address. Raises UsageError where there is none, or another device."""
     address = parse_address(text)
     device = devices(root) / address
     if not device.is_dir():
         known = [function.address for function in ethernet_functions(root)]
         raise UsageError(
-            f"there is no PCI function {address}{nearest(address, known)} (Ethernet: {', '.join(known) or 'none'})"
+            f"there is no PCI function {address}{hint(address, known)} (Ethernet: {', '.join(known) or 'none'})"
         )
     if not _is_ethernet(device):
         raise UsageError(f"{address} is no Ethernet controller: its class is {_text(device / 'class') or 'not told'}")
@@ -118,5 +110,5 @@ def ethernet_function(text: str, root: Path = ROOT) -> PciFunction:
 
 
 def function_of(ifname: str, root: Path = ROOT) -> PciFunction | None:
-    """The one that an interface belongs to; None for a virtual interface."""
+    """The Ethernet controller of an interface; None for a virtual interface."""
     return next((function for function in ethernet_functions(root) if ifname in function.interfaces), None)

@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
-from .pci import CARDS, ROOT
+from zcframe.framework.sysfs import ROOT
+
+from .card import CARDS
 
 LISTS: Final = ("usr/share/misc/pci.ids", "usr/share/hwdata/pci.ids")
 
@@ -19,8 +21,8 @@ def _lines(root: Path) -> Iterable[str]:
 
 
 def device_names(ids: Iterable[str], root: Path = ROOT) -> dict[str, str]:
-    """ID such as "8086:10c9" -> "vendor device", of those that are known; our own cards are, without any list."""
-    wanted, names = set(ids), dict(CARDS)
+    """PCI ID such as "8086:10c9" -> "vendor device", of known devices. The names of our own cards need no list."""
+    wanted, names = set(ids), {pci_id: name for card in CARDS for pci_id, name in card.ids.items()}
     vendor = vendor_name = ""
     for line in _lines(root):
         # "8086  Intel Corporation", then a tab and "10c9  82576 ..." for each device; two tabs: a card of that device.

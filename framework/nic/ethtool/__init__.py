@@ -1,1 +1,1 @@
-"""ethtool settings of an interface: one file for each group of them, and the ioctl below."""
+"""ethtool settings of an interface: one file for each group of settings, and the ioctl that they use."""

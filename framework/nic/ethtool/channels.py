@@ -11,7 +11,7 @@ from .ioctl import controls
 
 @dataclass(frozen=True)
 class Channels:
-    """Numbers of queues. combined: those that receive and send; rx, tx: those that do one of it; 0: none."""
+    """Numbers of queues. combined: queues that receive and send; rx, tx: queues that do only one of it; 0: none."""
 
     rx: int
     tx: int
@@ -28,7 +28,7 @@ class Channels:
         return self.rx + self.combined
 
     def with_queues(self, queues: int) -> Channels:
-        """The same with so many queues that receive, combined ones where the driver has them. Raises NicError."""
+        """The same channels with this many receive queues, combined ones where the driver has them. Raises NicError."""
         most = self.max_combined or self.max_rx
         if not 1 <= queues <= most:
             raise NicError(f"{queues} channels: the driver allows 1 to {most}")
@@ -36,7 +36,7 @@ class Channels:
 
 
 def read_channels(ifname: str) -> Channels:
-    """Those of now. Raises NicError where the driver does not tell them."""
+    """Channels that the interface has at this moment. Raises NicError where the driver does not report them."""
     with controls(ifname, "tell its channels") as nic:
         found = nic.get_channels()
     counts = {name: getattr(found, f"{name}_count") for name in ("rx", "tx", "other", "combined")}
@@ -45,7 +45,7 @@ def read_channels(ifname: str) -> Channels:
 
 
 def write_channels(ifname: str, channels: Channels) -> None:
-    """Have the interface work with these numbers; those that are in force already cost nothing. Raises NicError."""
+    """Set the channels of an interface; numbers that are in force already are not written. Raises NicError."""
     if read_channels(ifname) == channels:
         return
     with controls(ifname, "set its channels") as nic:

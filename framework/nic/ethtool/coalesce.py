@@ -1,4 +1,4 @@
-"""How long the NIC holds an interrupt back so that it stands for more frames (`ethtool -c`, `-C`)."""
+"""Interrupt coalescing: how long the NIC delays an interrupt, so that one covers more frames (`ethtool -c`, `-C`)."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ class Coalesce:
 
 
 def read_coalesce(ifname: str) -> Coalesce:
-    """That of now. Raises NicError where the driver does not tell it."""
+    """Coalescing that is set at this moment. Raises NicError where the driver does not report it."""
     with controls(ifname, "tell its interrupt coalescing") as nic:
         found = nic.get_coalesce()
     return Coalesce(found.rx_coalesce_usecs, bool(found.use_adaptive_rx_coalesce))
 
 
 def write_coalesce(ifname: str, coalesce: Coalesce) -> None:
-    """Have the NIC do this. Raises NicError."""
+    """Set the coalescing of an interface. Raises NicError."""
     with controls(ifname, "set its interrupt coalescing") as nic:
         wanted = nic.get_coalesce()
         wanted.rx_coalesce_usecs = coalesce.rx_usecs

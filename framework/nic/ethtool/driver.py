@@ -1,4 +1,4 @@
-"""Which driver an interface has, as it says itself (`ethtool -i`): virtual interfaces have one, too."""
+"""The driver of an interface, by its own report (`ethtool -i`): virtual interfaces have one, too."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Final
 from .ioctl import ethtool
 
 GDRVINFO: Final = 0x03
-# struct ethtool_drvinfo: cmd, driver, version, firmware, bus address, and what nobody asks for here.
+# struct ethtool_drvinfo: cmd, driver, version, firmware, bus address, and fields that are not needed here.
 DRVINFO: Final = struct.Struct("=I32s32s32s32s64x")
 
 
 @dataclass(frozen=True)
 class Driver:
-    """Names; "" for what it does not tell. bus: address of the device, such as "0000:02:00.0"."""
+    """What a driver reports; "" for an empty field. bus: address of the device, such as "0000:02:00.0"."""
 
     name: str
     version: str
@@ -24,7 +24,7 @@ class Driver:
 
 
 def read_driver(ifname: str) -> Driver:
-    """That of an interface. Raises NicError, also where it tells none."""
+    """The driver of an interface. Raises NicError, also where it does not report itself."""
     request = DRVINFO.pack(GDRVINFO, b"", b"", b"", b"")
     words = DRVINFO.unpack(ethtool(ifname, request, "tell its name"))[1:]
     return Driver(*(word.partition(b"\0")[0].decode(errors="replace") for word in words))

@@ -1,4 +1,4 @@
-"""The ioctl SIOCETHTOOL: by pyroute2 for the verbs that it has, by ourselves for RSS key, table and hash fields."""
+"""The ioctl SIOCETHTOOL: pyroute2 makes it where it knows the verb; RSS key, table and hash fields are packed here."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _encoded(ifname: str) -> bytes:
 
 
 def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
-    """Answer of the driver to a request, which has room for it. Raises NicError: the driver cannot `verb`."""
+    """The driver's answer to a request, which has room for it. Raises NicError: the driver cannot `verb`."""
     name = _encoded(ifname)
     buffer = ctypes.create_string_buffer(request, len(request))
     ifreq = struct.pack(f"{IFNAME_SIZE}sP16x", name, ctypes.addressof(buffer))
@@ -51,7 +51,7 @@ def ethtool(ifname: str, request: bytes, verb: str) -> bytes:
 
 @contextmanager
 def controls(ifname: str, verb: str) -> Iterator[Any]:
-    """pyroute2's IoctlEthtool for an interface; what fails inside is raised as NicError: the driver cannot `verb`."""
+    """pyroute2's IoctlEthtool for an interface. A failure inside is raised as NicError: the driver cannot `verb`."""
     from pyroute2.ethtool.ioctl import IoctlEthtool, NoSuchDevice, NotSupportedError
 
     _encoded(ifname)

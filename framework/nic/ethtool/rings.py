@@ -11,7 +11,7 @@ from .ioctl import controls
 
 @dataclass(frozen=True)
 class Rings:
-    """Descriptors of each receive and each transmit ring, and the most that the driver allows."""
+    """Numbers of descriptors of each receive ring and each transmit ring, and the largest that the driver allows."""
 
     rx: int
     tx: int
@@ -20,14 +20,14 @@ class Rings:
 
 
 def read_rings(ifname: str) -> Rings:
-    """Those of now. Raises NicError where the driver does not tell them."""
+    """Ring sizes that are set at this moment. Raises NicError where the driver does not report them."""
     with controls(ifname, "tell its ring sizes") as nic:
         found = nic.get_rings()
     return Rings(found.rx, found.tx, found.rx_max, found.tx_max)
 
 
 def write_rings(ifname: str, rings: Rings) -> None:
-    """Have the interface use rings of these sizes; those that are in force already cost nothing. Raises NicError."""
+    """Set the ring sizes of an interface; sizes that are in force already are not written. Raises NicError."""
     before = read_rings(ifname)
     for name, most in (("rx", before.max_rx), ("tx", before.max_tx)):
         if getattr(rings, name) > most:

@@ -1,19 +1,16 @@
-"""Key, redirection table and hash fields of a NIC: read, and set."""
+"""Reads and sets the RSS key, the redirection table and the hash fields of a NIC."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from zcframe.framework.errors import NicError, UnsupportedError
 from zcframe.framework.rss import RssConfig
 
 from .ioctl import ethtool
-
-if TYPE_CHECKING:
-    from zcframe.framework.nic.settings.hold import Hold
 
 GRSSH, SRSSH = 0x46, 0x47
 GRXFH, SRXFH = 0x29, 0x2A
@@ -37,10 +34,10 @@ KEEP_TABLE: Final = 0xFFFFFFFF
 
 @dataclass(frozen=True)
 class RssSettings:
-    """What a NIC spreads by; key, reta and fields are empty where its driver does not tell them.
+    """The RSS settings of a NIC; key, reta and fields are empty where its driver does not report them.
 
-    fields: RXH_* bits of each flow of FLOWS that the driver tells of. function: of FUNCTIONS. transform: of TRANSFORMS,
-    what the NIC does to a packet's fields before it hashes them.
+    fields: RXH_* bits of each flow of FLOWS that the driver reports. function: a number of FUNCTIONS. transform: a
+    number of TRANSFORMS; the NIC changes a packet's fields so before it hashes them.
     """
 
     key: bytes
@@ -51,7 +48,7 @@ class RssSettings:
 
     @classmethod
     def of(cls, document: Mapping[str, Any]) -> RssSettings:
-        """Those of a `document()`."""
+        """The settings that a `document()` describes."""
         key, reta, fields = bytes.fromhex(document["key"]), tuple(document["reta"]), tuple(document["fields"].items())
         return cls(key, reta, fields, document["function"], document["transform"])
 
@@ -66,7 +63,7 @@ class RssSettings:
         }
 
     def with_key(self, key: bytes, ifname: str) -> RssSettings:
-        """The same with a key, repeated where the NIC's is longer. Raises NicError where it takes none like it."""
+        """The same settings with a key, repeated where the NIC's is longer. Raises NicError where it does not fit."""
         if not self.key:
             raise NicError(f"the driver of {ifname} takes no RSS key (igb takes one from kernels of mid-2026 on only)")
         if len(self.key) < len(key):
@@ -74,13 +71,13 @@ class RssSettings:
         return replace(self, key=_repeated(key, len(self.key)))
 
     def with_reta(self, queues: Sequence[int], ifname: str) -> RssSettings:
-        """The same with these queues, in turn, in the table. Raises NicError where the NIC has none."""
+        """The same settings with these queues, in turn, in the table. Raises NicError where the NIC has no table."""
         if not self.reta:
             raise NicError(f"the driver of {ifname} has no RSS table that could be set")
         return replace(self, reta=_repeated(tuple(queues), len(self.reta)))
 
     def with_fields(self, fields: str, ifname: str) -> RssSettings:
-        """The same with "ip-pair" or "5-tuple" for every flow. Raises NicError where the driver tells of none."""
+        """The same settings with "ip-pair" or "5-tuple" for every flow. Raises NicError where no flow is reported."""
         if not self.fields:
             raise NicError(f"the driver of {ifname} lets nobody choose its hash fields")
         return replace(self, fields=tuple((flow, FIELDS[fields]) for flow, _ in self.fields))
@@ -108,7 +105,7 @@ def _read_fields(ifname: str, flow: str) -> int:
 
 
 def _read_all_fields(ifname: str) -> tuple[tuple[str, int], ...]:
-    """Of the flows that the driver tells of."""
+    """Hash fields of every flow that the driver reports."""
     try:
         return tuple((flow, _read_fields(ifname, flow)) for flow in FLOWS)
     except UnsupportedError:
@@ -116,15 +113,15 @@ def _read_all_fields(ifname: str) -> tuple[tuple[str, int], ...]:
 
 
 def read_rss(ifname: str) -> RssSettings:
-    """What the NIC does now. Raises NicError."""
+    """RSS settings of the NIC at this moment. Raises NicError."""
     key, reta, function, transform = _read_head(ifname)
     return RssSettings(key, reta, _read_all_fields(ifname), function, transform)
 
 
 def write_rss(ifname: str, settings: RssSettings) -> None:
-    """Have the NIC do this; what it does already is not written.
+    """Give the NIC these settings; a setting that it has already is not written.
 
-    Raises NicError where it cannot, or does something else.
+    Raises NicError where the NIC cannot take them, or keeps others.
     """
     before = read_rss(ifname)
     if replace(before, fields=settings.fields) != settings:
@@ -144,20 +141,15 @@ def write_rss(ifname: str, settings: RssSettings) -> None:
 def settings_of(config: RssConfig, before: RssSettings, ifname: str) -> RssSettings:
     """The configuration as the NIC takes it: in a table as long as its own. Raises NicError where it cannot."""
     wanted = before.with_key(config.key, ifname).with_reta(config.reta, ifname).with_fields(config.fields, ifname)
-    # A driver that does not tell its function is not asked for one.
+    # A driver that does not report its hash function is not asked for one.
     return replace(wanted, function=before.function and TOEPLITZ, transform=0)
 
 
 def hashes_by(ifname: str, config: RssConfig) -> bool:
-    """Whether the NIC's hashes are those of `config`, whatever queues they lead to; False: it does not tell."""
+    """Whether the NIC's hashes are those of `config`, whatever queues they lead to; False where it does not say."""
     try:
         now = read_rss(ifname)
         wanted = settings_of(config, now, ifname)
     except NicError:
         return False
     return now.function == TOEPLITZ and replace(wanted, reta=now.reta) == now
-
-
-def apply_rss(hold: Hold, config: RssConfig) -> None:
-    """Have the NIC spread as `config` says; the hold puts back what was before. Raises NicError as `write_rss` does."""
-    hold.change("rss", settings_of(config, read_rss(hold.ifname), hold.ifname).document())

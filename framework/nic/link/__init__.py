@@ -1,1 +1,1 @@
-"""Network interfaces as the kernel shows them: state, news, interrupts, default routes."""
+"""Network interfaces as the kernel shows them: state, changes, counters, interrupts, default routes."""

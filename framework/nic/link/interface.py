@@ -8,17 +8,15 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework.errors import NicError
+from zcframe.framework.sysfs import CLASS_NET
 
-SYSFS: Final = Path("/sys/class/net")
 IFF_UP: Final = 1
-# Drivers that share their rings with PF_ZEROCOPY.
-SHARING: Final = ("zc82576",)
 
 
 class Interface:
-    """Facts of the moment about an interface. Raises NicError where there is none of that name."""
+    """An interface; each property is read anew. Raises NicError where there is no interface of that name."""
 
-    def __init__(self, name: str, root: Path = SYSFS) -> None:
+    def __init__(self, name: str, root: Path = CLASS_NET) -> None:
         self.name, self._folder = name, root / name
         if not name or "/" in name or not self._folder.is_dir():
             known = ", ".join(sorted(path.name for path in root.iterdir())) if root.is_dir() else "none"
@@ -42,7 +40,7 @@ class Interface:
 
     @property
     def up(self) -> bool:
-        """Whether it was brought up; not whether there is a link."""
+        """Whether it was brought up; that says nothing about a link."""
         return bool(int(self._read("flags"), 16) & IFF_UP)
 
     @property
@@ -55,18 +53,13 @@ class Interface:
 
     @property
     def driver(self) -> str:
-        """Of its device; "" for a virtual interface."""
+        """Name of the driver of its device; "" for a virtual interface."""
         link = self._folder / "device/driver"
         return link.resolve().name if link.exists() else ""
 
-    @property
-    def shares_rings(self) -> bool:
-        """Whether its driver shares its rings with PF_ZEROCOPY."""
-        return self.driver in SHARING
 
-
-def name_of(index: int, root: Path = SYSFS) -> str | None:
-    """The name of the interface that has this index now."""
+def name_of(index: int, root: Path = CLASS_NET) -> str | None:
+    """The name of the interface with this index; None where there is none."""
     for path in root.glob("*/ifindex"):
         with contextlib.suppress(OSError):
             if int(path.read_text()) == index:
@@ -76,7 +69,7 @@ def name_of(index: int, root: Path = SYSFS) -> str | None:
 
 def set_up(name: str, up: bool) -> None:
     """Bring an interface up or down. Raises NicError."""
-    from pyroute2 import IPRoute  # slow to import, and only wanted here
+    from pyroute2 import IPRoute  # slow to import, and needed only here
     from pyroute2.netlink.exceptions import NetlinkError
 
     index = Interface(name).index

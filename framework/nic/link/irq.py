@@ -1,16 +1,16 @@
-"""Interrupts of a NIC's queues, and the CPUs that they go to."""
+"""Interrupts of a NIC's queues, the CPUs that they go to, and irqbalance, which moves them."""
 
 from __future__ import annotations
 
+import contextlib
 import re
 from pathlib import Path
-from typing import Final
 
-PROC: Final = Path("/proc")
+from zcframe.framework.sysfs import PROC
 
 
 def _names(ifname: str, device: str) -> re.Pattern[str]:
-    """How drivers name that of queue 3: "zc0-rxtx-3", "i40e-eth0-TxRx-3", "mlx5_comp3@pci:...", "virtio0-input.3"."""
+    """Names of the interrupt of queue 3: "zc0-rxtx-3", "i40e-eth0-TxRx-3", "mlx5_comp3@pci:...", "virtio0-input.3"."""
     names = [rf"(?:\w+-)?{re.escape(ifname)}-(?:rxtx|txrx|tx-rx|rx|fp)-(\d+)"]
     if device:
         names += [rf"mlx5_comp(\d+)@pci:{re.escape(device)}", rf"{re.escape(device)}-input\.(\d+)"]
@@ -18,9 +18,9 @@ def _names(ifname: str, device: str) -> re.Pattern[str]:
 
 
 def irqs_of(ifname: str, root: Path = PROC, device: str = "") -> dict[int, int]:
-    """Queue -> interrupt, of an interface that is up; empty where names of interrupts do not tell.
+    """Queue -> interrupt, of an interface that is up; empty where no interrupt is named after a queue.
 
-    device: its bus address, by which some drivers name their interrupts.
+    device: bus address of the interface, after which some drivers name their interrupts.
     """
     pattern, table = _names(ifname, device), root / "interrupts"
     found = {}
@@ -38,3 +38,12 @@ def cpus_of(irq: int, root: Path = PROC) -> str:
         return (root / "irq" / str(irq) / "smp_affinity_list").read_text().strip()
     except OSError:
         return ""
+
+
+def irqbalance_runs(root: Path = PROC) -> bool:
+    """Whether a process named irqbalance runs."""
+    for path in root.glob("[0-9]*/comm"):
+        with contextlib.suppress(OSError, UnicodeDecodeError):
+            if path.read_text().strip() == "irqbalance":
+                return True
+    return False

@@ -1,4 +1,4 @@
-"""Whether this machine's own traffic goes by an interface: nobody may take that one away unasked."""
+"""Interfaces that this machine's own traffic goes by: a capture that takes one away would cut the machine off."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-SYSFS: Final = Path("/sys/class/net")
+from zcframe.framework.sysfs import CLASS_NET
+
 RTN_UNICAST: Final = 1
 
 
@@ -22,7 +23,7 @@ def _out_interfaces(route: Any) -> Iterator[int]:
 
 def default_devices() -> frozenset[str]:
     """Names of the interfaces that default routes, IPv4 and IPv6, of any table go out by."""
-    from pyroute2 import IPRoute  # slow to import, and only wanted here
+    from pyroute2 import IPRoute  # slow to import, and needed only here
 
     found: set[int] = set()
     with IPRoute() as netlink:
@@ -34,7 +35,7 @@ def default_devices() -> frozenset[str]:
 
 
 def _below(ifname: str, root: Path) -> set[str]:
-    """The interface and all that it stands on: members of a bridge or bond, the card of a VLAN."""
+    """The interface and every interface below it: members of a bridge or bond, the card of a VLAN."""
     found, waiting = set(), [ifname]
     while waiting:
         name = waiting.pop()
@@ -44,11 +45,11 @@ def _below(ifname: str, root: Path) -> set[str]:
     return found
 
 
-def carriers(devices: Iterable[str], root: Path = SYSFS) -> frozenset[str]:
-    """Interfaces that traffic of `devices` leaves by, themselves included."""
+def carriers(devices: Iterable[str], root: Path = CLASS_NET) -> frozenset[str]:
+    """Interfaces that the traffic of `devices` leaves by, `devices` among them."""
     return frozenset(name for device in devices for name in _below(device, root))
 
 
 def default_carriers() -> frozenset[str]:
-    """Interfaces of this network namespace that a default route goes by, directly or by what stands on them."""
+    """Interfaces of this network namespace that a default route goes by, directly or through an interface above."""
     return carriers(default_devices())

@@ -1,6 +1,6 @@
-"""What becomes of an interface while it is captured from: down and up, link, name, MTU, its end.
+"""Changes of an interface during a capture: up and down, link, name, MTU, removal.
 
-Netlink only says that something changed; what it is now is asked by index, in the network namespace of this process.
+Netlink only says that something changed. The new state is then read by index, in the network namespace of this process.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Kind = Literal["gone", "renamed", "mtu", "down", "up", "unlinked", "linked"]
 
 @dataclass(frozen=True)
 class LinkChange:
-    """One thing that happened, and the line that says so."""
+    """One change of an interface, and the line that reports it."""
 
     kind: Kind
     text: str
@@ -57,7 +57,7 @@ def link_state(index: int) -> LinkState | None:
 
 
 def compare(before: LinkState, after: LinkState | None) -> list[LinkChange]:
-    """What happened between two states, the older news first."""
+    """Changes between two states of an interface."""
     if after is None:
         text = f"{before.name} is gone: it was removed, its driver unbound, or it went to another network namespace"
         return [LinkChange("gone", text)]
@@ -76,9 +76,9 @@ def compare(before: LinkState, after: LinkState | None) -> list[LinkChange]:
 
 
 class LinkWatch:
-    """Watches the interface with this index; `fileno()` can be read when `changes()` may have something to tell.
+    """Watches the interface with this index; `fileno()` is readable when `changes()` may have a change.
 
-    After "gone" nothing more is told. Raises OSError where there is no such interface now.
+    After "gone" there is no further change. Raises OSError where there is no interface with this index.
     """
 
     def __init__(self, index: int) -> None:
@@ -106,12 +106,12 @@ class LinkWatch:
             except BlockingIOError:
                 return
             except OSError as error:
-                # So much happened that messages were dropped: what is now is asked for anyway.
+                # Messages were dropped since there were too many: the state is read anyway.
                 if error.errno != errno.ENOBUFS:
                     raise
 
     def changes(self) -> list[LinkChange]:
-        """What happened since the last call; never blocks."""
+        """Changes since the last call; never blocks."""
         self._drain()
         if self._state is None:
             return []
@@ -119,7 +119,7 @@ class LinkWatch:
         return [change for change in compare(before, self._state) if self._is_news(change)]
 
     def _is_news(self, change: LinkChange) -> bool:
-        """A link that comes is news only where its loss was: after up it is what everybody expects."""
+        """Whether a change is reported. A new link is only reported after its loss was: after "up" it is expected."""
         news = change.kind != "linked" or self._unlinked
         self._unlinked = change.kind == "unlinked" or (self._unlinked and change.kind not in ("linked", "down"))
         return news

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.nic.cards.pci import ROOT
+from zcframe.framework.sysfs import ROOT
 
 RingName = tuple[str, int, str]
 
@@ -32,7 +32,7 @@ class SharedRing:
 
 
 def _rows(path: Path, words: int) -> list[list[str]]:
-    """Without the head."""
+    """Rows of a table of the kernel, without its head, that have this many words."""
     try:
         rows = [line.split() for line in path.read_text().splitlines()[1:]]
     except OSError:
@@ -55,7 +55,7 @@ def _counters(root: Path) -> dict[RingName, tuple[int, int, int]]:
 
 
 def shared_rings(ifname: str, root: Path = ROOT) -> list[SharedRing]:
-    """Those of an interface, by queue; none where the module is not loaded."""
+    """Shared rings of an interface, by direction and queue; none where the module is not loaded."""
     counters, found = _counters(root), []
     for row in _rows(root / "proc/memshare", RING_WORDS):
         slots, _, state, _, write, read = row[3:]

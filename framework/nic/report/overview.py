@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from zcframe.framework.errors import NicError
-from zcframe.framework.nic.cards.pci import ROOT, PciFunction, function_of
+from zcframe.framework.nic.cards.pci import PciFunction, function_of
 from zcframe.framework.nic.ethtool.driver import read_driver
-from zcframe.framework.nic.link.interface import SYSFS, Interface
+from zcframe.framework.nic.link.interface import Interface
 from zcframe.framework.nic.link.irq import cpus_of, irqs_of
+from zcframe.framework.sysfs import ROOT
 
 from .memshare import SharedRing, shared_rings
 from .status import Status, read_status
@@ -27,7 +28,7 @@ class QueueInterrupt:
 
 @dataclass(frozen=True)
 class Overview:
-    """Of the moment. function: None for a virtual interface; driver: "" where it tells none."""
+    """An interface at one moment. function: None for a virtual interface; driver: "" where it is not reported."""
 
     function: PciFunction | None
     driver: str
@@ -37,7 +38,7 @@ class Overview:
     rings: tuple[SharedRing, ...]
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same facts for JSON."""
         return self.status.document() | {
             "pci": self.function and {"address": self.function.address, "id": self.function.id},
             "driver": self.driver,
@@ -61,11 +62,11 @@ def _interrupts(ifname: str, proc: Path) -> tuple[QueueInterrupt, ...]:
 
 
 def read_overview(ifname: str, root: Path = ROOT) -> Overview:
-    """Of an interface of this network namespace. Raises NicError where there is none of that name."""
+    """Overview of an interface. Raises NicError where this network namespace has no interface of that name."""
     return Overview(
         function=function_of(ifname, root),
         driver=_driver(ifname),
-        linked=Interface(ifname, SYSFS).linked,
+        linked=Interface(ifname).linked,
         status=read_status(ifname),
         interrupts=_interrupts(ifname, root / "proc"),
         rings=tuple(shared_rings(ifname, root)),

@@ -1,4 +1,4 @@
-"""How a NIC spreads frames by the settings that its driver tells, so that each frame can be compared with them."""
+"""How a NIC spreads frames, by the settings that its driver reports, so that each frame can be compared with them."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from zcframe.framework.nic.ethtool.rss import ADDRESSES, PORTS, TOEPLITZ, RssSet
 from zcframe.framework.rss import FIELD_IP, FIELD_TCP, FIELD_UDP
 from zcframe.framework.rss.spread import Spread
 
-# The key of drivers that take the kernel's own, and tell none: a guess, which the first frames confirm or refute.
+# Some drivers use the kernel's own key and report none. That one is a guess, which the first frames prove or refute.
 SYSTEM_KEY: Final = Path("/proc/sys/net/core/netdev_rss_key")
 TRANSPORTS: Final = {"tcp": FIELD_TCP, "udp": FIELD_UDP}
 
 
 def system_key(path: Path = SYSTEM_KEY) -> bytes:
-    """The key by which the kernel has drivers hash that have none of their own; empty where it is not told.
+    """The key that the kernel gives drivers without a key of their own; empty where it is not known.
 
-    It is made when the first driver asks for it, and zeros until then.
+    The kernel makes it when the first driver asks; it reads as zeros until then.
     """
     try:
         key = bytes.fromhex(path.read_text().strip().replace(":", ""))
@@ -29,10 +29,10 @@ def system_key(path: Path = SYSTEM_KEY) -> bytes:
 
 
 def field_mask_of(settings: RssSettings) -> int | None:
-    """Mask of FIELD_* of what is hashed; None where IPv4 and IPv6 differ, or one end of a flow, or more, is hashed."""
-    mask, told = FIELD_IP, dict(settings.fields)
+    """Mask of the FIELD_* that are hashed; None where IPv4 and IPv6 differ, or where no mask describes the fields."""
+    mask, reported = FIELD_IP, dict(settings.fields)
     for transport, field in TRANSPORTS.items():
-        found = {told.get(f"{transport}4", ADDRESSES), told.get(f"{transport}6", ADDRESSES)}
+        found = {reported.get(f"{transport}{version}", ADDRESSES) for version in (4, 6)}
         if found == {ADDRESSES | PORTS}:
             mask |= field
         elif found != {ADDRESSES}:
@@ -55,7 +55,7 @@ def _unknown(settings: RssSettings, key: bytes) -> str:
 
 
 def read_spread(ifname: str) -> Spread:
-    """What the NIC does now. Raises NicError where its driver does not tell enough."""
+    """How the NIC spreads frames at this moment. Raises NicError where its driver does not report enough."""
     try:
         settings = read_rss(ifname)
     except UnsupportedError as error:

@@ -1,4 +1,4 @@
-"""What an interface spreads by, all together: what its driver does not tell is said, not raised."""
+"""The settings by which an interface spreads frames. A setting that its driver does not report is None, no error."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Status:
-    """Of the moment. None: the driver does not tell it. to_restore: None where the state files may not be read."""
+    """An interface at one moment. None: its driver does not report it. to_restore: None where it is unreadable."""
 
     ifname: str
     up: bool
@@ -37,7 +37,7 @@ class Status:
         return judge(self.rss)
 
     def document(self) -> dict[str, Any]:
-        """For JSON."""
+        """The same facts for JSON."""
         return {
             "interface": self.ifname,
             "up": self.up,
@@ -49,7 +49,7 @@ class Status:
         }
 
 
-def _told(read: Callable[[str], T], ifname: str) -> T | None:
+def _known(read: Callable[[str], T], ifname: str) -> T | None:
     with contextlib.suppress(NicError):
         return read(ifname)
     return None
@@ -60,7 +60,7 @@ def _to_restore(ifname: str) -> bool:
 
 
 def read_status(ifname: str) -> Status:
-    """Raises NicError where there is no such interface."""
+    """Status of an interface. Raises NicError where there is no interface of that name."""
     up = Interface(ifname).up
-    channels, rings = _told(read_channels, ifname), _told(read_rings, ifname)
-    return Status(ifname, up, channels, rings, _told(read_rss, ifname), _told(_to_restore, ifname))
+    channels, rings = _known(read_channels, ifname), _known(read_rings, ifname)
+    return Status(ifname, up, channels, rings, _known(read_rss, ifname), _known(_to_restore, ifname))

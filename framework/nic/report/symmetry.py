@@ -1,4 +1,4 @@
-"""Whether a NIC sends both directions of every flow to one queue, told by the settings that its driver gives."""
+"""Whether a NIC sends both directions of every flow to one queue, by the settings that its driver reports."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from zcframe.framework.rss.symmetry import prove_kinds
 
 # Bits of RXH_*: each end of a flow, with the bit of the other end.
 PAIRS: Final = {"addresses": (1 << 4, 1 << 5), "ports": (1 << 6, 1 << 7)}
-# With and without ports.
+# Hash types of a flow with and without ports.
 KINDS: Final[dict[str, tuple[HashType, HashType]]] = {
     "tcp4": (TCP_IPV4, IPV4),
     "udp4": (UDP_IPV4, IPV4),
@@ -26,7 +26,7 @@ Finding = Literal["symmetric", "asymmetric", "unknown"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """finding: "unknown" where the driver does not tell enough. text: on what grounds."""
+    """What the settings prove. finding: "unknown" where the driver does not report enough. text: the grounds."""
 
     finding: Finding
     text: str
@@ -49,7 +49,7 @@ def _one_sided(settings: RssSettings) -> str:
 
 
 def _kinds(settings: RssSettings) -> tuple[HashType, ...]:
-    """Every hash type that can occur; fragments, and what is neither TCP nor UDP, travel by their addresses."""
+    """Every hash type that can occur. Fragments, and packets of other protocols, are hashed by their addresses."""
     kinds = {IPV4: None, IPV6: None}
     for flow, bits in settings.fields:
         with_ports, without = KINDS[flow]
@@ -58,7 +58,7 @@ def _kinds(settings: RssSettings) -> tuple[HashType, ...]:
 
 
 def _unknown(settings: RssSettings) -> str:
-    """What the driver does not tell, or what is not known of what it tells; "" where nothing is in the way."""
+    """What the driver does not report, or reports and we do not know; "" where nothing stands against a verdict."""
     if not settings.fields:
         return "the driver does not tell its hash fields"
     if settings.transform not in TRANSFORMS:
@@ -73,10 +73,10 @@ def _unknown(settings: RssSettings) -> str:
 
 
 def judge(settings: RssSettings) -> Verdict:
-    """By the settings alone, complete: every input of every hash type is covered (framework/rss/symmetry.py).
+    """Verdict by the settings alone. It covers every input of every hash type (framework/rss/symmetry.py).
 
-    The table sends equal hashes to one queue, whatever is in it. Not covered: what never comes to the table, such as
-    flows that the NIC steers by filters (ethtool -n).
+    The table sends equal hashes to one queue, whatever its entries are. The verdict does not cover frames that never
+    come to the table, such as flows that the NIC steers by filters (ethtool -n).
     """
     if text := _one_sided(settings):
         return Verdict("asymmetric", text)
@@ -94,7 +94,7 @@ def judge(settings: RssSettings) -> Verdict:
 
 
 def verdict_of(ifname: str) -> Verdict:
-    """By what the NIC does now, as far as its driver tells."""
+    """Verdict on the settings of the NIC at this moment, as far as its driver reports them."""
     try:
         return judge(read_rss(ifname))
     except NicError:

@@ -1,1 +1,1 @@
-"""Changes to an interface: recorded before they are made, and put back at the end."""
+"""Changes to an interface: each is recorded before it is made, and undone at the end."""

@@ -1,7 +1,7 @@
-"""The right to change a NIC. What it was is in a file before anything is changed, and is put back at the end.
+"""The right to change a NIC. A file keeps the former value of each setting before it is changed, for the end.
 
-Two kinds: a run holds an interface while it lives, and what it left when it was killed is put back by whoever comes
-next; what was set by hand (`zcframe rss set`) stays until `zcframe rss restore`. A run may lie over it.
+There are two kinds. A run holds an interface as long as it lives; where it was killed, the next holder puts back what
+the run had changed. A change by hand (`zcframe rss set`) stays until `zcframe rss restore`, and a run may lie over it.
 """
 
 from __future__ import annotations
@@ -12,17 +12,18 @@ from pathlib import Path
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface, name_of
+from zcframe.framework.sysfs import ROOT, class_net
 
 from .record import BY_HAND, FOLDER, Record, load, locked, names, remove, save
-from .setting import ROOT, Value, read_setting, write_setting
+from .setting import Value, read_setting, write_setting
 
 Refused = dict[str, str]
 
 
 def in_passes(values: Mapping[str, Value], write: Callable[[str, Value], None]) -> Refused:
-    """Write each value; those that cannot be written, with the reason.
+    """Write each value. Returns the settings that were refused, each with the reason.
 
-    Settings lean on one another, as a table on its queues: what is refused is tried again after the others.
+    Settings depend on one another, as a table on its queues: a refused value is tried again after the others.
     """
     pending = dict(values)
     while pending:
@@ -45,11 +46,11 @@ def _by_hand(folder: Path) -> Path:
 
 
 def _absence(record: Record, root: Path) -> str:
-    """Why there is nothing to put back, with the interface of the record gone; "" where it is there.
+    """Why there is nothing to put back: the interface of the record is gone; "" where it is there.
 
-    Raises NicError where it has another name now: paths in the record hold the one it had.
+    Raises NicError where the interface has another name now: the paths in the record hold the name that it had.
     """
-    folder = root / "sys/class/net"
+    folder = class_net(root)
     name = name_of(record.ifindex, folder)
     if name is None:
         return f"{record.ifname} that was changed is gone: nothing to put back"
@@ -63,8 +64,8 @@ def _absence(record: Record, root: Path) -> str:
 
 
 def _put_back(folder: Path, record: Record, root: Path) -> None:
-    """Undo what a record tells of, the last change first, and forget it. Raises NicError for what stays on file."""
-    # An interrupt that is gone, or a queue, needs nothing put back.
+    """Undo the changes of a record, the last one first, and remove it. Raises NicError for changes that remain."""
+    # An interrupt or a queue that is gone needs nothing put back.
     before = {n: v for n, v in reversed(record.before.items()) if not n.startswith("/") or (root / n[1:]).exists()}
     refused = in_passes(before, lambda name, value: write_setting(record.ifname, name, value, root))
     if refused:
@@ -74,7 +75,7 @@ def _put_back(folder: Path, record: Record, root: Path) -> None:
 
 
 def _restore(folder: Path, ifname: str, root: Path) -> str:
-    """A line of what was put back from a folder; "" for nothing. The folder is locked. Raises NicError."""
+    """Put back the record of a folder that is locked: a line about it, or "" where there is none. Raises NicError."""
     record = load(folder, ifname)
     if record is None:
         return ""
@@ -89,7 +90,7 @@ def _restore(folder: Path, ifname: str, root: Path) -> str:
 
 
 class Hold:
-    """An interface that this process may change. `told`: what a former holder left, and that it was put back."""
+    """An interface that this process may change. told: a line about a former holder's changes that were put back."""
 
     def __init__(self, folder: Path, record: Record, root: Path = ROOT, told: str = "") -> None:
         self._folder, self._record, self._root, self.told = folder, record, root, told
@@ -99,7 +100,7 @@ class Hold:
         return self._record.ifname
 
     def change(self, name: str, value: Value) -> None:
-        """Give a setting a value, once the file tells the one before. Raises NicError and OSError."""
+        """Give a setting a value, after the file has recorded the former one. Raises NicError and OSError."""
         before = read_setting(self.ifname, name, self._root)
         if before == value:
             return
@@ -109,11 +110,11 @@ class Hold:
         write_setting(self.ifname, name, value, self._root)
 
     def change_all(self, values: Mapping[str, Value]) -> Refused:
-        """As many of them as can be; the others with the reason."""
+        """Change as many settings as possible. Returns the refused ones, each with the reason."""
         return in_passes(values, self.change)
 
     def change_together(self, values: Mapping[str, Value]) -> None:
-        """All of them or none; what is as it was before the hold is forgotten. Raises NicError and OSError."""
+        """Change all settings or none; a setting with its former value is forgotten. Raises NicError and OSError."""
         earlier = {name: read_setting(self.ifname, name, self._root) for name in values}
         refused = self.change_all(values)
         if refused:
@@ -123,7 +124,7 @@ class Hold:
             raise NicError("; ".join(refused.values()))
 
     def put_back(self, names: Iterable[str]) -> Refused:
-        """Undo some of the changes now, the last one first; those that cannot be undone, with the reason."""
+        """Undo some of the changes now, the last one first. Returns the refused ones, each with the reason."""
         before = {name: self._record.before[name] for name in names if name in self._record.before}
         refused = self.change_all(dict(reversed(before.items())))
         rest = {n: value for n, value in self._record.before.items() if n not in before or n in refused}
@@ -141,7 +142,7 @@ class Hold:
             remove(self._folder, self.ifname)
 
     def undo(self) -> None:
-        """Put everything back and forget it; may be called again. Raises NicError for what has to stay on file."""
+        """Undo every change and remove the record; may be called again. Raises NicError for changes that remain."""
         if load(self._folder, self.ifname) is None:
             return
         if _absence(self._record, self._root):
@@ -151,11 +152,11 @@ class Hold:
 
 
 def hold(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
-    """Take an interface for this process, after putting back what a killed run left on it.
+    """Take an interface for this process, after the changes of a killed run were undone.
 
-    folder: of the state files. root: what holds sys/ and proc/. Raises NicError where another run holds it.
+    folder: where the state files are. root: what holds sys/ and proc/. Raises NicError where another run holds it.
     """
-    interface = Interface(ifname, root / "sys/class/net")
+    interface = Interface(ifname, class_net(root))
     with locked(folder):
         told = _restore(folder, ifname, root)
         record = Record.made(interface, os.getpid())
@@ -164,8 +165,8 @@ def hold(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
 
 
 def hold_by_hand(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
-    """Take an interface for changes that stay; what is on file of earlier ones stays there. Raises NicError."""
-    interface = Interface(ifname, root / "sys/class/net")
+    """Take an interface for changes that stay; records of earlier changes by hand are kept. Raises NicError."""
+    interface = Interface(ifname, class_net(root))
     with locked(folder), locked(_by_hand(folder)):
         told = _restore(folder, ifname, root)
         found = load(_by_hand(folder), ifname)
@@ -175,7 +176,7 @@ def hold_by_hand(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
 
 
 def restore(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> list[str]:
-    """Put back what a killed run, and then `zcframe rss set`, left on an interface; a line each. Raises NicError."""
+    """Undo on an interface what a killed run, then what `zcframe rss set` changed; a line each. Raises NicError."""
     if ifname not in held(folder):
         return []
     with locked(folder), locked(_by_hand(folder)):
@@ -184,5 +185,5 @@ def restore(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> list[str]:
 
 
 def held(folder: Path = FOLDER) -> list[str]:
-    """Interfaces that have something to be put back."""
+    """Interfaces with changes on file."""
     return sorted({*names(folder), *names(_by_hand(folder))})

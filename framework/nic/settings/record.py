@@ -1,4 +1,7 @@
-"""The state file: what an interface was before it was changed, and who changed it. It outlives whoever is killed."""
+"""The state file: the settings of an interface before they were changed, and who changed them.
+
+It outlives a process that is killed.
+"""
 
 from __future__ import annotations
 
@@ -16,9 +19,9 @@ from zcframe.framework.nic.link.interface import Interface
 
 from .setting import Value
 
-# Emptied at boot, as the settings of every NIC are. Keys of RSS are nobody's business but root's.
+# Emptied at boot, as the settings of every NIC are. Only root may read RSS keys.
 FOLDER: Final = Path("/run/zcframe")
-# Whose settings stay when the process is gone: those of `zcframe rss set`.
+# The pid of a record of `zcframe rss set`, whose settings stay when the process is gone.
 BY_HAND: Final = 0
 
 # Fields of /proc/<pid>/stat behind the name of the program, counted from its state: proc(5).
@@ -26,7 +29,7 @@ STATE, START_TIME = 0, 19
 
 
 def started_at(pid: int) -> int | None:
-    """When a process started, in clock ticks since boot; None where it is gone, or dead and not yet buried."""
+    """When a process started, in clock ticks since boot; None where it is gone, or has ended but was not reaped."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -36,7 +39,11 @@ def started_at(pid: int) -> int | None:
 
 @dataclass(frozen=True)
 class Record:
-    """before: the value that each changed setting had, the first change first. A pid alone may have a new owner."""
+    """Changes of one process to one interface.
+
+    before: the former value of each changed setting, in the order of the changes. started: with pid, as another process
+    may have the same pid later.
+    """
 
     ifname: str
     ifindex: int
@@ -48,16 +55,16 @@ class Record:
 
     @classmethod
     def made(cls, interface: Interface, pid: int) -> Record:
-        """An empty one of process `pid`, or BY_HAND."""
+        """A record without changes, of process `pid` or BY_HAND."""
         return cls(interface.name, *interface.identity, pid, started_at(pid) or 0, {})
 
     @property
     def alive(self) -> bool:
-        """Whether who changed the settings still runs."""
+        """Whether the process that changed the settings still runs."""
         return self.pid != BY_HAND and started_at(self.pid) == self.started
 
     def of(self, interface: Interface) -> bool:
-        """Whether it speaks of this interface, not of an earlier one in its place."""
+        """Whether this interface is the one of the record, not a later one of the same name."""
         return interface.identity == (self.ifindex, self.mac, self.device)
 
     def with_before(self, before: dict[str, Value]) -> Record:
@@ -66,7 +73,7 @@ class Record:
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """The folder is there, root's alone, and nobody else takes or gives back interfaces. Raises NicError."""
+    """Make the folder, check that it is this user's alone, and keep other processes out meanwhile. Raises NicError."""
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -87,7 +94,7 @@ def path_of(folder: Path, ifname: str) -> Path:
 
 
 def load(folder: Path, ifname: str) -> Record | None:
-    """The record of an interface, or None. Raises NicError where it is no record."""
+    """The record of an interface, or None. Raises NicError where the file is damaged."""
     path = path_of(folder, ifname)
     try:
         return Record(**json.loads(path.read_text()))
@@ -100,7 +107,7 @@ def load(folder: Path, ifname: str) -> Record | None:
 
 
 def save(folder: Path, record: Record) -> None:
-    """Write it whole or not at all."""
+    """Write the record whole or not at all."""
     path = path_of(folder, record.ifname)
     new = path.with_suffix(".new")
     with open(new, "w", opener=lambda name, flags: os.open(name, flags | os.O_NOFOLLOW, 0o600)) as file:

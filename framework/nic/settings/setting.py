@@ -1,4 +1,4 @@
-"""Everything that a capture may change on a NIC: each setting has a name, and a value that JSON can hold.
+"""The settings that a capture may change on a NIC. Each has a name, and a value that JSON can hold.
 
 A name is a verb of `VERBS`, or the path of a file below /sys or /proc, whose value is its text.
 """
@@ -17,8 +17,7 @@ from zcframe.framework.nic.ethtool.coalesce import Coalesce, read_coalesce, writ
 from zcframe.framework.nic.ethtool.rings import Rings, read_rings, write_rings
 from zcframe.framework.nic.ethtool.rss import RssSettings, read_rss, write_rss
 from zcframe.framework.nic.link.interface import Interface, set_up
-
-ROOT: Final = Path("/")
+from zcframe.framework.sysfs import ROOT
 
 Value = Any
 
@@ -57,7 +56,7 @@ def _write_link(ifname: str, state: str) -> None:
 
 
 def _verb(read: Callable[[str], Any], write: Callable[[str, Any], None], kind: Callable[..., Any]) -> Verb:
-    """Of a setting that is a dataclass `kind`."""
+    """The verb of a setting whose value is a dataclass `kind`."""
     return Verb(lambda ifname: asdict(read(ifname)), lambda ifname, value: write(ifname, kind(**value)))
 
 
@@ -75,12 +74,12 @@ def is_path(name: str) -> bool:
 
 
 def read_setting(ifname: str, name: str, root: Path = ROOT) -> Value:
-    """Its value now. root: what holds sys/ and proc/. Raises NicError and OSError."""
+    """The value of a setting at this moment. root: what holds sys/ and proc/. Raises NicError and OSError."""
     return (root / name.lstrip("/")).read_text().strip() if is_path(name) else VERBS[name].read(ifname)
 
 
 def _write_file(path: Path, name: str, value: str) -> None:
-    # Never created: a file that is not there is a setting that is not there.
+    # The file is never created: where it is missing, the kernel has no such setting.
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_TRUNC), "w") as file:
         file.write(f"{value}\n")
     # An interrupt whose interface is down takes every affinity without an error, and keeps its own.
@@ -90,7 +89,7 @@ def _write_file(path: Path, name: str, value: str) -> None:
 
 
 def write_setting(ifname: str, name: str, value: Value, root: Path = ROOT) -> None:
-    """Give it a value. Raises NicError, also where a file took it and did not keep it, and OSError."""
+    """Give a setting a value. Raises OSError, and NicError, also where a file took the value and did not keep it."""
     if is_path(name):
         _write_file(root / name.lstrip("/"), name, value)
     else:

@@ -7,16 +7,14 @@ VLAN tags. CPUs count what their backlogs drop, of all interfaces: what both cou
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-ROOT: Final = Path("/")
-INTERFACES: Final = Path("sys/class/net")
+from zcframe.framework.nic.link.counters import read_drop_counters
+from zcframe.framework.sysfs import ROOT
+
 BACKLOGS: Final = Path("proc/net/softnet_stat")
-LOST: Final = ("rx_missed_errors", "rx_fifo_errors")
-DOUBTFUL: Final = "rx_dropped"
 BACKLOG_DROPPED: Final = 1
 
 
@@ -38,15 +36,16 @@ class Counters:
 
 
 def read_counters(index: int, root: Path) -> Counters | None:
-    """Those of the interface with this index; None where there is none now."""
+    """Counters of the interface with this index; None where there is none now."""
+    found = read_drop_counters(index, root)
     try:
-        folder = root / INTERFACES / socket.if_indextoname(index) / "statistics"
-        lost = sum(int((folder / name).read_text()) for name in LOST)
-        doubtful = int((folder / DOUBTFUL).read_text())
         backlogs = (root / BACKLOGS).read_text().splitlines()
     except OSError:
         return None
-    return Counters(lost, doubtful, sum(int(line.split()[BACKLOG_DROPPED], 16) for line in backlogs))
+    if found is None:
+        return None
+    backlog = sum(int(line.split()[BACKLOG_DROPPED], 16) for line in backlogs)
+    return Counters(found.missed + found.overrun, found.dropped, backlog)
 
 
 class Losses:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import os
 import socket
 import struct
-import sys
 from collections.abc import Sequence
 from typing import Final
 
+from zcframe.framework.capabilities import setcap
 from zcframe.framework.errors import LinkTypeError, PacketError, RingError
 
 ETH_P_ALL: Final = 0x0003
 SOL_PACKET: Final = 263
-PACKET_ADD_MEMBERSHIP: Final = 1
 PACKET_RX_RING: Final = 5
 PACKET_STATISTICS: Final = 6
 PACKET_VERSION: Final = 10
 PACKET_FANOUT: Final = 18
 PACKET_FANOUT_DATA: Final = 22
 TPACKET_V3: Final = 2
-PACKET_MR_PROMISC: Final = 1
 SO_ATTACH_FILTER: Final = 26
 SO_DETACH_FILTER: Final = 27
 
@@ -32,7 +29,6 @@ ARPHRD_LOOPBACK: Final = 772
 
 RING_REQUEST: Final = struct.Struct("7I")  # struct tpacket_req3
 STATISTICS: Final = struct.Struct("3I")  # struct tpacket_stats_v3
-MEMBERSHIP: Final = struct.Struct("iHH8x")  # struct packet_mreq
 PROGRAM: Final = struct.Struct("@HP")  # struct sock_fprog
 INSTRUCTION: Final = struct.Struct("HBBI")  # struct sock_filter
 
@@ -49,7 +45,7 @@ def open_socket(ifname: str) -> socket.socket:
     except PermissionError:
         raise PacketError(
             f"no permission to capture from {ifname}: CAP_NET_RAW is missing; run as root, or give it to the"
-            f" interpreter: setcap cap_net_raw+ep {os.path.realpath(sys.executable)}"
+            f" interpreter: {setcap('CAP_NET_RAW')}"
         ) from None
     except OSError as error:
         if error.errno != errno.EAFNOSUPPORT:
@@ -85,11 +81,6 @@ def bind(sock: socket.socket, ifname: str) -> None:
         raise LinkTypeError(
             f"{ifname} carries no Ethernet frames (hardware type {hardware} of linux/if_arp.h): it cannot be captured"
         )
-
-
-def be_promiscuous(sock: socket.socket, index: int) -> None:
-    """Have the card hand up what is for others, as long as the socket is open."""
-    sock.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, MEMBERSHIP.pack(index, PACKET_MR_PROMISC, 0))
 
 
 def statistics(sock: socket.socket) -> tuple[int, int]:

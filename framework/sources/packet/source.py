@@ -12,6 +12,7 @@ from typing import Final
 
 from zcframe.framework.errors import PacketError
 from zcframe.framework.nic import LinkChange, LinkWatch, link_state, read_channels, read_spread
+from zcframe.framework.nic.link.promiscuous import be_promiscuous
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.plan import LivePlan
 from zcframe.framework.sources.settings import Settings, spread_over, symmetry_line
@@ -21,7 +22,7 @@ from .fanout import Group, in_order
 from .losses import Losses
 from .pull import warm_up
 from .ring import LOOPBACK, RETIRE_MS, PacketRing
-from .socket import be_promiscuous, bind
+from .socket import bind
 
 # How often the end looks whether all is settled, and for how long: a block that is not full waits for its timer.
 LOOK_NS: Final = RETIRE_MS * 1_000_000 // 2

@@ -10,6 +10,7 @@ import socket
 from dataclasses import dataclass
 from typing import Final
 
+from zcframe.framework.child import ending, fork_child
 from zcframe.framework.errors import SourceDiedError, UsageError
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss.reta import buckets_of
@@ -20,7 +21,6 @@ from zcframe.framework.sources.capture import CaptureReader
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
 from .feed import run_nic
 from .plan import ReplayPlan
-from .process import ending, fork_child
 from .progress import Progress
 
 PROCESS_NAME: Final = "zc-nic"
@@ -173,14 +173,13 @@ class Soft82576:
         assert self.pid is not None
         self._running = False
         try:
-            how = ending(os.waitpid(self.pid, 0)[1])
+            code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         except ChildProcessError:
-            how = "is gone"
+            code = None
         if self._told_end:
             return None
-        return SourceEvent(
-            "failed", f"the software NIC (pid {self.pid}) {how}: what it had delivered counts, nothing more will come"
-        )
+        text = f"the software NIC (pid {self.pid}) {ending(code)}: what it had delivered counts, nothing more will come"
+        return SourceEvent("failed", text)
 
     def progress(self) -> tuple[int, int]:
         """(done, total) in bytes of input; total 0: no end is known."""

@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import socket
-import struct
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -14,16 +12,18 @@ from typing import Final
 
 from zcframe.framework.errors import NicError, XdpError
 from zcframe.framework.nic import Interface, LinkWatch, hashes_by, link_state, read_spread
+from zcframe.framework.nic.ethtool.offload import stamps_frames, takes_tags_off
+from zcframe.framework.nic.link.promiscuous import listen_to_all
 from zcframe.framework.nic.link.route import default_carriers
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.plan import LivePlan
 from zcframe.framework.sources.settings import Settings, spread_over, symmetry_line
+from zcframe.framework.sysfs import CLASS_NET
 
 from .drops import InterfaceDrops
 from .metadata import HASH, TIME, VLAN
 from .netdev import metadata_features
-from .offload import stamps_frames, takes_tags_off
 from .privilege import check_capabilities
 from .pull import warm_up
 from .ring import Seat, XdpRing
@@ -32,26 +32,12 @@ from .socket import COPY
 from .steering import Steering
 from .umem import Umem, chunk_size_for
 
-SYSFS: Final = Path("/sys/class/net")
-SOL_PACKET, PACKET_ADD_MEMBERSHIP, PACKET_MR_PROMISC = 263, 1, 1
 TELLING: Final = {TIME: "timestamps", HASH: "hashes", VLAN: "VLAN tags"}
 
 
-def receive_queues(ifname: str, root: Path = SYSFS) -> int:
+def receive_queues(ifname: str, root: Path = CLASS_NET) -> int:
     """How many the driver uses now."""
     return max(1, len(list((root / ifname / "queues").glob("rx-*"))))
-
-
-def listen_to_all(ifindex: int) -> socket.socket:
-    """Have the card hand over frames for other machines, too, until what is returned is closed, or its holder dead."""
-    holder = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
-    try:
-        wish = struct.pack("=iHH8x", ifindex, PACKET_MR_PROMISC, 0)
-        holder.setsockopt(SOL_PACKET, PACKET_ADD_MEMBERSHIP, wish)
-    except BaseException:
-        holder.close()
-        raise
-    return holder
 
 
 class Xdp:

@@ -10,15 +10,19 @@ import ctypes
 import errno
 import os
 import socket
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.errors import RingError, ZerocopyError
+from zcframe.framework.nic.cards.card import CARDS, FAMILY, module_path
+from zcframe.framework.sysfs import ROOT
 
-FAMILY_PARAMETER: Final = Path("/sys/module/pf_zerocopy/parameters/family")
+FAMILY_PARAMETER: Final = ROOT / "sys/module" / FAMILY / "parameters/family"
+# The drivers of ours that share their rings, and their modules.
+DRIVERS: Final = " or ".join(card.driver for card in CARDS)
+DRIVER_MODULES: Final = " or ".join(module_path(card.driver) for card in CARDS)
 ETH_P_ALL: Final = 0x0003
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -30,7 +34,7 @@ def family_number() -> int:
         return int(FAMILY_PARAMETER.read_text())
     except OSError:
         raise ZerocopyError(
-            "PF_ZEROCOPY is not loaded: make kernel, then insmod kernel/pf_zerocopy.ko and kernel/zc82576.ko"
+            f"PF_ZEROCOPY is not loaded: make kernel, then insmod {module_path(FAMILY)} and {DRIVER_MODULES}"
             " (docs/kernel.md)"
         ) from None
 
@@ -78,7 +82,7 @@ def _refusal(number: int, ifname: str, queue: int) -> str:
     reasons = {
         errno.EPERM: f"no permission to take a queue of {ifname}: run as root, or with CAP_NET_ADMIN",
         errno.EBUSY: f"queue {queue} of {ifname} is taken: another capture runs (see /proc/memshare)",
-        errno.EOPNOTSUPP: f"the driver of {ifname} has no rings to share: it has to be zc82576's (docs/kernel.md)",
+        errno.EOPNOTSUPP: f"the driver of {ifname} has no rings to share: it has to be {DRIVERS}'s (docs/kernel.md)",
         errno.ERANGE: f"{ifname} has no queue {queue}: use fewer --queues",
         errno.ENODEV: f"there is no interface {ifname}",
     }

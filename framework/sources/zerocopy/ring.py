@@ -21,14 +21,15 @@ WAKE_USECS = 10_000
 class SocketRing:
     """A receive queue of `ifname`, which serves `buckets`. The supervisor opens, registers and binds it.
 
+    spread: where the card sends frames, for a run that compares it with where they come.
     Raises ZerocopyError, and RingError where memory does not suffice.
     """
 
-    def __init__(self, family: int, plan: LivePlan, queue: int, buckets: Sequence[int]) -> None:
+    def __init__(self, family: int, plan: LivePlan, queue: int, buckets: Sequence[int], spread: Spread | None) -> None:
         self.ifname, self.queue, self.slots, self.buckets = plan.ifname, queue, plan.ring_slots, buckets
         # All queues of a card share out its buckets.
         self.domain = plan.first
-        self.spread = Spread.of_82576(plan.rss) if plan.verify else None
+        self.spread = spread
         self._family = family
         self._fds: list[int] = []
         self._buffer: Mapping | None = None

@@ -10,6 +10,7 @@ from typing import Final
 
 from zcframe.framework.errors import NicError, ZerocopyError
 from zcframe.framework.nic import Interface, LinkWatch
+from zcframe.framework.nic.cards.card import CARDS, Card, card_driven_by
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.plan import LivePlan
@@ -18,8 +19,14 @@ from zcframe.framework.sources.settings import Settings
 from .family import family_number
 from .ring import SocketRing
 
-# The card's RSS reaches so many of its queues.
-RSS_QUEUES: Final = 8
+
+def _card_behind(interface: Interface, queues: int) -> Card:
+    """The card of an interface. Raises ZerocopyError where its RSS does not reach so many queues."""
+    # Another driver has no rings to share: binding refuses it.
+    card = card_driven_by(interface.driver) or CARDS[0]
+    if queues > card.rss_queues:
+        raise ZerocopyError(f"--queues {queues}: RSS of the {card.name} reaches {card.rss_queues} of its queues")
+    return card
 
 
 class Zerocopy:
@@ -41,15 +48,15 @@ class Zerocopy:
         self._warnings: list[str] = []
         self._settings = Settings(plan)
         self._interface = Interface(plan.ifname)
-        if plan.queues > RSS_QUEUES:
-            raise ZerocopyError(f"--queues {plan.queues}: RSS of the 82576 reaches {RSS_QUEUES} of its queues")
+        card = _card_behind(self._interface, plan.queues)
+        spread = card.spread(plan.rss) if plan.verify else None
         family = family_number()
         try:
             self._stopped = self._owned(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             self._warned = self._owned(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             for queue in range(plan.queues):
                 buckets = buckets_of(queue, plan.rss.reta)
-                self.rings.append(SocketRing(family, plan, queue, buckets))
+                self.rings.append(SocketRing(family, plan, queue, buckets, spread))
         except BaseException:
             self.close()
             raise

@@ -1,4 +1,4 @@
-"""A child process that cannot outlive its parent and never returns into its code."""
+"""A child process, which cannot outlive its parent and never returns into its code; and its end in words."""
 
 from __future__ import annotations
 
@@ -18,9 +18,19 @@ TIMER_SLACK_NS: Final = 1000
 IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
 
 
-def _prctl(option: int, argument: int | bytes) -> None:
+def prctl(option: int, argument: int | bytes) -> int:
+    """prctl(2) with one argument, for the calling process: 0, or the errno of its refusal."""
     value = ctypes.c_char_p(argument) if isinstance(argument, bytes) else ctypes.c_ulong(argument)
-    ctypes.CDLL(None).prctl(option, value, 0, 0, 0)
+    refused = ctypes.CDLL(None, use_errno=True).prctl(option, value, 0, 0, 0)
+    return ctypes.get_errno() if refused else 0
+
+
+def die_with(parent: int) -> None:
+    """Have the kernel kill this process when its parent ends, and end now if that has happened already."""
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    # The parent may have died before that: then the kernel sends no signal.
+    if os.getppid() != parent:
+        os._exit(1)
 
 
 def _reset_signals() -> None:
@@ -34,12 +44,9 @@ def _reset_signals() -> None:
 
 
 def _become_child(name: str, parent: int) -> None:
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    # The parent may have died before that: then nobody will send the signal.
-    if os.getppid() != parent:
-        os._exit(1)
-    _prctl(PR_SET_NAME, name.encode())
-    _prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS)
+    die_with(parent)
+    prctl(PR_SET_NAME, name.encode())
+    prctl(PR_SET_TIMERSLACK, TIMER_SLACK_NS)
     # A collection would copy the parent's pages one by one, and finalize objects that are the parent's.
     gc.disable()
     _reset_signals()
@@ -69,7 +76,19 @@ def _run_child(name: str, parent: int, body: Callable[[], None]) -> None:
         os._exit(code)
 
 
-def ending(status: int) -> str:
-    """How a process ended, by its wait status: "was killed by SIGKILL", "ended with exit code 1"."""
-    code = os.waitstatus_to_exitcode(status)
-    return f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+def cause_of(exit_code: int | None) -> str:
+    """An exit code in words: "killed by SIGSEGV", "ended with exit code 1"; "gone" where it is not known."""
+    if exit_code is None:
+        return "gone"
+    if exit_code < 0:
+        try:
+            return f"killed by {signal.Signals(-exit_code).name}"
+        except ValueError:
+            return f"killed by signal {-exit_code}"
+    return f"ended with exit code {exit_code}"
+
+
+def ending(exit_code: int | None) -> str:
+    """The cause of an end as a predicate: "was killed by SIGSEGV", "ended with exit code 1", "is gone"."""
+    verb = "is " if exit_code is None else "was " if exit_code < 0 else ""
+    return verb + cause_of(exit_code)

@@ -1,0 +1,32 @@
+"""What an interface counts of frames that it received and lost (Documentation/networking/statistics.rst)."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from zcframe.framework.sysfs import ROOT, class_net
+
+
+@dataclass(frozen=True)
+class DropCounters:
+    """Frames since boot, or since the driver last began to count.
+
+    missed: the host had no room for them; overrun: the card's FIFO had none; dropped: the kernel gave them up, for
+    whatever reason.
+    """
+
+    missed: int
+    overrun: int
+    dropped: int
+
+
+def read_drop_counters(index: int, root: Path = ROOT) -> DropCounters | None:
+    """Counters of the interface with this index; None where there is none at this moment."""
+    try:
+        folder = class_net(root) / socket.if_indextoname(index) / "statistics"
+        names = ("rx_missed_errors", "rx_fifo_errors", "rx_dropped")
+        return DropCounters(*(int((folder / name).read_text()) for name in names))
+    except OSError:
+        return None
