@@ -18,6 +18,7 @@ from zcframe.framework.errors import RingError
 from zcframe.framework.rss.spread import Spread
 
 from .mapping import Mapping, make_memory, seal_writes
+from .undo import Undo
 
 NAP_S: Final = 100e-6
 
@@ -135,20 +136,13 @@ class Ring:
     ) -> None:
         self.ifname, self.queue, self.slots, self.buckets = ifname, queue, check_slots(slots), buckets
         self._ring_size = ring_size(slots)
-        self._fds: list[int] = []
-        try:
-            self._ring_fd = self._own(make_memory(f"zc-ring-{queue}", self._ring_size))
-            self._user_fd = self._own(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
-            self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", slots * abi.BLOCK_SIZE))
-            self.wake_fd = self._own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-        except BaseException:
-            self.close()
-            raise
-        os.pwrite(self._ring_fd, make_header(queue, slots, ifname), 0)
-
-    def _own(self, fd: int) -> int:
-        self._fds.append(fd)
-        return fd
+        with Undo() as undo:
+            self._ring_fd = undo.fd(make_memory(f"zc-ring-{queue}", self._ring_size))
+            self._user_fd = undo.fd(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
+            self._buffer_fd = undo.fd(make_memory(f"zc-buffer-{queue}", slots * abi.BLOCK_SIZE))
+            self.wake_fd = undo.fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            os.pwrite(self._ring_fd, make_header(queue, slots, ifname), 0)
+            self._undo = undo.pop_all()
 
     def _end(self, *, producer: bool) -> RingEnd:
         ring = Mapping(self._ring_fd, self._ring_size, writable=producer, populate=True)
@@ -177,5 +171,5 @@ class Ring:
         seal_writes(self._buffer_fd)
 
     def close(self) -> None:
-        while self._fds:
-            os.close(self._fds.pop())
+        """Give the memory back; may be called again."""
+        self._undo.close()

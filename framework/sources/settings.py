@@ -62,6 +62,11 @@ def spread_over(rss: RssConfig, queues: int) -> RssConfig:
     return rss.with_reta([bucket % queues for bucket in range(len(rss.reta))], queues)
 
 
+def down_line(ifname: str) -> str:
+    """The line for an interface that is down when the capture starts."""
+    return f"{ifname} is down: nothing comes until somebody brings it up"
+
+
 def symmetry_line(ifname: str) -> str:
     """Where the card chooses queues: what is known of its symmetry before the first frame, in a line."""
     return f"{ifname}: do both directions of a flow come to one queue? {verdict_of(ifname)}"

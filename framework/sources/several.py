@@ -6,7 +6,7 @@ import select
 from collections.abc import Sequence
 from typing import Final
 
-from zcframe.framework.ring import ReceiveRing
+from zcframe.framework.ring import ReceiveRing, Undo
 
 from .base import Source, SourceEvent
 
@@ -21,9 +21,11 @@ class Several:
     pid: Final = None
 
     def __init__(self, parts: Sequence[Source]) -> None:
-        self._parts = list(parts)
-        self._going = list(parts)
-        self._events = select.epoll()
+        self._parts, self._going = list(parts), list(parts)
+        self._undo = Undo()
+        self._events = self._undo.closing(select.epoll())
+        for part in parts:
+            self._undo.closing(part)
         self.names = tuple(name for part in parts for name in part.names)
         self.backend = "+".join(dict.fromkeys(part.backend for part in parts))
         self.link_types = tuple(dict.fromkeys(name for part in parts for name in part.link_types))
@@ -74,6 +76,4 @@ class Several:
 
     def close(self) -> None:
         """Give everything back, in the order opposite to that of its opening."""
-        while self._parts:
-            self._parts.pop().close()
-        self._events.close()
+        self._undo.close()

@@ -5,7 +5,6 @@ The worker verifies what lies in the ring before the chain may take it. Results 
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 import numpy as np
@@ -15,7 +14,7 @@ from zcframe.framework import abi
 from zcframe.framework.chain.workspace import CTX_BLOCKS, CTX_DESC, CTX_HEADER, CTX_MASK, CTX_PROGRESS, DONE
 from zcframe.framework.jit.address import acquire_u32, load_u8, load_u16, load_u32, load_u64
 from zcframe.framework.jit.compiler import compiled, inlined, precompile
-from zcframe.framework.ring import Mapping, make_memory
+from zcframe.framework.ring import Mapping, Undo, make_memory
 from zcframe.framework.rss.spread import ANYWHERE, Spread
 from zcframe.framework.rss.toeplitz import hash_untagged, toeplitz_tables
 from zcframe.framework.stats import RssCheck
@@ -73,8 +72,10 @@ class RssVerifier:
         self._queue, self._spread = queue, spread
         self._tables = toeplitz_tables(spread.key)
         self._table = np.array([*spread.table, spread.unhashed], np.int64)
-        self._fd = make_memory(f"zc-verify-{number}", abi.PAGE_SIZE)
-        self._mapping = Mapping(self._fd, abi.PAGE_SIZE, writable=True)
+        with Undo() as undo:
+            fd = undo.fd(make_memory(f"zc-verify-{number}", abi.PAGE_SIZE))
+            self._mapping = undo.closing(Mapping(fd, abi.PAGE_SIZE, writable=True))
+            self._undo = undo.pop_all()
 
     @property
     def _results(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -100,8 +101,7 @@ class RssVerifier:
 
     def close(self) -> None:
         """Give the memory back."""
-        self._mapping.close()
-        os.close(self._fd)
+        self._undo.close()
 
 
 def warm_up() -> None:

@@ -86,7 +86,7 @@ class Bench(PulledRing):
 
     def __init__(self, slots: int = 64, size: int = 2048, count: int = 8) -> None:
         super().__init__(0, slots, "test0", domain=0, longest=MAX_LENGTH, notes=notes_size(count))
-        self._blocks_fd = self._own(make_memory("blocks", size * count))
+        self._blocks_fd = self._undo.fd(make_memory("blocks", size * count))
         self.blocks = Mapping(self._blocks_fd, size * count, writable=True)
         self.noted = self.notes()
         self.tables = toeplitz_tables(SYMMETRIC_KEY)

@@ -69,15 +69,13 @@ class PacketRing(PulledRing):
         self._tables = toeplitz_tables(plan.rss.key)
         self._arrived = self._dropped = 0
         self._settled = False
-        self.socket = open_socket(plan.ifname)
         domain, notes = plan.first + number, notes_size(self._blocks)
         super().__init__(number, plan.ring_slots, plan.ifname, domain=domain, longest=MAX_LENGTH, notes=notes)
-        try:
+        with self._undo as undo:
+            self.socket = undo.closing(open_socket(plan.ifname))
             gate.shut(self.socket)
             make_blocks(self.socket, self._block_size, self._blocks, RETIRE_MS)
-        except BaseException:
-            self.close()
-            raise
+            self._undo = undo.pop_all()
 
     def open_gate(self) -> None:
         """Let frames come; what this machine sends is left out where it is seen twice, or no card chose its queue."""
@@ -128,8 +126,3 @@ class PacketRing(PulledRing):
         fetched = int(self.counters["write"][0])
         self._settled = self._settled or fetched == (self._arrived - self._dropped) & COUNTER_BITS
         return self._settled
-
-    def close(self) -> None:
-        """Give the socket and the memory back; may be called again."""
-        self.socket.close()
-        super().close()

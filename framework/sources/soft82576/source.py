@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from zcframe.framework.errors import SourceDiedError, UsageError
-from zcframe.framework.ring import Ring
+from zcframe.framework.ring import Ring, Undo
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.base import SourceEvent
@@ -55,19 +55,17 @@ class Soft82576:
         self._running = self._ready = self._told_end = False
         self._events: list[SourceEvent] = []
         self._channel: socket.socket | None = None
-        self._progress: Progress | None = None
         self._streams: dict[int, CaptureReader] = {}
         self.rings: list[Ring] = []
-        try:
+        with Undo() as undo:
+            undo.callback(self._close_streams)
             self._examine_files()
             for queue in range(plan.queues):
                 buckets = buckets_of(queue, plan.rss.reta)
-                self.rings.append(Ring(queue, plan.ring_slots, buckets=buckets))
+                self.rings.append(undo.closing(Ring(queue, plan.ring_slots, buckets=buckets)))
                 self.rings[-1].spread = Spread.of_82576(plan.rss) if plan.verify else None
-            self._progress = Progress()
-        except BaseException:
-            self.close()
-            raise
+            self._progress = undo.closing(Progress())
+            self._undo = undo.pop_all()
 
     def _examine_files(self) -> None:
         names: dict[str, None] = {}
@@ -93,17 +91,16 @@ class Soft82576:
 
     def start(self) -> None:
         """Fork the NIC; it waits for `go()`. Raises SourceDiedError where it cannot map the rings."""
-        assert self._progress is not None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._channel = ours
+        self._channel = self._undo.closing(ours)
 
         def body() -> None:
             ours.close()
-            assert self._progress is not None
             run_nic(self.plan, self.rings, self._streams, ChildEnd(theirs), self._progress)
 
         self.pid = fork_child(PROCESS_NAME, body)
         self._running = True
+        self._undo.callback(self._kill)
         theirs.close()
         self._close_streams()
         self._await_mapped()
@@ -189,24 +186,18 @@ class Soft82576:
 
     def position(self) -> Position:
         """The same with frames, file and round; costs no system call."""
-        assert self._progress is not None
         done, frames, file, number = self._progress.fields[0].tolist()
         return Position(done, self._total, frames, file, number)
 
     def close(self) -> None:
         """Kill the NIC if it still runs, and give everything back; may be called again."""
+        self._undo.close()
+
+    def _kill(self) -> None:
         if self._running and self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._reap()
-        if self._channel is not None:
-            self._channel.close()
-        if self._progress is not None:
-            self._progress.close()
-            self._progress = None
-        self._close_streams()
-        while self.rings:
-            self.rings.pop().close()
 
     def _close_streams(self) -> None:
         for reader in self._streams.values():

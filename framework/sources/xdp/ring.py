@@ -60,21 +60,13 @@ class XdpRing(PulledRing):
         self.told = 0
         # Frames that the interface dropped before it looked whose they were; one ring counts them for all.
         self.foreign: Callable[[], int] = int
-        self._socket: XdpSocket | None = None
-        try:
-            self._socket = XdpSocket()
+        with self._undo as undo:
+            self.socket = undo.closing(XdpSocket())
             if first is None:
-                self._socket.register_umem(umem.address, umem.size, umem.chunk_size)
-                self._socket.make_fill(umem.fill_size)
-            self._socket.make_rx(rx_size(self.slots))
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def socket(self) -> XdpSocket:
-        assert self._socket is not None
-        return self._socket
+                self.socket.register_umem(umem.address, umem.size, umem.chunk_size)
+                self.socket.make_fill(umem.fill_size)
+            self.socket.make_rx(rx_size(self.slots))
+            self._undo = undo.pop_all()
 
     def bind(self, ifindex: int, flags: int) -> None:
         """Take the queue; frames come once the program sends them here. Raises XdpError."""
@@ -116,10 +108,3 @@ class XdpRing(PulledRing):
         counters["arrived"] = self._received + found.lost + foreign
         # What is counted for an interface as a whole may be more, and may be others' frames.
         counters["flags"] = abi.RING_AT_LEAST if foreign else 0
-
-    def close(self) -> None:
-        """Give queue and memory back; may be called again."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        super().close()

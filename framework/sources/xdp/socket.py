@@ -13,7 +13,7 @@ import struct
 from typing import Final, NamedTuple
 
 from zcframe.framework.errors import XdpError
-from zcframe.framework.ring import Mapping
+from zcframe.framework.ring import Mapping, Undo
 
 from .error import name_of
 from .patience import patiently
@@ -62,9 +62,6 @@ class KernelRing:
         """What stands at `producer` or `consumer` now: free-running, 32 bits."""
         return int(self.mapping.view("u4", address - self.mapping.address)[0])
 
-    def close(self) -> None:
-        self.mapping.close()
-
 
 class XdpSocket:
     """An XSK, not bound. Raises XdpError where the kernel or a missing capability refuses it.
@@ -74,8 +71,9 @@ class XdpSocket:
 
     def __init__(self) -> None:
         self._rings: dict[int, KernelRing] = {}
+        self._undo = Undo()
         try:
-            self._socket = socket.socket(AF_XDP, socket.SOCK_RAW, 0)
+            self._socket = self._undo.closing(socket.socket(AF_XDP, socket.SOCK_RAW, 0))
         except OSError as error:
             raise XdpError(_no_socket(error.errno or 0)) from error
 
@@ -84,9 +82,7 @@ class XdpSocket:
 
     def close(self) -> None:
         """Unmap and close, in this order: a ring that is mapped keeps the queue taken."""
-        while self._rings:
-            self._rings.popitem()[1].close()
-        self._socket.close()
+        self._undo.close()
 
     @property
     def rx(self) -> KernelRing:
@@ -123,7 +119,8 @@ class XdpSocket:
         """Rings are told of in the order rx, tx, fill, completion: producer, consumer, entries, flags of each."""
         words = struct.unpack("=16Q", self._socket.getsockopt(SOL_XDP, MMAP_OFFSETS, 16 * 8))
         offsets = words[4 * which : 4 * which + 4]
-        mapping = Mapping(self.fileno(), offsets[2] + size * entry, writable=True, populate=True, offset=place)
+        length = offsets[2] + size * entry
+        mapping = self._undo.closing(Mapping(self.fileno(), length, writable=True, populate=True, offset=place))
         self._rings[place] = KernelRing(mapping, offsets, size)
 
     def bind(self, ifname: str, ifindex: int, queue: int, flags: int, umem: XdpSocket | None) -> None:

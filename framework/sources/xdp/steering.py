@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import os
 import platform
 import time
 from typing import Final, Literal
 
 from zcframe.framework.errors import XdpError
+from zcframe.framework.ring import Undo
 
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
@@ -45,18 +45,15 @@ class Steering:
     """
 
     def __init__(self, share: Share, ifindex: int, wanted: int = 0) -> None:
-        self._share, self._fds = share, list[int]()
+        self._share = share
         try:
-            self._map = self._own(make_xskmap(share.workers))
-            self.told = self._attach_bound(ifindex, wanted)
-            self.mode, self.reason = self._attach(ifindex)
+            with Undo() as self._undo:
+                self._map = self._undo.fd(make_xskmap(share.workers))
+                self.told = self._attach_bound(ifindex, wanted)
+                self.mode, self.reason = self._attach(ifindex)
+                self._undo = self._undo.pop_all()
         except OSError as error:
-            self.close()
             raise XdpError(_refusal(share.ifname, error)) from error
-
-    def _own(self, fd: int) -> int:
-        self._fds.append(fd)
-        return fd
 
     def _attach_bound(self, ifindex: int, wanted: int) -> int:
         """In the driver, which may be asked by a program that is bound to it; returns what it is asked.
@@ -68,8 +65,8 @@ class Steering:
         if not functions:
             return 0
         try:
-            program = self._own(load_program(redirect_program(self._share, self._map, functions), ifindex))
-            self._own(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
+            program = self._undo.fd(load_program(redirect_program(self._share, self._map, functions), ifindex))
+            self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
         except OSError:
             return 0
         return sum(functions)
@@ -78,13 +75,13 @@ class Steering:
         """In the driver; where it cannot, in front of the stack. Returns the mode, and why it is not the former."""
         if self.told:
             return "native", ""
-        program = self._own(load_program(redirect_program(self._share, self._map)))
+        program = self._undo.fd(load_program(redirect_program(self._share, self._map)))
         try:
-            self._own(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
+            self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
             return "native", ""
         except OSError as error:
             # What is in the way of every mode is in the way of this one, too.
-            self._own(patiently(lambda: attach(program, ifindex, MODE_GENERIC)))
+            self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_GENERIC)))
             return "generic", error.strerror or ""
 
     def send_to(self, worker: int, fd: int) -> None:
@@ -100,8 +97,7 @@ class Steering:
 
     def close(self) -> None:
         """Take the program away; may be called again."""
-        while self._fds:
-            os.close(self._fds.pop())
+        self._undo.close()
 
 
 def _refusal(ifname: str, error: OSError) -> str:

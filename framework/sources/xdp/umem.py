@@ -7,14 +7,13 @@ and receive rings full, leave one part in four of them to the kernel: nobody's s
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.errors import XdpError
-from zcframe.framework.ring import Mapping, make_memory, seal_writes
+from zcframe.framework.ring import Mapping, Undo, make_memory, seal_writes
 
 # The kernel keeps so many bytes in front of each frame for XDP programs.
 HEADROOM: Final = 256
@@ -59,26 +58,13 @@ class Umem:
         self.fill_size = 1 << (self.chunks - 1).bit_length()
         if self.size > MAX_SIZE:
             raise XdpError(f"{workers} workers on one queue with --ring-slots {slots}: use fewer of either")
-        self._fds: list[int] = []
-        self._mapping: Mapping | None = None
-        try:
-            self._fd = self._own(make_memory(f"zc-umem-{queue}", self.size))
-            self._guard_fd = self._own(make_memory(f"zc-guard-{queue}", abi.PAGE_SIZE))
-            self._mapping = Mapping(self._fd, self.size, writable=True)
+        with Undo() as undo:
+            self._fd = undo.fd(make_memory(f"zc-umem-{queue}", self.size))
+            self._guard_fd = undo.fd(make_memory(f"zc-guard-{queue}", abi.PAGE_SIZE))
+            self.address = undo.closing(Mapping(self._fd, self.size, writable=True)).address
             # The kernel writes by its pins: nobody else needs to.
             seal_writes(self._fd)
-        except BaseException:
-            self.close()
-            raise
-
-    def _own(self, fd: int) -> int:
-        self._fds.append(fd)
-        return fd
-
-    @property
-    def address(self) -> int:
-        assert self._mapping is not None
-        return self._mapping.address
+            self._undo = undo.pop_all()
 
     def addresses(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """Where each chunk begins, as the fill ring takes it: uint64, shape (chunks,)."""
@@ -94,8 +80,4 @@ class Umem:
 
     def close(self) -> None:
         """Give the memory back; may be called again."""
-        if self._mapping is not None:
-            self._mapping.close()
-            self._mapping = None
-        while self._fds:
-            os.close(self._fds.pop())
+        self._undo.close()

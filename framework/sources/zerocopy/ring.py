@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from zcframe.framework import abi
-from zcframe.framework.ring import Mapping, RingEnd, make_memory
+from zcframe.framework.ring import Mapping, RingEnd, Undo, make_memory
 from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.plan import LivePlan
 
@@ -30,28 +30,18 @@ class SocketRing:
         self.domain = plan.first
         self.spread = Spread.of_82576(plan.rss) if plan.verify else None
         self._family = family
-        self._fds: list[int] = []
-        self._buffer: Mapping | None = None
-        self._socket = open_socket(family)
-        try:
-            self.wake_fd = self._own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-            size = self.slots * abi.BLOCK_SIZE
-            self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", size, huge=plan.hugepages))
+        size = self.slots * abi.BLOCK_SIZE
+        with Undo() as undo:
+            self._socket = undo.closing(open_socket(family))
+            self.wake_fd = undo.fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            self._buffer_fd = undo.fd(make_memory(f"zc-buffer-{queue}", size, huge=plan.hugepages))
             set_slots(self._socket, self.slots)
             set_wake(self._socket, self.slots // WAKE_FRACTION, WAKE_USECS)
-            self._register()
-        except BaseException:
-            self.close()
-            raise
-
-    def _own(self, fd: int) -> int:
-        self._fds.append(fd)
-        return fd
-
-    def _register(self) -> None:
-        size = self.slots * abi.BLOCK_SIZE
-        self._buffer = Mapping(self._buffer_fd, size, writable=True)
-        register_buffer(self._socket, self._buffer.address, size)
+            buffer = undo.closing(Mapping(self._buffer_fd, size, writable=True))
+            register_buffer(self._socket, buffer.address, size)
+            # The queue goes back first: the card must not write into memory that is no longer mapped.
+            undo.closing(self._socket)
+            self._undo = undo.pop_all()
 
     def bind(self) -> None:
         """Take the queue."""
@@ -85,8 +75,4 @@ class SocketRing:
 
     def close(self) -> None:
         """Give queue, pins and memory back, once the last worker's mapping is gone, too."""
-        self._socket.close()
-        if self._buffer is not None:
-            self._buffer.close()
-        while self._fds:
-            os.close(self._fds.pop())
+        self._undo.close()
