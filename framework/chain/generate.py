@@ -23,8 +23,9 @@ from zcframe.framework.chain.parts import *
 
 @compiled
 def chain(ctx, budget):
-    header, descs, blocks, user, mask = ctx[0], ctx[1], ctx[2], ctx[3], ctx[4]
-    progress, orders, low, high = ctx[5], ctx[6], ctx[7], ctx[8]
+    header, descs, blocks = ctx[CTX.header], ctx[CTX.descriptors], ctx[CTX.blocks]
+    user, mask = ctx[CTX.user], ctx[CTX.mask]
+    progress, orders, low, high = ctx[CTX.progress], ctx[CTX.orders], ctx[CTX.state_low], ctx[CTX.state_high]
     journal, verdicts = progress + JOURNAL, progress + VERDICTS
     scratch, counts = progress + SCRATCH, progress + SCRATCH_COUNTS
     longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
@@ -119,7 +120,7 @@ STAGE = """\
 
 
 def _address(k: int, plugin: BoundPlugin) -> str:
-    base = f"ctx[CTX_STATES + {k}]"
+    base = f"ctx[CTX.states + {k}]"
     return base if plugin.layout.per_worker else f"{base} + bucket * {plugin.layout.shard_size}"
 
 

@@ -35,7 +35,7 @@ from zcframe.framework.state.journal import NOW, roll_back
 from .plugin import DROP, PASS
 from .workspace import (
     BURST,
-    CTX_STATES,
+    CTX,
     DONE,
     GENERATION,
     JOURNAL,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.ring import Mapping, PulledRing, RingEnd
 from zcframe.framework.rss.toeplitz import toeplitz_tables
@@ -14,7 +15,7 @@ from zcframe.framework.sources.plan import LivePlan
 
 from . import gate
 from .losses import Losses
-from .pull import WORDS, notes_size, pull
+from .pull import PullContext, notes_size, pull
 from .socket import clear_error, make_blocks, open_socket, statistics
 
 # Every frame of this interface is seen going out and coming in.
@@ -40,20 +41,48 @@ def blocks_for(slots: int) -> tuple[int, int]:
     return size, max(wanted // size, MIN_BLOCKS)
 
 
+class BlockMemory(NamedTuple):
+    """What the kernel fills, and the notes of how far a worker has walked in it."""
+
+    blocks: Mapping
+    block_size: int
+    block_count: int
+    notes: Mapping
+
+
 def nap_for(size: int) -> float:
     """Seconds that a worker may nap with so many bytes of blocks."""
     return min(LONGEST_NAP_S, size / 4 / BYTES_A_SECOND)
 
 
 class Puller:
-    """What the worker calls for frames. words: see `pull`; notes, tables: what they point to, kept as long."""
+    """What the worker calls for frames. memory: blocks and notes, mapped; tables: as `toeplitz_tables` returns them."""
 
-    def __init__(self, notes: Mapping, tables: np.ndarray[Any, Any]) -> None:
-        self.words = np.zeros(WORDS, np.int64)
-        self._notes, self._tables = notes, tables
+    def __init__(self, plan: LivePlan, memory: BlockMemory, tables: np.ndarray[Any, Any]) -> None:
+        self._plan, self._memory, self._tables = plan, memory, tables
+        self._context: Words | None = None
 
-    def __call__(self, _: RingEnd) -> int:
-        return int(pull(self.words))
+    def __call__(self, end: RingEnd) -> int:
+        if self._context is None:
+            self._context = self._make_context(end)
+        return int(pull(self._context))
+
+    def _make_context(self, end: RingEnd) -> Words:
+        context = PullContext(
+            header=end.header_address,
+            descriptors=end.desc_address,
+            user=end.user_address,
+            slots=end.slots,
+            notes=self._memory.notes.address,
+            blocks=self._memory.blocks.address,
+            block_size=self._memory.block_size,
+            block_count=self._memory.block_count,
+            longest=MAX_LENGTH,
+            tables=int(self._tables.ctypes.data),
+            fields=self._plan.rss.field_mask,
+            port=self._plan.port,
+        )
+        return words_of(context)
 
 
 class PacketRing(PulledRing):
@@ -95,15 +124,9 @@ class PacketRing(PulledRing):
     def consumer(self) -> RingEnd:
         """Map as a worker does, blocks and notes as well; it goes on where its predecessor ended."""
         blocks = Mapping(self.socket.fileno(), self._block_size * self._blocks, writable=True)
-        notes = self.notes()
-        puller = Puller(notes, self._tables)
-        end = self.end(blocks, self.socket.fileno(), puller, nap_for(self._block_size * self._blocks))
-        puller.words[:] = [
-            *(end.header_address, end.desc_address, end.user_address, end.slots, notes.address),
-            *(blocks.address, self._block_size, self._blocks, MAX_LENGTH),
-            *(self._tables.ctypes.data, self._plan.rss.field_mask, self._plan.port),
-        ]
-        return end
+        memory = BlockMemory(blocks, self._block_size, self._blocks, self.notes())
+        puller = Puller(self._plan, memory, self._tables)
+        return self.end(blocks, self.socket.fileno(), puller, nap_for(self._block_size * self._blocks))
 
     def account(self) -> None:
         """Bring the books up to date, until all is settled."""

@@ -18,11 +18,11 @@ from zcframe.framework.sources.capture import CaptureReader
 from zcframe.framework.sources.capture.records import STATUS, TIMESTAMP
 
 from .channel import MAPPED, READY, ChildEnd, Stopped
-from .deliver import BURST, PLACE_WIDTH, deliver
+from .deliver import deliver, new_places
 from .pace import make_pace
 from .plan import ReplayPlan
 from .progress import Progress
-from .queues import ARRIVED, close_queues, queue_table
+from .queues import Q, close_queues, queue_table
 
 # A full ring is given the time in which a fast worker empties a good part of it: the wait must end before it runs dry.
 NAP_PER_SLOT: Final = 10e-9
@@ -49,7 +49,7 @@ class Nic:
     ) -> None:
         self._plan, self._streams, self._channel, self._progress = plan, streams, channel, progress
         self._queues = queue_table(ends)
-        self._places = np.zeros((BURST, PLACE_WIDTH), np.int64)
+        self._places = new_places()
         self._tables = toeplitz_tables(plan.rss.key)
         self._reta = np.append(plan.rss.reta_array().astype(np.int64), 0)
         self._spread = (self._tables.ctypes.data, plan.rss.field_mask, self._reta)
@@ -65,7 +65,7 @@ class Nic:
     @property
     def arrived(self) -> int:
         """Frames so far, dropped ones included."""
-        return int(self._queues[:, ARRIVED].sum())
+        return int(self._queues[:, Q.arrived].sum())
 
     def prepare(self) -> None:
         """Have everything compiled before the first frame."""

@@ -94,7 +94,6 @@ def told_hash(frame, told, types):  # type: ignore[no-untyped-def]
 
 @inlined
 def told_tag(frame, told):  # type: ignore[no-untyped-def]
-    """(ethertype or 0, tag) of the VLAN tag that was taken off."""
-    if told & VLAN == 0:
-        return 0, 0
-    return load_be16(frame - RECORD_SIZE + AT_PROTOCOL), load_u16(frame - RECORD_SIZE + AT_TAG)
+    """(ethertype, tag) of the VLAN tag that was taken off; (0, 0): none."""
+    tpid = load_be16(frame - RECORD_SIZE + AT_PROTOCOL) if told & VLAN != 0 else 0
+    return tpid, load_u16(frame - RECORD_SIZE + AT_TAG) if tpid != 0 else 0

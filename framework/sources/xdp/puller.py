@@ -7,12 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.ring import Mapping, RingEnd
 from zcframe.framework.sources.plan import LivePlan
 
-from . import pull as words
 from .metadata import abi_types
-from .pull import make_context, pull
+from .pull import PullContext, pull
 from .socket import KernelRing, XdpSocket
 from .umem import Umem
 
@@ -40,38 +40,37 @@ class Puller:
         self._told, self._types = told, abi_types(plan.rss.field_mask)
         self.chunks = umem.map_chunks()
         self._guard, self._notes = umem.map_guard(), notes
-        self._context: np.ndarray[Any, Any] | None = None
+        self._context: Words | None = None
 
     def __call__(self, end: RingEnd) -> int:
         if self._context is None:
             self._context = self._make_context(end)
         return int(pull(self._context, time.time_ns()))
 
-    def _make_context(self, end: RingEnd) -> np.ndarray[Any, Any]:
+    def _make_context(self, end: RingEnd) -> Words:
         rx, fill = self._socket.rx, self._fill
-        return make_context(
-            {
-                words.HEADER: end.header_address,
-                words.DESCRIPTORS: end.desc_address,
-                words.SLOTS: end.slots,
-                words.USER: end.user_address,
-                words.CHUNKS: self.chunks.address,
-                words.NOTES: self._notes.address,
-                words.GUARD: self._guard.address,
-                words.NUMBER: self._number,
-                words.RX_PRODUCER: rx.producer,
-                words.RX_CONSUMER: rx.consumer,
-                words.RX_ENTRIES: rx.entries,
-                words.RX_MASK: rx.size - 1,
-                words.FILL_PRODUCER: fill.producer,
-                words.FILL_ENTRIES: fill.entries,
-                words.FILL_FLAGS: fill.flags,
-                words.FILL_MASK: fill.size - 1,
-                words.TABLES: int(self._tables.ctypes.data),
-                words.FIELDS: self._plan.rss.field_mask,
-                words.PORT: self._plan.port,
-                words.SOCKET: self._socket.fileno(),
-                words.TOLD: self._told,
-                words.TYPES: int(self._types.ctypes.data),
-            }
+        context = PullContext(
+            header=end.header_address,
+            descriptors=end.desc_address,
+            slots=end.slots,
+            user=end.user_address,
+            chunks=self.chunks.address,
+            notes=self._notes.address,
+            guard=self._guard.address,
+            number=self._number,
+            rx_producer=rx.producer,
+            rx_consumer=rx.consumer,
+            rx_entries=rx.entries,
+            rx_mask=rx.size - 1,
+            fill_producer=fill.producer,
+            fill_entries=fill.entries,
+            fill_flags=fill.flags,
+            fill_mask=fill.size - 1,
+            tables=int(self._tables.ctypes.data),
+            fields=self._plan.rss.field_mask,
+            port=self._plan.port,
+            socket=self._socket.fileno(),
+            told=self._told,
+            types=int(self._types.ctypes.data),
         )
+        return words_of(context)
