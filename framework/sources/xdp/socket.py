@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 from zcframe.framework.errors import XdpError
 from zcframe.framework.ring import Mapping, Undo
 
-from .error import name_of
 from .patience import patiently
+from .refusal import name_of
 
 AF_XDP: Final = 44
 SOL_XDP: Final = 283

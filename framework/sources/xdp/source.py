@@ -10,6 +10,7 @@ from typing import Final
 
 from zcframe.framework.errors import NicError, XdpError
 from zcframe.framework.nic import Interface, hashes_by, link_state, read_spread
+from zcframe.framework.nic.link.netdev import metadata_features
 from zcframe.framework.nic.link.route import default_carriers
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.live import LiveSource
@@ -17,7 +18,6 @@ from zcframe.framework.sources.settings import down_line, spread_over, symmetry_
 
 from .drops import InterfaceDrops
 from .metadata import HASH, TIME, VLAN
-from .netdev import metadata_features
 from .offload import stamps_frames, takes_tags_off
 from .privilege import check_capabilities
 from .pull import warm_up
