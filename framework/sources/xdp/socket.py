@@ -15,8 +15,7 @@ from typing import Final, NamedTuple
 from zcframe.framework.errors import XdpError
 from zcframe.framework.ring import Mapping, Undo
 
-from .patience import patiently
-from .refusal import name_of
+from .refusal import name_of, patiently
 
 AF_XDP: Final = 44
 SOL_XDP: Final = 283

@@ -21,7 +21,7 @@ from .metadata import HASH, TIME, VLAN
 from .offload import stamps_frames, takes_tags_off
 from .privilege import check_capabilities
 from .pull import warm_up
-from .ring import Seat, XdpRing
+from .ring import XdpRing
 from .share import Share
 from .socket import COPY
 from .steering import Steering
@@ -89,8 +89,7 @@ class Xdp(LiveSource[XdpRing]):
         for worker in range(self.plan.queues):
             queue = self.share.queue_of(worker)
             first = self.rings[queue] if worker != queue else None
-            seat = Seat(worker, queue, self.share.number_of(worker))
-            self.rings.append(XdpRing(self.plan, seat, umems[queue], tables, first))
+            self.rings.append(XdpRing(self.plan, self.share.seat_of(worker), umems[queue], tables, first))
         self.rings[0].foreign = self._foreign_drops
 
     def _foreign_drops(self) -> int:

@@ -15,10 +15,9 @@ from zcframe.framework.ring import Undo
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
 from .metadata import FUNCTIONS
-from .patience import patiently
 from .privilege import setcap_line
 from .program import redirect_program
-from .refusal import name_of
+from .refusal import name_of, patiently
 from .share import Share
 
 Mode = Literal["native", "generic"]
