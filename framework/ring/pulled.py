@@ -1,8 +1,8 @@
 """A ring that its own worker fills, for frames that the kernel leaves in memory of another layout.
 
 Header, descriptors, user's page and the puller's notes are memory of ours, and outlive the worker; the frames stay
-where the kernel put them, and descriptors say where. What the worker can harm by writing there is its own share of
-the run.
+where the kernel put them, and descriptors say where. A worker that writes there can harm only its own share of the
+run.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ EVERY_BUCKET: Sequence[int] = range(abi.RETA_SIZE + 1)
 
 
 class PulledRing:
-    """What every such ring has; a source's own class adds `consumer()`, `account()` and what it holds of the kernel.
+    """Base of every such ring; a source's own class adds `consumer()`, `account()` and its socket.
 
-    What the class takes of its own goes to `_undo`, and is given back first.
+    A class puts what it takes itself on `_undo`: that is given back first.
 
     longest: bytes of a frame that a worker may read at most; notes: bytes of memory in which the puller keeps how far
     it is. Raises RingError where memory does not suffice.
@@ -49,7 +49,7 @@ class PulledRing:
 
     @property
     def counters(self) -> np.ndarray[Any, Any]:
-        """The header, RING_HEADER, writable: for what the kernel says of arrivals and losses."""
+        """The header, RING_HEADER, writable, for the kernel's counts of arrivals and losses."""
         return self._books.view(abi.RING_HEADER)
 
     def notes(self) -> Mapping:

@@ -1,4 +1,4 @@
-"""What has to be given back, in the order opposite to that of its taking."""
+"""A list of things to give back, in the order opposite to that of their taking."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ T = TypeVar("T", bound=Closable)
 
 
 class Undo(ExitStack):
-    """An ExitStack with names for the two things that sources take: descriptors, and whatever has a `close()`.
+    """An ExitStack with names for the two things that sources take: descriptors, and objects with a `close()`.
 
     A class that takes several things takes them under `with Undo() as undo:` and keeps `undo.pop_all()`: where one of
     them is refused, those before it are given back.

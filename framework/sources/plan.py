@@ -1,4 +1,4 @@
-"""What is to be captured live, and how: the same orders for every live source."""
+"""Orders for a live capture, the same for every live source."""
 
 from __future__ import annotations
 

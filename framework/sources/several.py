@@ -12,7 +12,7 @@ from .base import Source, SourceEvent
 
 
 class Several:
-    """These sources side by side, which it owns. The end is told when the last one has ended.
+    """Several sources side by side, and owned. The end is reported when the last one has ended.
 
     An interface that fails while others go on is a warning; where none is left, the run has failed.
     """
@@ -33,7 +33,7 @@ class Several:
 
     @property
     def events_fd(self) -> int:
-        """To poll for input."""
+        """File descriptor to poll for input."""
         return self._events.fileno()
 
     def start(self) -> None:
@@ -53,12 +53,12 @@ class Several:
             part.go()
 
     def stop(self) -> None:
-        """Order the end of those that go on."""
+        """Order the end of the parts that still run."""
         for part in self._going:
             part.stop()
 
     def poll_events(self) -> list[SourceEvent]:
-        """What the parts tell; of their ends only the last one is told as such."""
+        """Events of the parts; only the end of the last one is reported as an end."""
         return [event for part in list(self._going) for told in part.poll_events() for event in self._tell(part, told)]
 
     def _tell(self, part: Source, event: SourceEvent) -> list[SourceEvent]:

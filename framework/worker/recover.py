@@ -35,7 +35,7 @@ from zcframe.framework.state.journal import roll_back
 def recover(ctx, codes, skip):  # type: ignore[no-untyped-def]
     """Undo the packet that was in progress, bring the ledger up to `done`, release what is done.
 
-    ctx: int64 array of workspace.py. codes: number of verdict codes. skip: 0, or the verdict code with which the packet
+    ctx: words of ChainContext. codes: number of verdict codes. skip: 0, or the verdict code with which the packet
     in progress is given up; what earlier plugins did with it then stays. Returns `done`.
     """
     progress = ctx[CTX.progress]

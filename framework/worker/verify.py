@@ -46,7 +46,7 @@ def queue_of(hashed, table):  # type: ignore[no-untyped-def]
 def verify(ctx, tables, fields, table, queue, hashes, results):  # type: ignore[no-untyped-def]
     """Verify what lies in the ring; returns how many frames the chain may take now.
 
-    ctx: int64 array of workspace.py. tables, fields: as for `rss_hash`. table: as for `queue_of`, ANYWHERE for a queue
+    ctx: words of ChainContext. tables, fields: as for `rss_hash`. table: as for `queue_of`, ANYWHERE for a queue
     that is not known. hashes: whether descriptors hold the card's hashes. results: words of Results.
     """
     done = load_u64(ctx[CTX.progress] + DONE)
@@ -72,7 +72,7 @@ def verify(ctx, tables, fields, table, queue, hashes, results):  # type: ignore[
 class RssVerifier:
     """One worker's verification, made by the supervisor. Raises RingError where memory does not suffice.
 
-    spread: what the card is held to do; queue: where its worker's frames come from; number: the worker's.
+    spread: the card's settings to verify against; queue: the worker's queue; number: the worker's number.
     """
 
     def __init__(self, spread: Spread, queue: int, number: int) -> None:
@@ -89,12 +89,12 @@ class RssVerifier:
         return self._mapping.view("i8", 0, len(Results._fields))
 
     def __call__(self, ctx: np.ndarray[Any, np.dtype[np.int64]]) -> int:
-        """In the worker: see `verify`."""
+        """Call `verify`, in the worker."""
         tables, spread = self._tables.ctypes.data, self._spread
         return int(verify(ctx, tables, spread.fields, self._table, self._queue, spread.hashes, self._results))
 
     def result(self) -> RssCheck:
-        """In the supervisor: what was found so far."""
+        """Results so far, for the supervisor."""
         results = Results(*self._results.tolist())
         example = self._example(results.first - 1, results.found, results.computed) if results.first else ""
         return RssCheck(results.upto, results.wrong_hash, results.wrong_queue, example)

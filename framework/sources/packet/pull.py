@@ -5,12 +5,12 @@ What makes that exact:
 
 - A frame is there for the chain from the store of `write` on, and never before. How far the walk had come at that
   moment (block, offset, frames left) was noted before, in whichever of two copies was not in force: in force is the
-  copy that bears the value of `write`. So `write` and the place of the walk change by one and the same store; who is
-  killed before it has done nothing, and its successor describes the same frames into the same slots once more.
+  copy that bears the value of `write`. So `write` and the place of the walk change by one and the same store. A worker
+  that is killed before it has done nothing, and its successor describes the same frames into the same slots once more.
 - A block is given back when `read` has passed its last frame: the chain commits before it moves `read`, so that nobody
   will ask for these frames again. Up to which frame a block reaches is noted before `write` shows that frame.
-- Giving back is a store to the block, then one to the notes. A successor that finds the first without the second tells
-  by the block itself: the kernel has it (its status says so), or has filled it again (its sequence number is another
+- Giving back is a store to the block, then one to the notes. A successor that finds the first without the second knows
+  from the block itself: the kernel has it (its status says so), or has filled it again (its sequence number is another
   one). The status is looked at first, since the kernel writes it last. So no block is given back twice, which would
   throw away what the kernel has filled in meanwhile, and none is forgotten, which would stop the kernel there for good.
 
@@ -72,7 +72,7 @@ AT_MOST: Final = 4096
 COUNTER_BITS: Final = 0xFFFFFFFF
 HALF_COUNTER: Final = 1 << 31
 SECOND: Final = 1_000_000_000
-# So many bytes ahead of the walk, so many lines of the cache are asked for. The walk cannot run ahead of itself, since
+# Prefetch: bytes ahead of the walk, and cache lines from there. The walk cannot run ahead of itself, since
 # each header tells where the next one is, and the lines lie in the cache of the core that wrote them.
 AHEAD: Final = 1024
 LINES: Final = 3

@@ -20,10 +20,10 @@ from .socket import clear_error, make_blocks, open_socket, statistics
 
 # Every frame of this interface is seen going out and coming in.
 LOOPBACK: Final = "lo"
-# A block is handed over when its time is up, however little is in it: 32 of them bear a worker that stands still, or is
-# being replaced, for 0.6 s of sparse traffic. Blocks of 1 MiB would bear 0.16 s.
+# A block is handed over when its time is up, however little is in it. 32 blocks last for 0.6 s of sparse traffic while
+# a worker stands still or is replaced; blocks of 1 MiB would last for 0.16 s.
 BLOCK_SIZE: Final = 256 << 10
-# A block takes the longest frame that a plugin can see. The kernel needs one to fill while others are being read.
+# A block holds the longest frame that a plugin can see. The kernel fills one block while others are read.
 MIN_BLOCK_SIZE: Final = 64 << 10
 MIN_BLOCKS: Final = 4
 # A block that is not full goes to the worker so long after its first frame, at most twice that.
@@ -42,7 +42,7 @@ def blocks_for(slots: int) -> tuple[int, int]:
 
 
 class BlockMemory(NamedTuple):
-    """What the kernel fills, and the notes of how far a worker has walked in it."""
+    """The blocks that the kernel fills, and the notes of how far a worker has walked in them."""
 
     blocks: Mapping
     block_size: int
@@ -56,7 +56,10 @@ def nap_for(size: int) -> float:
 
 
 class Puller:
-    """What the worker calls for frames. memory: blocks and notes, mapped; tables: as `toeplitz_tables` returns them."""
+    """The function that the worker calls for frames.
+
+    memory: blocks and notes, mapped; tables: as `toeplitz_tables` returns them.
+    """
 
     def __init__(self, plan: LivePlan, memory: BlockMemory, tables: np.ndarray[Any, Any]) -> None:
         self._plan, self._memory, self._tables = plan, memory, tables
@@ -88,7 +91,7 @@ class Puller:
 class PacketRing(PulledRing):
     """The ring of worker `number` of the interface, and its socket, to which nothing comes before `open_gate()`.
 
-    losses: of the interface as a whole, on the books of this ring. Raises PacketError, and RingError where memory does
+    losses: of the interface as a whole, counted in this ring. Raises PacketError, and RingError where memory does
     not suffice.
     """
 
@@ -107,7 +110,7 @@ class PacketRing(PulledRing):
             self._undo = undo.pop_all()
 
     def open_gate(self) -> None:
-        """Let frames come; what this machine sends is left out where it is seen twice, or no card chose its queue."""
+        """Let frames come; those that this machine sends only where they are seen once, and queues are not verified."""
         if self._plan.verify or self._plan.ifname == LOOPBACK:
             gate.open_for_received(self.socket)
         else:
@@ -118,7 +121,7 @@ class PacketRing(PulledRing):
         gate.shut(self.socket)
 
     def clear_error(self) -> None:
-        """Have poll() no longer tell that the interface went down."""
+        """Clear the error by which poll() reports that the interface went down."""
         clear_error(self.socket)
 
     def consumer(self) -> RingEnd:
@@ -129,7 +132,7 @@ class PacketRing(PulledRing):
         return self.end(blocks, self.socket.fileno(), puller, nap_for(self._block_size * self._blocks))
 
     def account(self) -> None:
-        """Bring the books up to date, until all is settled."""
+        """Bring the counters up to date, until all is settled."""
         if self._settled:
             return
         arrived, dropped = statistics(self.socket)
@@ -144,7 +147,7 @@ class PacketRing(PulledRing):
             books["flags"] |= abi.RING_AT_LEAST if self._losses.at_least else 0
 
     def settle(self) -> bool:
-        """Whether the worker has fetched all that came before the gate was shut; the books are closed then."""
+        """Whether the worker has fetched all that came before the gate was shut; then the counters are final."""
         self.account()
         fetched = int(self.counters["write"][0])
         self._settled = self._settled or fetched == (self._arrived - self._dropped) & COUNTER_BITS

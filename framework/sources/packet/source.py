@@ -48,7 +48,7 @@ class Packet(LiveSource[PacketRing]):
 
     def _take(self) -> None:
         """Bind the sockets and put them into one group; their gates stay shut."""
-        # From before they are bound: the news that the interface came up lets a group be formed.
+        # Before the sockets are bound: a group may have to wait for the news that the interface came up.
         self._watch_link(self._index)
         for ring in self.rings:
             bind(ring.socket, self.plan.ifname)
@@ -64,7 +64,7 @@ class Packet(LiveSource[PacketRing]):
         self._warn_of_state()
 
     def _warn_of_state(self) -> None:
-        """What the operator should know before the first frame."""
+        """Report the interface's symmetry and state before the first frame."""
         if self.plan.fanout == "qm" and len(self.rings) > 1:
             self._warn(symmetry_line(self.plan.ifname))
         state = link_state(self._index)
@@ -72,14 +72,14 @@ class Packet(LiveSource[PacketRing]):
             self._warn(down_line(self.plan.ifname))
 
     def _spread(self) -> None:
-        """Have the card's queues share out by the key and fields that somebody wishes for, whoever reads."""
+        """Have the card's queues share out by the key and fields that the user gave."""
         self._settings.spread(spread_over(self.plan.rss, read_channels(self.plan.ifname).queues))
         self._warn(*self._settings.told())
 
     def _verify(self) -> None:
         """Have workers compare the queue that the card chose. Raises NicError where its driver does not tell enough."""
         spread = read_spread(self.plan.ifname)
-        # What comes on queue q is read by ring q modulo their number.
+        # Frames of queue q come to ring q modulo the number of rings.
         table = tuple(queue % len(self.rings) for queue in spread.table)
         for ring in self.rings:
             ring.spread = replace(spread, table=table)

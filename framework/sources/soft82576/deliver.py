@@ -48,7 +48,7 @@ class Place(NamedTuple):
 
 PLACE: Final = numbered(Place)
 
-# What is written into an eventfd; numba places a copy of it beside the code.
+# The value that wakes by an eventfd; numba places a copy of it beside the code.
 ONE = np.ones(1, np.uint64)
 ONE_SIZE: Final = 8
 write_fd = types.ExternalFunction("write", types.int64(types.int32, types.int64, types.int64))
@@ -153,7 +153,7 @@ def wake(queues, queue):  # type: ignore[no-untyped-def]
 
 @inlined
 def publish(queues):  # type: ignore[no-untyped-def]
-    """Show what the burst did. `arrived` first: after a kill, what it is ahead of the rest is what the kill cost."""
+    """Publish the burst. `arrived` comes first: after a kill, it is ahead by the frames that the kill cost."""
     for queue in range(queues.shape[0]):
         if queues[queue, Q.touched] == 0:
             continue

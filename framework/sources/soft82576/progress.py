@@ -26,12 +26,12 @@ class Progress:
             self._undo = undo.pop_all()
 
     def writable(self) -> np.ndarray[Any, Any]:
-        """The same fields, to write."""
+        """The same fields, writable."""
         self._writer = Mapping(self._fd, abi.PAGE_SIZE, writable=True)
         return self._writer.view(PROGRESS)
 
     def seal(self) -> None:
-        """No further writable mapping, whoever inherits the descriptor."""
+        """Refuse further writable mappings to every process that inherits the descriptor."""
         seal_writes(self._fd)
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ MAPPING_DEADLINE: Final = 60.0
 
 @dataclass(frozen=True)
 class Position:
-    """Where a replay is. done, total: bytes of input, total 0 where no end is known; file and round count from 0."""
+    """How far a replay is. done, total: bytes of input, total 0 where no end is known; file and round count from 0."""
 
     done: int
     total: int
@@ -85,7 +85,7 @@ class Soft82576:
 
     @property
     def events_fd(self) -> int:
-        """To poll for input, from `ready()` until an event "finished" or "failed"."""
+        """File descriptor to poll for input, from `ready()` until an event "finished" or "failed"."""
         assert self._channel is not None, "start() comes first"
         return self._channel.fileno()
 
@@ -109,7 +109,7 @@ class Soft82576:
         self._progress.seal()
 
     def _await_mapped(self) -> None:
-        """The rings can be sealed only when the NIC has its writable mappings."""
+        """Wait until the NIC has its writable mappings: the rings can be sealed only then."""
         assert self._channel is not None
         self._channel.settimeout(MAPPING_DEADLINE)
         try:
@@ -123,7 +123,7 @@ class Soft82576:
             raise SourceDiedError("; ".join(texts))
 
     def ready(self) -> None:
-        """Wait until the NIC has compiled what it needs, or has failed in it, which `poll_events()` then tells."""
+        """Wait until the NIC has compiled its code, or has failed in it, which `poll_events()` then reports."""
         while not self._ready and self._running:
             self._receive(0)
 
@@ -142,7 +142,7 @@ class Soft82576:
                 self._channel.send(order, socket.MSG_DONTWAIT)
 
     def poll_events(self) -> list[SourceEvent]:
-        """What the NIC told since the last call, and once, as "failed", that it died; never blocks."""
+        """Events of the NIC since the last call, and once "failed" if it died; never blocks."""
         with contextlib.suppress(BlockingIOError):
             while self._running:
                 self._receive(socket.MSG_DONTWAIT)
@@ -166,7 +166,7 @@ class Soft82576:
             self._events.append(death)
 
     def _reap(self) -> SourceEvent | None:
-        """Take leave of the process, whose end of the channel is closed; an event where it had told no end."""
+        """Reap the process, whose end of the channel is closed; returns an event where it had reported no end."""
         assert self.pid is not None
         self._running = False
         try:

@@ -1,10 +1,10 @@
 """From a socket's receive ring to descriptors, and from released descriptors to the fill ring; compiled.
 
-Counters are free-running, 32 bits. A worker may be killed between any two instructions: its successor derives what it
-was about from what is there, and no frame is lost or doubled, nor any chunk.
+Counters are free-running, 32 bits. A worker may be killed between any two instructions: its successor derives from
+memory what was in progress, and no frame or chunk is lost or doubled.
 
 Taking. The n-th frame of the receive ring is the n-th descriptor, so that the ring's consumer is a copy of `write`:
-whoever pulls first stores the one in the other. A kill before `write` was stored leaves frames that were not taken, one
+a pull stores the one, then the other. A kill before `write` was stored leaves frames that were not taken, one
 behind it leaves frames that were, and which the kernel learns of later. All that a descriptor says, but for the time of
 a burst, is in the chunk, what the card told included (metadata.py), and the kernel leaves a chunk alone until it is
 given back: a successor derives the same.
@@ -96,7 +96,7 @@ recvfrom = types.ExternalFunction(
 
 @inlined
 def succeed(ctx):  # type: ignore[no-untyped-def]
-    """Finish what a predecessor, killed while the fill ring was its, was about."""
+    """Finish the work of a predecessor that was killed while it held the fill ring."""
     owner = ctx[CTX.guard] + GUARD_OWNER
     mine = ctx[CTX.number] << 1
     found = acquire_u32(owner)
@@ -112,7 +112,7 @@ def succeed(ctx):  # type: ignore[no-untyped-def]
 
 @inlined
 def give_back(ctx):  # type: ignore[no-untyped-def]
-    """Give the chunks of released descriptors back, if nobody else does so now; returns how many ever were."""
+    """Give the chunks of released descriptors back, unless another worker does so now; returns the total so far."""
     owner, note = ctx[CTX.guard] + GUARD_OWNER, ctx[CTX.notes] + NOTE_GIVEN
     given = load_u64(note) >> 32 & BITS
     count = (acquire_u32(ctx[CTX.user] + abi.USER_READ) - given) & BITS
@@ -135,7 +135,7 @@ def give_back(ctx):  # type: ignore[no-untyped-def]
 
 @inlined
 def entry_of(ctx, number):  # type: ignore[no-untyped-def]
-    """Of the number-th frame: where the receive ring tells of it."""
+    """Address of the receive ring's entry for the number-th frame."""
     return ctx[CTX.rx_entries] + (number & ctx[CTX.rx_mask]) * RX_DESC_SIZE
 
 
@@ -146,7 +146,7 @@ def desc_of(ctx, number):  # type: ignore[no-untyped-def]
 
 @inlined
 def describe_plain(ctx, number, now):  # type: ignore[no-untyped-def]
-    """The number-th frame, of which nobody told anything."""
+    """Describe the number-th frame, which has no record of the card."""
     prefetch_read(ctx[CTX.chunks] + load_u32(entry_of(ctx, number + AHEAD)))
     entry = entry_of(ctx, number)
     address, length = load_u32(entry), load_u32(entry + 8)
@@ -156,7 +156,7 @@ def describe_plain(ctx, number, now):  # type: ignore[no-untyped-def]
 
 @inlined
 def describe_told(ctx, number, now):  # type: ignore[no-untyped-def]
-    """The number-th frame with what the card told of it; what it did not tell is found out here."""
+    """Describe the number-th frame with the card's record of it; what the record lacks is computed here."""
     ahead = ctx[CTX.chunks] + load_u32(entry_of(ctx, number + AHEAD))
     prefetch_read(ahead - RECORD_SIZE)
     prefetch_read(ahead)
@@ -185,7 +185,7 @@ def take(ctx, given, now):  # type: ignore[no-untyped-def]
     write = load_u32(ctx[CTX.header] + abi.HEADER_WRITE)
     waiting = (acquire_u32(ctx[CTX.rx_producer]) - write) & BITS
     count = min(waiting, ctx[CTX.slots] - ((write - given) & BITS))
-    # Two loops: where no card tells anything, none is asked.
+    # Two loops: where the card reports nothing, no frame is searched for a record.
     if ctx[CTX.told]:
         for number in range(write, write + count):
             describe_told(ctx, number, now)

@@ -1,4 +1,4 @@
-"""One worker's ring: an XSK on a receive queue, and the descriptors that the worker makes of what it brings."""
+"""One worker's ring: an XSK on a receive queue, and the descriptors that the worker writes for its frames."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ class XdpRing(PulledRing):
         self._received = 0
         # What workers take from the card: TIME, HASH, VLAN.
         self.told = 0
-        # Frames that the interface dropped before it looked whose they were; one ring counts them for all.
+        # Frames that the interface dropped before it chose a queue; one ring counts them for all.
         self.foreign: Callable[[], int] = int
         with self._undo as undo:
             self.socket = undo.closing(XdpSocket())
@@ -121,7 +121,7 @@ class XdpRing(PulledRing):
         """Take the queue; frames come once the program sends them here. Raises XdpError."""
         shared = self._first.socket if self._first is not None else None
         if shared is None:
-            # A driver that writes into the UMEM itself takes chunks at once.
+            # A driver that writes into the UMEM itself takes chunks when the socket is bound.
             self._fill_up()
         self.socket.bind(self.ifname, ifindex, self.queue, flags, shared)
 
@@ -143,10 +143,10 @@ class XdpRing(PulledRing):
         return self.socket.statistics()
 
     def account(self) -> None:
-        """What came: frames in the receive ring, taken or not, and those that found no room.
+        """Count arrivals: frames in the receive ring, taken or not, and frames that found no room.
 
-        Without a chunk, or longer than one: XDP_STATISTICS has both in rx_dropped, and for all sockets of a queue how
-        often there was no chunk.
+        XDP_STATISTICS counts frames without a chunk and frames longer than one in rx_dropped, and for all sockets of a
+        queue how often there was no chunk.
         """
         found, counters, rx = self.statistics(), self.counters, self.socket.rx
         self._received += (rx.counter(rx.producer) - self._received) & BITS
@@ -155,5 +155,5 @@ class XdpRing(PulledRing):
         counters["ring_full"] = found.rx_ring_full + starved
         counters["nic_drop"] = found.rx_dropped - starved + foreign
         counters["arrived"] = self._received + found.lost + foreign
-        # What is counted for an interface as a whole may be more, and may be others' frames.
+        # The count of an interface as a whole may include frames that were not for us.
         counters["flags"] = abi.RING_AT_LEAST if foreign else 0

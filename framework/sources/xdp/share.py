@@ -53,5 +53,5 @@ class Share:
         return Seat(worker, self.queue_of(worker), worker // self.queues + 1)
 
     def workers_of(self, queue: int) -> range:
-        """In the order in which the hash counts them."""
+        """Workers of a queue, in the order in which the hash counts them."""
         return range(queue, self.workers, self.queues)

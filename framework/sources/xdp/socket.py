@@ -28,7 +28,7 @@ PGOFF_RX: Final = 0
 PGOFF_FILL: Final = 0x1_0000_0000
 RX_DESC_SIZE: Final = 16
 FILL_DESC_SIZE: Final = 8
-# Nothing is sent, and yet the kernel wants a completion ring.
+# The kernel asks for a completion ring, though nothing is sent.
 COMPLETIONS: Final = 64
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -51,14 +51,14 @@ class Statistics(NamedTuple):
 
 
 class KernelRing:
-    """A mapped ring of the kernel's, `size` entries: addresses of its counters, its flags and its first entry."""
+    """A mapped ring of the kernel, `size` entries: addresses of its counters, its flags and its first entry."""
 
     def __init__(self, mapping: Mapping, offsets: tuple[int, ...], size: int) -> None:
         self.mapping, self.size = mapping, size
         self.producer, self.consumer, self.entries, self.flags = (mapping.address + offset for offset in offsets)
 
     def counter(self, address: int) -> int:
-        """What stands at `producer` or `consumer` now: free-running, 32 bits."""
+        """Value of the counter at `producer` or `consumer`: free-running, 32 bits."""
         return int(self.mapping.view("u4", address - self.mapping.address)[0])
 
 
@@ -104,18 +104,18 @@ class XdpSocket:
             raise XdpError(_no_umem(error.errno or 0, size)) from error
 
     def make_fill(self, entries: int) -> None:
-        """The queue's fill ring, for whoever registered the UMEM."""
+        """Make the queue's fill ring, on the socket that registered the UMEM."""
         self._set(FILL_RING, struct.pack("=I", entries))
         self._set(COMPLETION_RING, struct.pack("=I", COMPLETIONS))
         self._map(PGOFF_FILL, 2, entries, FILL_DESC_SIZE)
 
     def make_rx(self, entries: int) -> None:
-        """The ring by which frames come."""
+        """Make the ring by which frames come."""
         self._set(RX_RING, struct.pack("=I", entries))
         self._map(PGOFF_RX, 0, entries, RX_DESC_SIZE)
 
     def _map(self, place: int, which: int, size: int, entry: int) -> None:
-        """Rings are told of in the order rx, tx, fill, completion: producer, consumer, entries, flags of each."""
+        """Map a ring. The kernel lists rx, tx, fill, completion: producer, consumer, entries, flags of each."""
         words = struct.unpack("=16Q", self._socket.getsockopt(SOL_XDP, MMAP_OFFSETS, 16 * 8))
         offsets = words[4 * which : 4 * which + 4]
         length = offsets[2] + size * entry
@@ -156,7 +156,7 @@ def _no_socket(number: int) -> str:
 
 
 def _no_umem(number: int, size: int) -> str:
-    # So the kernel says that the limit does not suffice.
+    # By these the kernel says that the limit does not suffice.
     if number in (errno.ENOBUFS, errno.ENOMEM):
         return (
             f"no permission to pin {size / 2**20:.0f} MiB a queue: raise RLIMIT_MEMLOCK (ulimit -l), use fewer --queues"

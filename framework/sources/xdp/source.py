@@ -64,7 +64,7 @@ class Xdp(LiveSource[XdpRing]):
         self._make_rings()
 
     def _examine(self) -> None:
-        """Refuse what must not or cannot be captured so."""
+        """Refuse an interface that xdp must not take, or cannot."""
         name = self.plan.ifname
         if not self.plan.force and name in default_carriers():
             raise XdpError(
@@ -93,7 +93,7 @@ class Xdp(LiveSource[XdpRing]):
         self.rings[0].foreign = self._foreign_drops
 
     def _foreign_drops(self) -> int:
-        """What the interface dropped, less what sockets count, too: a driver counts what it could not hand to one."""
+        """Drops of the interface, less those that sockets count as well: a driver counts frames that no socket took."""
         dropped = self._drops.read()
         known = sum(ring.statistics().lost for ring in self.rings) if self._steering.mode == "native" else 0
         self._foreign = max(self._foreign, dropped - known)
@@ -125,7 +125,7 @@ class Xdp(LiveSource[XdpRing]):
             ring.spread = spread
 
     def _wanted(self) -> int:
-        """What the driver is to be asked of each frame: what it can tell, times if there is a clock, hashes if ours."""
+        """The bits to ask the driver for: those that it can report, times if it has a clock, hashes if ours."""
         wanted = metadata_features(self._index)
         if not stamps_frames(self.plan.ifname):
             wanted &= ~TIME
@@ -140,7 +140,7 @@ class Xdp(LiveSource[XdpRing]):
         return self.plan.set_rss and self.share.queues > 1
 
     def _set_rss(self) -> None:
-        """Where somebody wishes so, have the card spread frames over its queues by our key."""
+        """Have the card spread frames over its queues by our key, where the user asked for it."""
         if not self._sets_rss:
             return
         try:
@@ -155,7 +155,7 @@ class Xdp(LiveSource[XdpRing]):
 
     def _let_come(self) -> None:
         """Take the traffic."""
-        # With the program attached, since that makes some drivers begin anew.
+        # After the program is attached, which makes some drivers reset their settings.
         self._tune()
         self._drops.begin()
         for ring in self.rings:

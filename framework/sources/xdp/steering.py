@@ -24,7 +24,7 @@ Mode = Literal["native", "generic"]
 
 MEMBARRIER: Final = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
 MEMBARRIER_GLOBAL: Final = 1
-# Where the kernel offers no barrier: longer than a driver polls at a time.
+# Seconds to wait where the kernel offers no barrier: longer than one poll of a driver.
 SETTLE_S: Final = 0.1
 
 
@@ -38,7 +38,7 @@ def await_drivers() -> None:
 class Steering:
     """Our program on an interface, its map empty: all frames pass. `mode` tells how the driver runs it.
 
-    wanted: what the driver is to tell of each frame (TIME, HASH, VLAN); `told`: what of that it is asked.
+    wanted: bits to ask the driver for (TIME, HASH, VLAN); `told`: those of them that it is asked for.
 
     The program goes with the last process that has its link open. Raises XdpError.
     """
@@ -55,9 +55,9 @@ class Steering:
             raise XdpError(_refusal(share.ifname, error)) from error
 
     def _attach_bound(self, ifindex: int, wanted: int) -> int:
-        """In the driver, which may be asked by a program that is bound to it; returns what it is asked.
+        """Attach a program that is bound to the driver and may ask it; returns the bits that it asks for.
 
-        0: nothing, and there is no program, whatever is in the way of this one.
+        0: such a program cannot be attached, for any reason, and none is.
         """
         ids = function_ids([name for what, name in FUNCTIONS.items() if wanted & what])
         functions = {what: ids[name] for what, name in FUNCTIONS.items() if name in ids}
@@ -71,7 +71,7 @@ class Steering:
         return sum(functions)
 
     def _attach(self, ifindex: int) -> tuple[Mode, str]:
-        """In the driver; where it cannot, in front of the stack. Returns the mode, and why it is not the former."""
+        """Attach in the driver, else in front of the stack. Returns the mode, and the reason why it is generic."""
         if self.told:
             return "native", ""
         program = self._undo.fd(load_program(redirect_program(self._share, self._map)))
@@ -79,7 +79,7 @@ class Steering:
             self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
             return "native", ""
         except OSError as error:
-            # What is in the way of every mode is in the way of this one, too.
+            # A reason against every mode is raised by this one again.
             self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_GENERIC)))
             return "generic", error.strerror or ""
 

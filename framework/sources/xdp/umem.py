@@ -2,7 +2,7 @@
 
 A chunk is at any moment in one place: in the kernel's hands or its fill ring, in a socket's receive ring, or behind a
 descriptor that its worker has not given back. There are so many that workers which stand still, with their descriptors
-and receive rings full, leave one part in four of them to the kernel: nobody's sleep starves the others.
+and receive rings full, leave a quarter of them to the kernel: a worker that sleeps does not starve the others.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ HEADROOM: Final = 256
 LINK_HEADER: Final = 14 + 2 * 4
 SMALL, LARGE = abi.BLOCK_SIZE, abi.PAGE_SIZE
 
-# Of one worker's slots: its receive ring, all of its chunks.
+# For each slot of a worker: entries of its receive ring, chunks.
 RX_SLOTS: Final = 2
 CHUNKS: Final = 4
 # Descriptors tell a frame's place in 32 bits.
@@ -62,7 +62,7 @@ class Umem:
             self._fd = undo.fd(make_memory(f"zc-umem-{queue}", self.size))
             self._guard_fd = undo.fd(make_memory(f"zc-guard-{queue}", abi.PAGE_SIZE))
             self.address = undo.closing(Mapping(self._fd, self.size, writable=True)).address
-            # The kernel writes by its pins: nobody else needs to.
+            # The kernel writes by its pins; nobody else may write.
             seal_writes(self._fd)
             self._undo = undo.pop_all()
 
@@ -71,11 +71,11 @@ class Umem:
         return np.arange(self.chunks, dtype=np.uint64) * np.uint64(self.chunk_size)
 
     def map_chunks(self) -> Mapping:
-        """As a worker does: read-only."""
+        """Map the chunks as a worker does: read-only."""
         return Mapping(self._fd, self.size, writable=False, populate=True)
 
     def map_guard(self) -> Mapping:
-        """See pull.py, GUARD_OWNER."""
+        """Map the page with the word GUARD_OWNER (pull.py)."""
         return Mapping(self._guard_fd, abi.PAGE_SIZE, writable=True, populate=True)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""One ring of the kernel's: a bound socket, and the memory that the card writes into."""
+"""A ring of the kernel: a bound socket, and the memory that the card writes into."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from zcframe.framework.sources.plan import LivePlan
 
 from .family import bind, open_socket, register_buffer, set_slots, set_wake
 
-# A worker that sleeps is woken when this part of its ring is full, or so long after the first frame: a wake-up for each
-# frame costs more than all else that the kernel does for it (docs/benchmarks.md).
+# A sleeping worker is woken when this part of its ring is full, or this long after the first frame. A wake-up for each
+# frame costs more than all other work of the kernel for it (docs/benchmarks.md).
 WAKE_FRACTION = 4
 WAKE_USECS = 10_000
 

@@ -14,7 +14,7 @@ from zcframe.framework.sources.live import LiveSource
 from .family import family_number
 from .ring import SocketRing
 
-# The card's RSS reaches so many of its queues.
+# Number of queues that the card's RSS reaches.
 RSS_QUEUES: Final = 8
 
 
@@ -49,22 +49,22 @@ class Zerocopy(LiveSource[SocketRing]):
         self._settings.hold().change("link", "up")
         # An interface that is down has no interrupts.
         self._tune()
-        # What we did ourselves is no news.
+        # Our own changes are no news.
         self._watch.changes()
 
     def _let_no_more_come(self) -> None:
-        """Take the interface down: what has arrived is published. It is put back at the end."""
+        """Take the interface down: all frames that arrived are published. It is put back at the end."""
         with contextlib.suppress(OSError, NicError):
             self._warn(*self._settings.untune())
             self._settings.hold().change("link", "down")
 
     def _hear(self, change: LinkChange) -> None:
-        # That the device is gone its sockets say; that it went down at the end was our own doing.
+        # The sockets report that the device is gone; after the end, our own stop took it down.
         if change.kind != "gone" and self._end is None:
             super()._hear(change)
 
     def _look(self) -> None:
-        """A socket of a device that is gone has an error, and hangs up."""
+        """End the capture where the device is gone: its sockets report an error or a hang-up."""
         failing = dict(self._events.poll(0))
         if any(ring.poll_fd in failing for ring in self.rings):
             text = f"{self.plan.ifname} is gone: the device was removed or its driver unbound"
