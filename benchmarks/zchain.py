@@ -13,7 +13,8 @@ from zcframe.framework import abi
 from zcframe.framework.chain.bound import bind
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.spec import parse_spec
-from zcframe.framework.chain.workspace import DONE, LEDGER, LEDGER_COPY, progress_size
+from zcframe.framework.chain.workspace import DONE, LEDGER, LEDGER_COPY, ORDERS, ChainContext, progress_size
+from zcframe.framework.jit.words import words_of
 from zcframe.framework.state.merge import State, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
 
@@ -35,13 +36,22 @@ class ZcChain:
         self.blocks, self.count = blocks, len(blocks)
         self._header = np.zeros(1, abi.RING_HEADER)
         self._header["write"], self._header["block_size"] = self.count, abi.BLOCK_SIZE
-        self._user, self._orders = np.zeros(1, abi.USER_PAGE), np.zeros(8, np.uint32)
+        self._user, self._orders = np.zeros(1, abi.USER_PAGE), np.zeros(1, ORDERS)
         self._progress = _zeroed(progress_size(self.count))
-        ring = [self._header, blocks.descriptors, blocks.memory, self._user]
-        addresses = [array.ctypes.data for array in ring] + [self.count - 1]
-        addresses += [self._progress.ctypes.data, self._orders.ctypes.data, self.state.low, self.state.high]
-        states = [self.state.address(k) for k in range(len(self.plugins))]
-        self._ctx = np.array(addresses + states, np.int64)
+        first, *others = [self.state.address(k) for k in range(len(self.plugins))] or [0]
+        context = ChainContext(
+            header=self._header.ctypes.data,
+            descriptors=blocks.descriptors.ctypes.data,
+            blocks=blocks.memory.ctypes.data,
+            user=self._user.ctypes.data,
+            mask=self.count - 1,
+            progress=self._progress.ctypes.data,
+            orders=self._orders.ctypes.data,
+            state_low=self.state.low,
+            state_high=self.state.high,
+            states=first,
+        )
+        self._ctx = words_of(context, *others)
 
     def run(self) -> float:
         """Take every frame once; returns seconds."""

@@ -161,36 +161,37 @@ STATS: Final = np.dtype(
 )
 
 
-def _offset(record: np.dtype[np.void], field: str) -> int:
+def offset_of(record: np.dtype[np.void], field: str) -> int:
+    """Byte at which a field begins."""
     fields = record.fields
     assert fields is not None
     return int(fields[field][1])
 
 
 DESC_SIZE: Final = DESC.itemsize
-DESC_TIMESTAMP: Final = _offset(DESC, "timestamp")
-DESC_OFFSET: Final = _offset(DESC, "offset")
-DESC_WIRE_LEN: Final = _offset(DESC, "wire_len")
-DESC_RSS_HASH: Final = _offset(DESC, "rss_hash")
-DESC_LEN: Final = _offset(DESC, "len")
-DESC_VLAN_TCI: Final = _offset(DESC, "vlan_tci")
-DESC_VLAN_TPID: Final = _offset(DESC, "vlan_tpid")
-DESC_STATUS: Final = _offset(DESC, "status")
-DESC_RSS_TYPE: Final = _offset(DESC, "rss_type")
-DESC_FLAG_ACCESS: Final = _offset(DESC, "flag_access")
-DESC_PORT: Final = _offset(DESC, "port")
+DESC_TIMESTAMP: Final = offset_of(DESC, "timestamp")
+DESC_OFFSET: Final = offset_of(DESC, "offset")
+DESC_WIRE_LEN: Final = offset_of(DESC, "wire_len")
+DESC_RSS_HASH: Final = offset_of(DESC, "rss_hash")
+DESC_LEN: Final = offset_of(DESC, "len")
+DESC_VLAN_TCI: Final = offset_of(DESC, "vlan_tci")
+DESC_VLAN_TPID: Final = offset_of(DESC, "vlan_tpid")
+DESC_STATUS: Final = offset_of(DESC, "status")
+DESC_RSS_TYPE: Final = offset_of(DESC, "rss_type")
+DESC_FLAG_ACCESS: Final = offset_of(DESC, "flag_access")
+DESC_PORT: Final = offset_of(DESC, "port")
 
-HEADER_BLOCK_SIZE: Final = _offset(RING_HEADER, "block_size")
-HEADER_STATE: Final = _offset(RING_HEADER, "state")
-HEADER_FLAGS: Final = _offset(RING_HEADER, "flags")
-HEADER_WRITE: Final = _offset(RING_HEADER, "write")
-HEADER_ARRIVED: Final = _offset(RING_HEADER, "arrived")
-HEADER_ARRIVED_BYTES: Final = _offset(RING_HEADER, "arrived_bytes")
-HEADER_NIC_DROP: Final = _offset(RING_HEADER, "nic_drop")
-HEADER_RING_FULL: Final = _offset(RING_HEADER, "ring_full")
-HEADER_TRUNCATED: Final = _offset(RING_HEADER, "truncated")
-HEADER_WAKEUPS: Final = _offset(RING_HEADER, "wakeups")
+HEADER_BLOCK_SIZE: Final = offset_of(RING_HEADER, "block_size")
+HEADER_STATE: Final = offset_of(RING_HEADER, "state")
+HEADER_FLAGS: Final = offset_of(RING_HEADER, "flags")
+HEADER_WRITE: Final = offset_of(RING_HEADER, "write")
+HEADER_ARRIVED: Final = offset_of(RING_HEADER, "arrived")
+HEADER_ARRIVED_BYTES: Final = offset_of(RING_HEADER, "arrived_bytes")
+HEADER_NIC_DROP: Final = offset_of(RING_HEADER, "nic_drop")
+HEADER_RING_FULL: Final = offset_of(RING_HEADER, "ring_full")
+HEADER_TRUNCATED: Final = offset_of(RING_HEADER, "truncated")
+HEADER_WAKEUPS: Final = offset_of(RING_HEADER, "wakeups")
 
-USER_READ: Final = _offset(USER_PAGE, "read")
-USER_WRITE: Final = _offset(USER_PAGE, "write")
-USER_FLAGS: Final = _offset(USER_PAGE, "flags")
+USER_READ: Final = offset_of(USER_PAGE, "read")
+USER_WRITE: Final = offset_of(USER_PAGE, "write")
+USER_FLAGS: Final = offset_of(USER_PAGE, "flags")

@@ -28,6 +28,8 @@ RATE_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 
 # Options that exclude each other: a layer that sets one of them hides the other in the layers below.
 EXCLUSIVE = (("pps", "speed"),)
+# Live sources. What each is, and which of them "auto" takes, says sources/backends.py, which is no import for us.
+BACKENDS = ("zerocopy", "packet", "xdp")
 LIVE_ONLY = ("backend", "fanout", "force", "hugepages", "tune")
 
 
@@ -151,11 +153,11 @@ class RunConfig:
     iface: tuple[str, ...] = _option(
         (), "iface", _texts, "IFACE", "capture live from this interface, or from several at once", many=True
     )
-    backend: Literal["auto", "zerocopy", "packet", "xdp"] = _option(
+    backend: str = _option(
         "auto",
         "backend",
-        _choice("auto", "zerocopy", "packet", "xdp"),
-        "auto|zerocopy|packet|xdp",
+        _choice("auto", *BACKENDS),
+        "|".join(("auto", *BACKENDS)),
         "how to capture live; auto: zerocopy where the driver shares its rings, else packet (auto)",
     )
     fanout: Literal["hash", "qm", "ip-pair"] = _option(

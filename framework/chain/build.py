@@ -33,9 +33,10 @@ KEPT_CHAINS = 64
 
 @dataclass(frozen=True)
 class Chain:
-    """A compiled chain: `run(ctx, budget)` takes up to `budget` packets from the ring that int64 array ctx describes.
+    """A compiled chain: `run(ctx, budget)` takes up to `budget` packets from the ring that ctx describes.
 
-    It returns how many it took; fewer than `budget` means that the ring is empty or orders wait. See workspace.py.
+    ctx: words of ChainContext. It returns how many it took; fewer than `budget` means that the ring is empty or orders
+    wait. See workspace.py.
     """
 
     run: Callable[[np.ndarray[Any, np.dtype[np.int64]], int], int]
@@ -49,14 +50,14 @@ class Chain:
 
 
 def _is_foreign(module: ModuleType, package: str) -> bool:
-    """Python's own, or installed and of another package than the plugin."""
+    """Whether the module is Python's own, or installed and of another package than the plugin."""
     foreign = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
     file = str(module.__file__)
     return module.__name__.partition(".")[0] != package and file.startswith(foreign)
 
 
 def _own_modules(module: ModuleType, package: str, seen: set[str]) -> Iterator[ModuleType]:
-    """The module and what it imports, as far as that is the plugin's `package` or not installed at all."""
+    """The module and its imports, as far as they belong to the plugin's `package` or are not installed."""
     if module.__name__ in seen or not getattr(module, "__file__", None) or ".framework." in module.__name__:
         return
     seen.add(module.__name__)
@@ -108,7 +109,7 @@ def _drop_old(folder: Path) -> None:
 
 
 def _write(text: str, name: str) -> Path:
-    """The generated file, written in one step: another run may be writing the same one."""
+    """Write the generated file in one step: another run may be writing the same one."""
     folder = private_directory(cache_directory() / "chains")
     path = folder / f"{name}.py"
     if not path.exists():

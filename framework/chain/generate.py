@@ -11,7 +11,7 @@ from zcframe.framework.state.layout import TABLE_ROWS, TableLayout
 
 from .bound import BoundPlugin
 
-# What a core's second-level cache has room for besides packets.
+# Bytes of a core's second-level cache that packets leave free.
 CACHED_BYTES = 512 * 1024
 
 HEAD = '''\
@@ -23,8 +23,9 @@ from zcframe.framework.chain.parts import *
 
 @compiled
 def chain(ctx, budget):
-    header, descs, blocks, user, mask = ctx[0], ctx[1], ctx[2], ctx[3], ctx[4]
-    progress, orders, low, high = ctx[5], ctx[6], ctx[7], ctx[8]
+    header, descs, blocks = ctx[CTX.header], ctx[CTX.descriptors], ctx[CTX.blocks]
+    user, mask = ctx[CTX.user], ctx[CTX.mask]
+    progress, orders, low, high = ctx[CTX.progress], ctx[CTX.orders], ctx[CTX.state_low], ctx[CTX.state_high]
     journal, verdicts = progress + JOURNAL, progress + VERDICTS
     scratch, counts = progress + SCRATCH, progress + SCRATCH_COUNTS
     longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
@@ -65,7 +66,7 @@ def chain(ctx, budget):
     return done - start
 '''
 
-# A table whose rows still fit the cache needs no prefetch: one look at a shard of the burst tells.
+# A table whose rows still fit the cache needs no prefetch; one shard of the burst is looked at.
 WORTH = """\
         first = descs + (done & mask) * DESC_SIZE
         bucket = make_packet(first, first, 0, 0).bucket
@@ -78,7 +79,7 @@ PREFETCH = """\
                 bucket = pkt.bucket
 """
 
-# What goes wrong here is nothing to the packet: its filter will tell.
+# A fault in the prefetch does not count against the packet: its filter decides.
 PREFETCH_CALL = """\
                 release_u32(progress + STAGE, {number} << 16 | PREFETCHING)
                 guarded_prefetch_{k}(pkt, view_{k}({address}, journal))
@@ -119,7 +120,7 @@ STAGE = """\
 
 
 def _address(k: int, plugin: BoundPlugin) -> str:
-    base = f"ctx[CTX_STATES + {k}]"
+    base = f"ctx[CTX.states + {k}]"
     return base if plugin.layout.per_worker else f"{base} + bucket * {plugin.layout.shard_size}"
 
 
@@ -138,7 +139,7 @@ def _prefetches(plugins: list[BoundPlugin]) -> str:
 
 
 def _worth(plugins: list[BoundPlugin]) -> str:
-    """Source that decides for a burst whether the tables are so full that prefetching pays."""
+    """Source text that decides for a burst whether the tables are so full that prefetching pays."""
     conditions = []
     for k, plugin in enumerate(plugins):
         tables = [member for member in plugin.layout.members if isinstance(member, TableLayout)]

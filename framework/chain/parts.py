@@ -1,4 +1,4 @@
-"""Everything that a generated chain uses by name."""
+"""The names that a generated chain uses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from zcframe.framework.state.journal import NOW, roll_back
 from .plugin import DROP, PASS
 from .workspace import (
     BURST,
-    CTX_STATES,
+    CTX,
     DONE,
     GENERATION,
     JOURNAL,
@@ -55,7 +55,7 @@ from .workspace import (
 AHEAD = 16
 
 
-# Beside PASS and DROP: the filter raised.
+# The third outcome beside PASS and DROP: the filter raised.
 FAULTED = 2
 
 

@@ -13,7 +13,12 @@ Verdict codes with P plugins: 0 accepted, 1..P dropped by plugin code - 1, P+1..
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
+import numpy as np
+
 from zcframe.framework import abi
+from zcframe.framework.jit.words import numbered
 from zcframe.framework.state.journal import JOURNAL_SIZE
 
 BURST = 64
@@ -47,22 +52,27 @@ def progress_size(slots: int) -> int:
 
 
 # The supervisor's orders to a worker: a page that the worker can only read.
-ORDER_ATTENTION = 0
-ORDER_STOP = 4
-ORDER_PAUSE = 8
+ORDERS = np.dtype([("attention", "u4"), ("stop", "u4"), ("pause", "u4")])
+ORDER_ATTENTION = abi.offset_of(ORDERS, "attention")
 
 STOP_NONE = 0
 STOP_DRAIN = 1
 STOP_NOW = 2
 
-# The words of the context array that a chain is called with.
-CTX_HEADER = 0
-CTX_DESC = 1
-CTX_BLOCKS = 2
-CTX_USER = 3
-CTX_MASK = 4
-CTX_PROGRESS = 5
-CTX_ORDERS = 6
-CTX_STATE_LOW = 7
-CTX_STATE_HIGH = 8
-CTX_STATES = 9
+
+class ChainContext(NamedTuple):
+    """The words that a chain is called with: addresses, where nothing else is said."""
+
+    header: int
+    descriptors: int
+    blocks: int
+    user: int
+    mask: int  # slots - 1, a number
+    progress: int
+    orders: int
+    state_low: int
+    state_high: int
+    states: int  # of the first plugin; those of the others follow
+
+
+CTX = numbered(ChainContext)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zcframe.framework.nic.cards.card import shares_rings
+from zcframe.framework.sources.backends import Backend, backend_of
 
 from . import sources, zerocopy
 from .check import Check
@@ -13,36 +13,28 @@ from .host import Host
 # ARPHRD_ETHER and ARPHRD_LOOPBACK: frames of other types have no Ethernet header.
 CAPTURED_TYPES: Final = (1, 772)
 
-
-def _against_zerocopy(host: Host) -> Check | None:
-    """The first finding that keeps zerocopy from working; None where nothing does."""
-    found = (zerocopy.family(host), zerocopy.abi(host), zerocopy.privileges(host))
-    return next((check for check in found if check.state == "warn"), None)
+# The table of sources names what each of them needs.
+FINDINGS: Final = {check.__name__: check for check in (*sources.CHECKS, *zerocopy.CHECKS)}
 
 
-def _against_packet(host: Host, ifname: str) -> Check | None:
+def _backend(host: Host, ifname: str) -> tuple[Backend, Check | None]:
+    """What --backend auto takes for an interface, and the first finding that keeps it from working."""
+    backend = backend_of(host.interface(ifname))
     if host.number(f"sys/class/net/{ifname}/type") not in CAPTURED_TYPES:
-        return Check("type", "fail", f"{ifname} carries no Ethernet frames")
-    found = sources.packet(host)
-    return found if found.state != "ok" else None
-
-
-def _backend(host: Host, ifname: str) -> tuple[str, Check | None]:
-    """The backend that --backend auto takes for an interface, and the finding against it."""
-    if shares_rings(host.interface(ifname).driver):
-        return "zerocopy", _against_zerocopy(host)
-    return "packet", _against_packet(host, ifname)
+        return backend, Check("type", "fail", f"{ifname} carries no Ethernet frames")
+    found = (FINDINGS[name](host) for name in backend.findings)
+    return backend, next((check for check in found if check.state in ("warn", "fail")), None)
 
 
 def _of_interface(host: Host, ifname: str) -> Check:
     backend, against = _backend(host, ifname)
     command = f"zcframe run --iface {ifname}"
     if against is not None:
-        return Check("capture", "fail", f"{command} would take {backend}, and fail: {against.text}", against.remedy)
-    state = (
-        "" if host.interface(ifname).up or backend == "zerocopy" else f"; nothing comes before: ip link set {ifname} up"
-    )
-    return Check("capture", "ok", f"{command} uses {backend}{state}")
+        return Check(
+            "capture", "fail", f"{command} would take {backend.name}, and fail: {against.text}", against.remedy
+        )
+    state = "" if host.interface(ifname).up or backend.sets_link else f"; nothing comes before: ip link set {ifname} up"
+    return Check("capture", "ok", f"{command} uses {backend.name}{state}")
 
 
 def _of_all(host: Host) -> Check:
@@ -52,7 +44,7 @@ def _of_all(host: Host) -> Check:
     for ifname in host.interfaces:
         backend, refused = _backend(host, ifname)
         if refused is None:
-            usable.setdefault(backend, []).append(ifname)
+            usable.setdefault(backend.name, []).append(ifname)
         against = refused or against
     if not usable:
         assert against is not None

@@ -3,5 +3,6 @@
 from .mapping import Mapping, make_memory, seal_writes
 from .pulled import PulledRing
 from .receive import ReceiveRing, Ring, RingEnd
+from .undo import Undo
 
-__all__ = ["Mapping", "PulledRing", "ReceiveRing", "Ring", "RingEnd", "make_memory", "seal_writes"]
+__all__ = ["Mapping", "PulledRing", "ReceiveRing", "Ring", "RingEnd", "Undo", "make_memory", "seal_writes"]

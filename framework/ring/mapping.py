@@ -55,14 +55,14 @@ def _no_memory(name: str, size: int, error: OSError) -> RingError:
 
 
 def seal_writes(fd: int) -> None:
-    """From now on nobody can map `fd` writable; mappings that exist stay as they are."""
+    """Refuse new writable mappings of `fd`; mappings that exist stay as they are."""
     fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
 
 
 class Mapping:
     """One MAP_SHARED mapping: `address` for compiled code, `view(dtype, offset, count)` for Python.
 
-    offset: in bytes, of the mapping in what `fd` is. Raises RingError where there is no room for it.
+    offset: of the mapping in the file, in bytes. Raises RingError where there is no room for it.
     """
 
     def __init__(self, fd: int, size: int, *, writable: bool, populate: bool = False, offset: int = 0) -> None:

@@ -1,8 +1,8 @@
 """A ring that its own worker fills, for frames that the kernel leaves in memory of another layout.
 
 Header, descriptors, user's page and the puller's notes are memory of ours, and outlive the worker; the frames stay
-where the kernel put them, and descriptors say where. What the worker can harm by writing there is its own share of
-the run.
+where the kernel put them, and descriptors say where. A worker that writes there can harm only its own share of the
+run.
 """
 
 from __future__ import annotations
@@ -18,12 +18,15 @@ from zcframe.framework.rss.spread import Spread
 
 from .mapping import Mapping, make_memory
 from .receive import NAP_S, RingEnd, check_slots, make_header, ring_size
+from .undo import Undo
 
 EVERY_BUCKET: Sequence[int] = range(abi.RETA_SIZE + 1)
 
 
 class PulledRing:
-    """What every such ring has; a source's own class adds `consumer()`, `account()` and what it holds of the kernel.
+    """Base of every such ring; a source's own class adds `consumer()`, `account()` and its socket.
+
+    A class puts what it takes itself on `_undo`: that is given back first.
 
     longest: bytes of a frame that a worker may read at most; notes: bytes of memory in which the puller keeps how far
     it is. Raises RingError where memory does not suffice.
@@ -35,28 +38,18 @@ class PulledRing:
     def __init__(self, queue: int, slots: int, ifname: str, *, domain: int, longest: int, notes: int) -> None:
         self.ifname, self.queue, self.slots, self.domain = ifname, queue, check_slots(slots), domain
         self._notes_size = -(-notes // abi.PAGE_SIZE) * abi.PAGE_SIZE
-        self._fds: list[int] = []
-        self._books: Mapping | None = None
-        try:
-            self._ring_fd = self._own(make_memory(f"zc-ring-{queue}", ring_size(slots)))
-            self._user_fd = self._own(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
-            self._notes_fd = self._own(make_memory(f"zc-notes-{queue}", self._notes_size))
-            self.wake_fd = self._own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+        with Undo() as undo:
+            self._ring_fd = undo.fd(make_memory(f"zc-ring-{queue}", ring_size(slots)))
+            self._user_fd = undo.fd(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
+            self._notes_fd = undo.fd(make_memory(f"zc-notes-{queue}", self._notes_size))
+            self.wake_fd = undo.fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             os.pwrite(self._ring_fd, make_header(queue, slots, ifname, longest), 0)
-            self._books = Mapping(self._ring_fd, abi.PAGE_SIZE, writable=True)
-        except BaseException:
-            self.close()
-            raise
-
-    def _own(self, fd: int) -> int:
-        """Have `close()` close it."""
-        self._fds.append(fd)
-        return fd
+            self._books = undo.closing(Mapping(self._ring_fd, abi.PAGE_SIZE, writable=True))
+            self._undo = undo.pop_all()
 
     @property
     def counters(self) -> np.ndarray[Any, Any]:
-        """The header, RING_HEADER, writable: for what the kernel says of arrivals and losses."""
-        assert self._books is not None
+        """The header, RING_HEADER, writable, for the kernel's counts of arrivals and losses."""
         return self._books.view(abi.RING_HEADER)
 
     def notes(self) -> Mapping:
@@ -77,8 +70,4 @@ class PulledRing:
 
     def close(self) -> None:
         """Give the memory back; may be called again."""
-        if self._books is not None:
-            self._books.close()
-            self._books = None
-        while self._fds:
-            os.close(self._fds.pop())
+        self._undo.close()

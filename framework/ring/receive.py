@@ -18,6 +18,7 @@ from zcframe.framework.errors import RingError
 from zcframe.framework.rss.spread import Spread
 
 from .mapping import Mapping, make_memory, seal_writes
+from .undo import Undo
 
 NAP_S: Final = 100e-6
 
@@ -50,10 +51,10 @@ def ring_size(slots: int) -> int:
 class RingEnd:
     """One side's view of a ring: addresses for compiled code, `header` (RING_HEADER) and `user` (USER_PAGE) for Python.
 
-    pull: where nobody else fills the ring, what the worker calls for it: it brings frames that wait elsewhere, gives
-    back those that were released, and returns how many it brought.
-    nap_s: seconds after which a worker that finds many frames, again and again, looks for more: a nap costs less than
-    to be woken by whoever brings them. The ring has room for what comes meanwhile.
+    pull: function that the worker calls where no producer fills the ring: it brings frames that wait elsewhere, gives
+    back those that were released, and returns the number that it brought.
+    nap_s: seconds that a worker sleeps after it found many frames again and again: a nap costs less than a wake-up by
+    the producer. The ring has room for the frames of that time.
     Raises RingError where the header is not of an ABI that this version knows.
     """
 
@@ -90,12 +91,12 @@ class RingEnd:
 
 
 class ReceiveRing(Protocol):
-    """A ring that a worker reads, whoever fills it. The supervisor owns it; a fork inherits its descriptors.
+    """A ring that a worker reads. The supervisor owns it; a fork inherits its descriptors.
 
     queue: of the interface `ifname`. wake_fd: an eventfd by which the supervisor wakes the worker.
-    buckets: those whose frames may come on this ring, of 0..128. domain: rings of one domain share out the buckets, so
-    that no two of them have a bucket in common; rings of different domains have a state of their own for each. spread:
-    by which the worker verifies each frame; None: it believes the card.
+    buckets: numbers from 0 to 128 whose frames may come on this ring. domain: rings of one domain share out the
+    buckets, so that no two of them have a bucket in common; rings of different domains have a state of their own for
+    each. spread: the settings against which the worker verifies each frame; None: it verifies nothing.
     """
 
     ifname: str
@@ -107,7 +108,7 @@ class ReceiveRing(Protocol):
     spread: Spread | None
 
     def consumer(self) -> RingEnd:
-        """Map as a worker does; `poll_fd` of what it returns can be read where frames wait."""
+        """Map as a worker does; `poll_fd` of the end can be read where frames wait."""
 
     def observer(self) -> Mapping:
         """Map the header page alone, read-only."""
@@ -116,7 +117,7 @@ class ReceiveRing(Protocol):
         """Bring the counters of the header up to date, where the producer does not do so by itself."""
 
     def close(self) -> None:
-        """Give it back."""
+        """Give the ring back."""
 
 
 class Ring:
@@ -135,20 +136,13 @@ class Ring:
     ) -> None:
         self.ifname, self.queue, self.slots, self.buckets = ifname, queue, check_slots(slots), buckets
         self._ring_size = ring_size(slots)
-        self._fds: list[int] = []
-        try:
-            self._ring_fd = self._own(make_memory(f"zc-ring-{queue}", self._ring_size))
-            self._user_fd = self._own(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
-            self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", slots * abi.BLOCK_SIZE))
-            self.wake_fd = self._own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-        except BaseException:
-            self.close()
-            raise
-        os.pwrite(self._ring_fd, make_header(queue, slots, ifname), 0)
-
-    def _own(self, fd: int) -> int:
-        self._fds.append(fd)
-        return fd
+        with Undo() as undo:
+            self._ring_fd = undo.fd(make_memory(f"zc-ring-{queue}", self._ring_size))
+            self._user_fd = undo.fd(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
+            self._buffer_fd = undo.fd(make_memory(f"zc-buffer-{queue}", slots * abi.BLOCK_SIZE))
+            self.wake_fd = undo.fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            os.pwrite(self._ring_fd, make_header(queue, slots, ifname), 0)
+            self._undo = undo.pop_all()
 
     def _end(self, *, producer: bool) -> RingEnd:
         ring = Mapping(self._ring_fd, self._ring_size, writable=producer, populate=True)
@@ -165,7 +159,7 @@ class Ring:
         return self._end(producer=False)
 
     def observer(self) -> Mapping:
-        """Map the header page alone, read-only: for who counts and does not take part."""
+        """Map the header page alone, read-only, to count."""
         return Mapping(self._ring_fd, abi.PAGE_SIZE, writable=False)
 
     def account(self) -> None:
@@ -177,5 +171,5 @@ class Ring:
         seal_writes(self._buffer_fd)
 
     def close(self) -> None:
-        while self._fds:
-            os.close(self._fds.pop())
+        """Give the memory back; may be called again."""
+        self._undo.close()

@@ -1,4 +1,4 @@
-"""What the supervisor needs of a source of packets, whichever it is."""
+"""The interface between the supervisor and every source of packets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ EventKind = Literal["finished", "warning", "failed"]
 
 @dataclass(frozen=True)
 class SourceEvent:
-    """What a source has to say to the operator.
+    """One message of a source to the operator.
 
     "finished": nothing more will come, all is well. "failed": nothing more will come, the command ends with exit code
     1; what was delivered before counts. "warning": the source goes on.
@@ -28,8 +28,8 @@ class Source(Protocol):
 
     The order of calls: `start()`, `ready()`, then workers are forked, then `go()`; `stop()` at any time, `close()` at
     the end.
-    `events_fd` becomes readable when `poll_events()` has something to tell. After "finished" or "failed" it stays
-    readable for ever, and is no longer to be watched.
+    `events_fd` becomes readable when `poll_events()` has an event. After "finished" or "failed" it stays readable for
+    ever, and must not be watched any longer.
     """
 
     @property
@@ -42,7 +42,7 @@ class Source(Protocol):
 
     @property
     def backend(self) -> str:
-        """What fills the rings: "soft82576", "zerocopy", ..."""
+        """Name of the backend that fills the rings: "soft82576", "zerocopy", ..."""
 
     @property
     def link_types(self) -> tuple[str, ...]:
@@ -58,7 +58,7 @@ class Source(Protocol):
 
     @property
     def events_fd(self) -> int:
-        """To poll for input."""
+        """File descriptor to poll for input."""
 
     def start(self) -> None:
         """Make everything ready; the rings are sealed afterwards and nothing has arrived yet."""
@@ -70,7 +70,7 @@ class Source(Protocol):
         """Let packets come."""
 
     def poll_events(self) -> list[SourceEvent]:
-        """What happened since the last call; never blocks."""
+        """Events since the last call; never blocks."""
 
     def progress(self) -> tuple[int, int]:
         """(done, total) in bytes of input; total 0: no end is known."""
@@ -79,4 +79,4 @@ class Source(Protocol):
         """Order the end; "finished" follows within milliseconds, when the last frame is published."""
 
     def close(self) -> None:
-        """Give everything back, at once and whatever the state."""
+        """Give everything back at once, in any state."""

@@ -1,4 +1,4 @@
-"""What is to be captured live, and how: the same orders for every live source."""
+"""Orders for a live capture, the same for every live source."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from zcframe.framework.errors import UsageError
 from zcframe.framework.nic import Change
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.rss.reta import check_queues, check_reta
 
-Backend = Literal["zerocopy", "packet", "xdp"]
+from .backends import BACKENDS
+
 Fanout = Literal["hash", "qm", "ip-pair"]
 
 
@@ -19,15 +19,15 @@ Fanout = Literal["hash", "qm", "ip-pair"]
 class LivePlan:
     """Orders for one interface.
 
-    cpus: that of each queue's worker; first: number of this interface's first worker in the run; port: which of the
-    run's interfaces this is, as packets tell it (`pkt.iface`); set_rss: whether the card's RSS is to be set, and put
-    back at the end; fanout: how AF_PACKET shares frames out; hugepages: whether User Buffers are to lie in huge pages;
-    force: take an interface that this machine needs itself; verify: compare where each frame comes, and the card's own
-    hash where there is one, with the card's settings; changes: asked once the interface is up, says what else is
-    to be set on it, interrupts above all, and put back at the end. Raises UsageError for what cannot be.
+    backend: a key of BACKENDS. cpus: the CPU of each queue's worker. first: number of this interface's first worker in
+    the run. port: number of the interface in the run (`pkt.iface`). set_rss: whether to set the card's RSS, and put it
+    back at the end. fanout: how AF_PACKET shares frames out. hugepages: whether User Buffers lie in huge pages. force:
+    whether to take an interface that this machine needs itself. verify: whether to compare each frame's queue, and the
+    card's own hash where there is one, with the card's settings. changes: called once the interface is up; returns
+    what else to set on it, interrupts above all, and to put back at the end. Raises UsageError for what cannot be.
     """
 
-    backend: Backend
+    backend: str
     ifname: str
     rss: RssConfig
     queues: int = 8
@@ -45,17 +45,7 @@ class LivePlan:
     def __post_init__(self) -> None:
         check_queues(self.queues)
         check_reta(self.rss.reta, self.queues)
-        if self.backend != "packet" and self.fanout != "hash":
-            raise UsageError(
-                f"--fanout {self.fanout}: only the packet source has it, and {self.ifname} is {self.backend}"
-            )
-        if self.verify and self.backend == "packet" and self.fanout != "qm":
-            raise UsageError(
-                f"--verify-rss: {self.ifname} is captured by the packet source, which shares frames out whatever queue"
-                " the card chose: add --fanout qm, or use --backend xdp"
-            )
-        if self.backend != "zerocopy" and self.hugepages:
-            raise UsageError(f"--hugepages: {self.ifname} is captured by the {self.backend} source, which has none")
+        BACKENDS[self.backend].check(self)
 
 
 @dataclass(frozen=True)

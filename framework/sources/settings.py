@@ -1,4 +1,4 @@
-"""What a live source sets on its interface for a run, and puts back: RSS where it is asked for, interrupts, --tune."""
+"""The settings that a run makes on its interface, and puts back: RSS where it is asked for, interrupts, --tune."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from .plan import LivePlan
 
 
 class Settings:
-    """Of one interface. Nothing is held, and no right is needed, before something is to be changed.
+    """Settings of one interface. Nothing is held, and no right is needed, before something is changed.
 
-    Methods return what the operator should know, line by line.
+    Methods return lines for the operator.
     """
 
     def __init__(self, plan: LivePlan) -> None:
@@ -31,7 +31,7 @@ class Settings:
         return self._hold
 
     def told(self) -> list[str]:
-        """What a former run had left, and that it was put back."""
+        """Lines about settings that a former run had left, and that were put back."""
         return [self._hold.told] if self._hold is not None and self._hold.told else []
 
     def spread(self, rss: RssConfig) -> None:
@@ -39,19 +39,19 @@ class Settings:
         apply_rss(self.hold(), rss)
 
     def tune(self) -> list[str]:
-        """Make the plan's changes, as the interface is now; what could not be changed, with the reason."""
+        """Make the plan's changes; returns a line with the reason for each that could not be made."""
         self._tuned = {change.name: change.after for change in self._plan.changes()}
         return list(self.hold().change_all(self._tuned).values()) if self._tuned else []
 
     def untune(self) -> list[str]:
-        """Undo them while the interface is up: interrupts of one that is down stay where they are."""
+        """Undo these changes while the interface is up: interrupts of an interface that is down stay where they are."""
         return list(self.hold().put_back(self._tuned).values()) if self._tuned else []
 
     def undo(self) -> None:
-        """Put back what is left; may be called again."""
+        """Put back all other settings; may be called again."""
         held, self._hold = self._hold, None
         if held is not None:
-            # What is gone needs nothing put back; what cannot be stays on file, for zcframe rss restore.
+            # An interface that is gone needs nothing. What cannot be put back stays on file, for zcframe rss restore.
             with contextlib.suppress(OSError, NicError):
                 held.undo()
 
@@ -62,6 +62,11 @@ def spread_over(rss: RssConfig, queues: int) -> RssConfig:
     return rss.with_reta([bucket % queues for bucket in range(len(rss.reta))], queues)
 
 
+def down_line(ifname: str) -> str:
+    """The line for an interface that is down when the capture starts."""
+    return f"{ifname} is down: nothing comes until somebody brings it up"
+
+
 def symmetry_line(ifname: str) -> str:
-    """Where the card chooses queues: what is known of its symmetry before the first frame, in a line."""
+    """The line that says, before the first frame, whether the card keeps both directions of a flow together."""
     return f"{ifname}: do both directions of a flow come to one queue? {verdict_of(ifname)}"

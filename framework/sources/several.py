@@ -6,13 +6,13 @@ import select
 from collections.abc import Sequence
 from typing import Final
 
-from zcframe.framework.ring import ReceiveRing
+from zcframe.framework.ring import ReceiveRing, Undo
 
 from .base import Source, SourceEvent
 
 
 class Several:
-    """These sources side by side, which it owns. The end is told when the last one has ended.
+    """Several sources side by side, and owned. The end is reported when the last one has ended.
 
     An interface that fails while others go on is a warning; where none is left, the run has failed.
     """
@@ -21,9 +21,11 @@ class Several:
     pid: Final = None
 
     def __init__(self, parts: Sequence[Source]) -> None:
-        self._parts = list(parts)
-        self._going = list(parts)
-        self._events = select.epoll()
+        self._parts, self._going = list(parts), list(parts)
+        self._undo = Undo()
+        self._events = self._undo.closing(select.epoll())
+        for part in parts:
+            self._undo.closing(part)
         self.names = tuple(name for part in parts for name in part.names)
         self.backend = "+".join(dict.fromkeys(part.backend for part in parts))
         self.link_types = tuple(dict.fromkeys(name for part in parts for name in part.link_types))
@@ -31,7 +33,7 @@ class Several:
 
     @property
     def events_fd(self) -> int:
-        """To poll for input."""
+        """File descriptor to poll for input."""
         return self._events.fileno()
 
     def start(self) -> None:
@@ -51,12 +53,12 @@ class Several:
             part.go()
 
     def stop(self) -> None:
-        """Order the end of those that go on."""
+        """Order the end of the parts that still run."""
         for part in self._going:
             part.stop()
 
     def poll_events(self) -> list[SourceEvent]:
-        """What the parts tell; of their ends only the last one is told as such."""
+        """Events of the parts; only the end of the last one is reported as an end."""
         return [event for part in list(self._going) for told in part.poll_events() for event in self._tell(part, told)]
 
     def _tell(self, part: Source, event: SourceEvent) -> list[SourceEvent]:
@@ -74,6 +76,4 @@ class Several:
 
     def close(self) -> None:
         """Give everything back, in the order opposite to that of its opening."""
-        while self._parts:
-            self._parts.pop().close()
-        self._events.close()
+        self._undo.close()

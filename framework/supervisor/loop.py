@@ -18,7 +18,7 @@ from zcframe.framework import log as funnel
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import ZcframeError
-from zcframe.framework.sources import open_source
+from zcframe.framework.sources.opening import open_source
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
 from zcframe.framework.worker.loop import warm_up

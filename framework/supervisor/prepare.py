@@ -13,8 +13,11 @@ from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
 from zcframe.framework.rss.config import RssConfig
-from zcframe.framework.sources import LivePlan, ReplayPlan, SeveralPlan, Source, SourcePlan, open_source
-from zcframe.framework.sources.backend import choose_backend
+from zcframe.framework.sources.backends import choose_backend
+from zcframe.framework.sources.base import Source
+from zcframe.framework.sources.opening import SourcePlan, open_source
+from zcframe.framework.sources.plan import LivePlan, SeveralPlan
+from zcframe.framework.sources.soft82576 import ReplayPlan
 from zcframe.framework.sources.trace import bundled_trace
 from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 
@@ -63,7 +66,7 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
     ifname, first = config.iface[port], port * config.queues
     backend = choose_backend(ifname, config.backend)
     return LivePlan(
-        backend=backend,
+        backend=backend.name,
         ifname=ifname,
         rss=rss,
         queues=config.queues,
@@ -71,14 +74,14 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
         cpus=cpus[first : first + config.queues],
         first=first,
         port=port,
-        # A backend that only observes leaves the card as it is, unless an option of RSS is given.
-        set_rss=backend == "zerocopy" or bool(config.given & {"rss_key", "rss_fields"}),
+        # What only looks on leaves the card as it is, unless somebody wishes for something else.
+        set_rss=backend.sets_rss or bool(config.given & {"rss_key", "rss_fields"}),
         fanout=config.fanout,
         hugepages=config.hugepages,
         force=config.force,
         verify=config.verify_rss,
-        # Without --tune, such a backend leaves interrupts alone, too.
-        changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend == "zerocopy" else (),
+        # Without --tune, what only looks on leaves interrupts, too.
+        changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend.sets_interrupts else (),
     )
 
 

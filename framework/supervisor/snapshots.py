@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from zcframe.framework.sources import Source
+from zcframe.framework.sources.base import Source
 from zcframe.framework.stats import QueueStats, RunPlan, RunSnapshot
 
 from .accounts import RingBooks, queue_stats

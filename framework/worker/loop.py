@@ -10,23 +10,23 @@ import signal
 import time
 from collections.abc import Callable
 
-import numpy as np
 from numba.core import types
 
 from zcframe.framework import abi
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.workspace import (
-    ORDER_PAUSE,
-    ORDER_STOP,
+    ORDERS,
     PARKED,
     READY,
     STOP_DRAIN,
     STOP_NONE,
     STOP_NOW,
+    ChainContext,
     progress_size,
 )
 from zcframe.framework.child import die_with
 from zcframe.framework.jit.compiler import precompile
+from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
 from zcframe.framework.ring import Mapping, RingEnd
 from zcframe.framework.state.shared import StateMemory
@@ -56,21 +56,35 @@ class Worker:
         self.progress = Mapping(post.progress_fd, progress_size(self.ring.slots), writable=True, populate=True)
         orders = Mapping(post.orders_fd, abi.PAGE_SIZE, writable=False)
         self.orders_mapping = orders
-        self.orders = orders.view("u4", 0, 4)
+        self._stop, self._pause_order = (orders.view(ORDERS)[name] for name in ("stop", "pause"))
         self.parked = self.progress.view("u4", PARKED)
         states = [state.address(k, post.ring.domain) for k in range(len(chain.plugins))]
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
-        ring = self.ring
-        addresses = [ring.header_address, ring.desc_address, ring.block_address, ring.user_address, ring.slots - 1]
-        addresses += [self.progress.address, orders.address, state.low, state.high, *states]
-        self.ctx = np.array(addresses, np.int64)
-        # When this worker waited last, and how many packets it has found since.
+        self.ctx = self._context(orders.address, state, states)
+        # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
         # The rest of the start takes microseconds.
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
         recover(self.ctx, chain.codes, skip)
+
+    def _context(self, orders: int, state: StateMemory, states: list[int]) -> Words:
+        """What the chain is called with. orders: address; states: address of each plugin's state."""
+        ring, (first, *others) = self.ring, states or [0]
+        context = ChainContext(
+            header=ring.header_address,
+            descriptors=ring.desc_address,
+            blocks=ring.block_address,
+            user=ring.user_address,
+            mask=ring.slots - 1,
+            progress=self.progress.address,
+            orders=orders,
+            state_low=state.low,
+            state_high=state.high,
+            states=first,
+        )
+        return words_of(context, *others)
 
     def run(self) -> None:
         """Take packets until the supervisor orders to stop; sleep while there are none."""
@@ -78,7 +92,7 @@ class Worker:
         for fd in {self.ring.wake_fd, self.ring.poll_fd}:
             poller.register(fd, select.POLLIN)
         while True:
-            stop = int(self.orders[ORDER_STOP // 4])
+            stop = int(self._stop[0])
             pulled = self.ring.pull() if self.ring.pull is not None else 0
             taken = self.chain.run(self.ctx, BUDGET if self.verifier is None else min(BUDGET, self.verifier(self.ctx)))
             self._found += taken
@@ -99,12 +113,12 @@ class Worker:
         return drained
 
     def _pausing(self) -> bool:
-        return bool(self.orders[ORDER_PAUSE // 4] & 1)
+        return bool(self._pause_order[0] & 1)
 
     def _pause(self) -> None:
-        """Stand still until the supervisor has read the state of this worker."""
-        self.parked[0] = self.orders[ORDER_PAUSE // 4]
-        while self._pausing() and self.orders[ORDER_STOP // 4] != STOP_NOW:
+        """Stand still until the supervisor has read our state."""
+        self.parked[0] = self._pause_order[0]
+        while self._pausing() and self._stop[0] != STOP_NOW:
             time.sleep(PAUSE_NAP_S)
 
     def _wait(self, poller: select.poll) -> None:

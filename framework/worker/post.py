@@ -18,9 +18,7 @@ from zcframe.framework.chain.workspace import (
     LEDGER,
     LEDGER_CODES,
     LEDGER_COPY,
-    ORDER_ATTENTION,
-    ORDER_PAUSE,
-    ORDER_STOP,
+    ORDERS,
     PARKED,
     PREFETCHING,
     READY,
@@ -47,7 +45,7 @@ class Post:
         self.orders_fd = make_memory(f"zc-orders-{number}", abi.PAGE_SIZE)
         self.progress = Mapping(self.progress_fd, size, writable=True)
         self.orders = Mapping(self.orders_fd, abi.PAGE_SIZE, writable=True)
-        self._orders = self.orders.view("u4", 0, 4)
+        self._orders = self.orders.view(ORDERS)
         self._done = self.progress.view("u8", DONE)
         self._generation = self.progress.view("u8", GENERATION)
         self._stage = self.progress.view("u4", STAGE)
@@ -85,24 +83,24 @@ class Post:
 
     def stop(self, how: int) -> None:
         """Order STOP_DRAIN or STOP_NOW and wake the worker."""
-        self._orders[ORDER_STOP // 4] = how
+        self._orders["stop"] = how
         if how == STOP_NOW:
-            self._orders[ORDER_ATTENTION // 4] = 1
+            self._orders["attention"] = 1
         self.wake()
 
     def pause(self) -> None:
         """Order the worker to stand still between two bursts; `parked` tells when it does."""
-        self._orders[ORDER_PAUSE // 4] += 1
-        self._orders[ORDER_ATTENTION // 4] = 1
+        self._orders["pause"] += 1
+        self._orders["attention"] = 1
         self.wake()
 
     def resume(self) -> None:
-        self._orders[ORDER_PAUSE // 4] += 1
-        self._orders[ORDER_ATTENTION // 4] = int(self._orders[ORDER_STOP // 4] == STOP_NOW)
+        self._orders["pause"] += 1
+        self._orders["attention"] = int(self._orders["stop"][0] == STOP_NOW)
 
     @property
     def parked(self) -> bool:
-        return int(self._parked[0]) == int(self._orders[ORDER_PAUSE // 4])
+        return int(self._parked[0]) == int(self._orders["pause"][0])
 
     def wake(self) -> None:
         os.eventfd_write(self.ring.wake_fd, 1)

@@ -5,13 +5,7 @@ from __future__ import annotations
 from zcframe.framework.abi import DESC_SIZE, DESC_WIRE_LEN, HEADER_WRITE, USER_FLAGS, USER_READ, USER_WANT_WAKE
 from zcframe.framework.chain.parts import commit
 from zcframe.framework.chain.workspace import (
-    CTX_DESC,
-    CTX_HEADER,
-    CTX_MASK,
-    CTX_PROGRESS,
-    CTX_STATE_HIGH,
-    CTX_STATE_LOW,
-    CTX_USER,
+    CTX,
     DONE,
     GENERATION,
     JOURNAL,
@@ -41,17 +35,17 @@ from zcframe.framework.state.journal import roll_back
 def recover(ctx, codes, skip):  # type: ignore[no-untyped-def]
     """Undo the packet that was in progress, bring the ledger up to `done`, release what is done.
 
-    ctx: int64 array of workspace.py. codes: number of verdict codes. skip: 0, or the verdict code with which the packet
+    ctx: words of ChainContext. codes: number of verdict codes. skip: 0, or the verdict code with which the packet
     in progress is given up; what earlier plugins did with it then stays. Returns `done`.
     """
-    progress = ctx[CTX_PROGRESS]
+    progress = ctx[CTX.progress]
     journal, counts, verdicts = progress + JOURNAL, progress + SCRATCH_COUNTS, progress + VERDICTS
     done = load_u64(progress + DONE)
     if load_u64(journal) >> 16 == done:
         mark = load_u32(progress + STAGE) & 0xFFFF if skip else 0
-        roll_back(journal, mark, ctx[CTX_STATE_LOW], ctx[CTX_STATE_HIGH])
+        roll_back(journal, mark, ctx[CTX.state_low], ctx[CTX.state_high])
     if skip:
-        store_u8(verdicts + (done & ctx[CTX_MASK]), skip)
+        store_u8(verdicts + (done & ctx[CTX.mask]), skip)
         done += 1
         release_u64(progress + DONE, done)
     release_u32(progress + STAGE, 0)
@@ -60,23 +54,23 @@ def recover(ctx, codes, skip):  # type: ignore[no-untyped-def]
     current = progress + LEDGER + (load_u64(progress + GENERATION) & 1) * LEDGER_COPY
     wire = 0
     for packet in range(load_u64(current + LEDGER_UPTO), done):
-        slot = packet & ctx[CTX_MASK]
+        slot = packet & ctx[CTX.mask]
         code = min(load_u8(verdicts + slot), codes - 1)
         store_u64(counts + code * 8, load_u64(counts + code * 8) + 1)
-        wire += load_u32(ctx[CTX_DESC] + slot * DESC_SIZE + DESC_WIRE_LEN)
+        wire += load_u32(ctx[CTX.descriptors] + slot * DESC_SIZE + DESC_WIRE_LEN)
     commit(progress, done, wire, codes)
-    release_u32(ctx[CTX_USER] + USER_READ, done)
+    release_u32(ctx[CTX.user] + USER_READ, done)
     return done
 
 
 @compiled
 def arm(ctx):  # type: ignore[no-untyped-def]
     """Ask the producer for a wake-up; True where the ring is empty, so that the worker may sleep."""
-    release_u32(ctx[CTX_USER] + USER_FLAGS, USER_WANT_WAKE)
+    release_u32(ctx[CTX.user] + USER_FLAGS, USER_WANT_WAKE)
     full_fence()  # E, matches F of the producer: one of us sees the other's store.
-    return acquire_u32(ctx[CTX_HEADER] + HEADER_WRITE) == load_u64(ctx[CTX_PROGRESS] + DONE) & 0xFFFFFFFF
+    return acquire_u32(ctx[CTX.header] + HEADER_WRITE) == load_u64(ctx[CTX.progress] + DONE) & 0xFFFFFFFF
 
 
 @compiled
 def disarm(ctx):  # type: ignore[no-untyped-def]
-    release_u32(ctx[CTX_USER] + USER_FLAGS, 0)
+    release_u32(ctx[CTX.user] + USER_FLAGS, 0)

@@ -165,7 +165,7 @@ class Rig:
     def close(self) -> None:
         self._descs.clear()
         for worker in self.workers:
-            del worker.orders, worker.parked
+            del worker._stop, worker._pause_order, worker.parked
             worker.progress.close()
             worker.orders_mapping.close()
             worker.ring.close()

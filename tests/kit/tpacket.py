@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.words import words_of
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.ring import Mapping, PulledRing, RingEnd, make_memory
 from zcframe.framework.rss import SYMMETRIC_KEY
 from zcframe.framework.rss.fields import field_mask
 from zcframe.framework.rss.toeplitz import toeplitz_tables
-from zcframe.framework.sources.packet.pull import WORDS, notes_size, pull
+from zcframe.framework.sources.packet.pull import PullContext, notes_size, pull
 
 BLOCK = struct.Struct("=IIIIIIQIIII")  # struct tpacket_block_desc
 FRAME = struct.Struct("=IIIIIIHHIIHH8x")  # struct tpacket3_hdr
@@ -86,18 +87,28 @@ class Bench(PulledRing):
 
     def __init__(self, slots: int = 64, size: int = 2048, count: int = 8) -> None:
         super().__init__(0, slots, "test0", domain=0, longest=MAX_LENGTH, notes=notes_size(count))
-        self._blocks_fd = self._own(make_memory("blocks", size * count))
+        self._blocks_fd = self._undo.fd(make_memory("blocks", size * count))
         self.blocks = Mapping(self._blocks_fd, size * count, writable=True)
         self.noted = self.notes()
         self.tables = toeplitz_tables(SYMMETRIC_KEY)
         self.kernel = Kernel(self.blocks.view("u1", 0, size * count), size, count)
         self.consumer_end: RingEnd = self.end(self.blocks, self.wake_fd, lambda _: int(pull(self.words)))
         end = self.consumer_end
-        self.words = np.zeros(WORDS, np.int64)
-        self.words[:] = [
-            *(end.header_address, end.desc_address, end.user_address, slots, self.noted.address),
-            *(self.blocks.address, size, count, MAX_LENGTH, self.tables.ctypes.data, field_mask("5-tuple"), 0),
-        ]
+        context = PullContext(
+            header=end.header_address,
+            descriptors=end.desc_address,
+            user=end.user_address,
+            slots=slots,
+            notes=self.noted.address,
+            blocks=self.blocks.address,
+            block_size=size,
+            block_count=count,
+            longest=MAX_LENGTH,
+            tables=self.tables.ctypes.data,
+            fields=field_mask("5-tuple"),
+            port=0,
+        )
+        self.words = words_of(context)
         ring = end._mappings[0]
         self.descriptors = ring.view(abi.DESC, abi.PAGE_SIZE, slots)
         self.memory = [m.view("u1", 0, m.size) for m in (*end._mappings, self.noted)]

@@ -27,7 +27,7 @@ def space() -> Iterator[Space]:
 # What drivers of near, lo and no interface tell XDP programs.
 FEATURES = """
 import socket
-from zcframe.framework.sources.xdp.netdev import metadata_features
+from zcframe.framework.nic.link.netdev import metadata_features
 print(*(metadata_features(index) for index in (socket.if_nametoindex("near"), socket.if_nametoindex("lo"), 4711)))
 """
 BTF = Path("/sys/kernel/btf/vmlinux")

@@ -17,7 +17,7 @@ from zcframe.framework.rss.toeplitz import hash_frame, toeplitz_tables
 from zcframe.framework.sources.capture.records import COLUMNS, LENGTH, OFFSET, TIMESTAMP, WIRE_LENGTH
 from zcframe.framework.sources.capture.window import SLACK
 from zcframe.framework.sources.soft82576 import queues as q
-from zcframe.framework.sources.soft82576.deliver import BURST, PLACE_WIDTH, deliver
+from zcframe.framework.sources.soft82576.deliver import deliver, new_places
 
 QUEUES, SLOTS = 4, 64
 TABLES = toeplitz_tables(MICROSOFT_KEY)
@@ -78,7 +78,7 @@ def test_frames_into_rings(frames: list[bytes], reta: list[int], lossless: bool,
     rings = Rings()
     data, table = records_of(frames)
     where = (int(data.ctypes.data), table, 0, len(frames), shift, TABLES.ctypes.data, field_mask("5-tuple"))
-    places = np.zeros((BURST, PLACE_WIDTH), np.int64)
+    places = new_places()
     behind = deliver(*where, np.array([*reta, 0], np.int64), rings.table, places, lossless)
 
     arrived: dict[int, list[int]] = defaultdict(list)

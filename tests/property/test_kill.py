@@ -30,7 +30,7 @@ from tests.kit.traced import Traced, trace_me
 from zcframe import DROP, PASS, Array, Param, Table, plugin, u32, u64
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.build import Chain, build_chain
-from zcframe.framework.chain.workspace import ORDER_PAUSE, STOP_DRAIN
+from zcframe.framework.chain.workspace import STOP_DRAIN
 from zcframe.framework.state.merge import State
 from zcframe.framework.state.shared import data_extents
 from zcframe.framework.worker import loop as worker_module
@@ -361,5 +361,5 @@ def test_a_pause_in_the_last_moment_keeps_no_packet_back(few: Trial) -> None:
         worker = made.rig.workers[0]
         worker.chain = Paused(made.rig)  # type: ignore[assignment]
         worker.run()
-        assert not int(made.rig.posts[0]._orders[ORDER_PAUSE // 4]) & 1
+        assert not int(made.rig.posts[0]._orders["pause"][0]) & 1
         assert results(made.rig) == few.expected

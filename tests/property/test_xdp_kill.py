@@ -20,12 +20,12 @@ from hypothesis import strategies as st
 
 from tests.kit.traced import Traced
 from zcframe.framework import abi
+from zcframe.framework.jit.words import words_of
 from zcframe.framework.rss import SYMMETRIC_KEY
 from zcframe.framework.rss.fields import field_mask
 from zcframe.framework.rss.toeplitz import hash_frame, toeplitz_tables
-from zcframe.framework.sources.xdp import pull as words
 from zcframe.framework.sources.xdp.metadata import ALL, MAGIC, abi_types
-from zcframe.framework.sources.xdp.pull import make_context, pull, warm_up
+from zcframe.framework.sources.xdp.pull import PullContext, pull, warm_up
 
 SLOTS, RX, CHUNKS, CHUNK, HEADROOM = 16, 32, 64, 128, 32
 BITS = 0xFFFFFFFF
@@ -101,32 +101,31 @@ class Machine:
 
     def _context(self, worker: int) -> np.ndarray[Any, Any]:
         base, fill = self.address + worker * PAGES * abi.PAGE_SIZE, self.address + self._fill
-        return make_context(
-            {
-                words.HEADER: base + HEADER,
-                words.DESCRIPTORS: base + DESCRIPTORS,
-                words.SLOTS: SLOTS,
-                words.USER: base + USER,
-                words.CHUNKS: self.address + self._blocks,
-                words.NOTES: base + NOTES,
-                words.GUARD: self.address + self._guard,
-                words.NUMBER: worker + 1,
-                words.RX_PRODUCER: base + RECEIVE,
-                words.RX_CONSUMER: base + RECEIVE + 4,
-                words.RX_ENTRIES: base + RECEIVE + ENTRIES,
-                words.RX_MASK: RX - 1,
-                words.FILL_PRODUCER: fill,
-                words.FILL_ENTRIES: fill + ENTRIES,
-                words.FILL_FLAGS: fill + 8,
-                words.FILL_MASK: self.fill_size - 1,
-                words.TABLES: int(TABLES.ctypes.data),
-                words.FIELDS: field_mask(FIELDS),
-                words.PORT: worker,
-                words.SOCKET: -1,
-                words.TOLD: self.told,
-                words.TYPES: int(TYPES.ctypes.data),
-            }
+        context = PullContext(
+            header=base + HEADER,
+            descriptors=base + DESCRIPTORS,
+            slots=SLOTS,
+            user=base + USER,
+            chunks=self.address + self._blocks,
+            notes=base + NOTES,
+            guard=self.address + self._guard,
+            number=worker + 1,
+            rx_producer=base + RECEIVE,
+            rx_consumer=base + RECEIVE + 4,
+            rx_entries=base + RECEIVE + ENTRIES,
+            rx_mask=RX - 1,
+            fill_producer=fill,
+            fill_entries=fill + ENTRIES,
+            fill_flags=fill + 8,
+            fill_mask=self.fill_size - 1,
+            tables=int(TABLES.ctypes.data),
+            fields=field_mask(FIELDS),
+            port=worker,
+            socket=-1,
+            told=self.told,
+            types=int(TYPES.ctypes.data),
         )
+        return words_of(context)
 
     def counter(self, worker: int, at: int) -> int:
         """Counted from the start."""

@@ -20,7 +20,7 @@ from zcframe.framework.errors import NicError
 from zcframe.framework.health import Check, Host, examine
 from zcframe.framework.health.host import AF_XDP
 from zcframe.framework.nic.ethtool.offload import Offloads
-from zcframe.framework.sources.backend import choose_backend
+from zcframe.framework.sources.backends import choose_backend
 
 CARD = "0000:02:00.0"
 # CAP_NET_ADMIN, CAP_NET_RAW, CAP_BPF.
@@ -103,7 +103,7 @@ def test_the_verdict_names_every_interface_by_what_captures_from_it(tmp_path: Pa
     assert verdict(host).text == "zcframe run --iface IFACE uses zerocopy on zc0; packet on eth0, lo"
     for ifname in ("zc0", "eth0", "lo"):
         chosen = choose_backend(ifname, "auto", tmp_path / "sys/class/net")
-        assert verdict(host, ifname).text == f"zcframe run --iface {ifname} uses {chosen}"
+        assert verdict(host, ifname).text == f"zcframe run --iface {ifname} uses {chosen.name}"
     assert (verdict(host, "tun0").state, verdict(host, "tun0").text) == (
         "fail",
         "zcframe run --iface tun0 would take packet, and fail: tun0 carries no Ethernet frames",

@@ -355,11 +355,11 @@ def test_counters_wrap_at_32_bits(tmp_path: Path) -> None:
     ring = Ring(0, 64)
     producer, consumer = ring.producer(), ring.consumer()
     table = queues.queue_table([producer])
-    table[0, queues.WRITE] = table[0, queues.ROOM_UNTIL] = 2**32 + 10
+    table[0, queues.Q.write] = table[0, queues.Q.room_until] = 2**32 + 10
     consumer.user["read"] = 2**32 + 10 - 63 & 0xFFFFFFFF
     assert has_room(table, 0)
-    assert table[0, queues.ROOM_UNTIL] == 2**32 + 11
-    table[0, queues.WRITE] += 1
+    assert table[0, queues.Q.room_until] == 2**32 + 11
+    table[0, queues.Q.write] += 1
     assert not has_room(table, 0)
     for end in (producer, consumer):
         end.close()

@@ -94,7 +94,7 @@ def test_nobody_is_woken_for_nothing() -> None:
 
 def test_backends_are_chosen_by_driver(tmp_path: Path) -> None:
     from zcframe.framework.errors import NicError
-    from zcframe.framework.sources.backend import choose_backend
+    from zcframe.framework.sources.backends import choose_backend
 
     for name, driver in (("zc0", "zc82576"), ("eth0", "igb")):
         (tmp_path / "drivers" / driver).mkdir(parents=True)
@@ -102,7 +102,11 @@ def test_backends_are_chosen_by_driver(tmp_path: Path) -> None:
         (tmp_path / "net" / name / "device" / "driver").symlink_to(tmp_path / "drivers" / driver)
     (tmp_path / "net" / "lo").mkdir()
     root = tmp_path / "net"
-    assert [choose_backend(name, "auto", root) for name in ("zc0", "eth0", "lo")] == ["zerocopy", "packet", "packet"]
-    assert choose_backend("zc0", "packet", root) == "packet"
+    assert [choose_backend(name, "auto", root).name for name in ("zc0", "eth0", "lo")] == [
+        "zerocopy",
+        "packet",
+        "packet",
+    ]
+    assert choose_backend("zc0", "packet", root).name == "packet"
     with pytest.raises(NicError, match="no interface 'eth9'"):
         choose_backend("eth9", "xdp", root)

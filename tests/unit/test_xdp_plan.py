@@ -51,7 +51,7 @@ def test_every_queue_and_every_worker_has_its_place(queues: int, workers: int) -
     assert sorted(served) == list(range(workers))
     assert all(share.queue_of(worker) == queue for queue in range(queues) for worker in share.workers_of(queue))
     for queue in range(queues):
-        numbers = [share.number_of(worker) for worker in share.workers_of(queue)]
+        numbers = [share.seat_of(worker).number for worker in share.workers_of(queue)]
         assert numbers == list(range(1, len(numbers) + 1))
     assert share.shared == (workers > queues)
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 
 from zcframe.framework import abi
+from zcframe.framework.jit.words import words_of
 from zcframe.framework.rss import SYMMETRIC_KEY, field_mask
 from zcframe.framework.rss.toeplitz import hash_frame, toeplitz_tables
-from zcframe.framework.sources.xdp import pull as words
 from zcframe.framework.sources.xdp.metadata import abi_types
-from zcframe.framework.sources.xdp.pull import make_context, pull
+from zcframe.framework.sources.xdp.pull import PullContext, pull
 
 NOW = 1_790_000_000_000_000_000
 MINUTE = 60 * 10**9
@@ -56,30 +56,31 @@ def describe() -> Describe:
         memory[RECEIVE + 64 : RECEIVE + 80] = np.frombuffer(struct.pack("=QII", FRAME_AT, len(frame), 0), np.uint8)
         memory[RECEIVE] = 1
         at = memory.ctypes.data
-        numbers = dict.fromkeys(range(words.WORDS), 0) | {
-            words.HEADER: at + HEADER,
-            words.DESCRIPTORS: at + DESCRIPTORS,
-            words.SLOTS: 16,
-            words.USER: at + USER,
-            words.CHUNKS: at + CHUNKS,
-            words.NOTES: at + NOTES,
-            words.GUARD: at + GUARD,
-            words.NUMBER: 1,
-            words.RX_PRODUCER: at + RECEIVE,
-            words.RX_CONSUMER: at + RECEIVE + 4,
-            words.RX_ENTRIES: at + RECEIVE + 64,
-            words.RX_MASK: 31,
-            words.FILL_PRODUCER: at + FILL,
-            words.FILL_ENTRIES: at + FILL + 64,
-            words.FILL_FLAGS: at + FILL + 8,
-            words.FILL_MASK: 31,
-            words.TABLES: int(TABLES.ctypes.data),
-            words.FIELDS: field_mask(fields),
-            words.SOCKET: -1,
-            words.TOLD: told,
-            words.TYPES: int(types.ctypes.data),
-        }
-        assert pull(make_context(numbers), NOW) == 1
+        context = PullContext(
+            header=at + HEADER,
+            descriptors=at + DESCRIPTORS,
+            slots=16,
+            user=at + USER,
+            chunks=at + CHUNKS,
+            notes=at + NOTES,
+            guard=at + GUARD,
+            number=1,
+            rx_producer=at + RECEIVE,
+            rx_consumer=at + RECEIVE + 4,
+            rx_entries=at + RECEIVE + 64,
+            rx_mask=31,
+            fill_producer=at + FILL,
+            fill_entries=at + FILL + 64,
+            fill_flags=at + FILL + 8,
+            fill_mask=31,
+            tables=int(TABLES.ctypes.data),
+            fields=field_mask(fields),
+            socket=-1,
+            told=told,
+            types=int(types.ctypes.data),
+            port=0,
+        )
+        assert pull(words_of(context), NOW) == 1
         found: np.ndarray[Any, Any] = memory[DESCRIPTORS : DESCRIPTORS + abi.DESC_SIZE].view(abi.DESC)[0].copy()
         assert (found["offset"], found["len"], found["flag_access"]) == (FRAME_AT, len(frame), abi.ACCESS_READABLE)
         return found

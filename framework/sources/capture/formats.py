@@ -1,4 +1,4 @@
-"""What a file is, by its first bytes."""
+"""The format of a file, recognised by its first bytes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .window import Window
 PCAP_MAGICS: Final = frozenset(m.to_bytes(4, order) for m in (MICROSECONDS, NANOSECONDS) for order in ("little", "big"))
 PCAPNG_MAGIC: Final = SECTION.to_bytes(4)
 
-# Beginnings of files that people take for captures, what they are, and what to do.
+# First bytes of files that people take for captures, the kind of file, and the advice.
 STRANGERS: Final = (
     (b"\x1f\x8b", "gzip-compressed: unpack it, or pipe it in with zcat"),
     (b"\x28\xb5\x2f\xfd", "zstd-compressed: unpack it, or pipe it in with zstdcat"),
@@ -37,7 +37,7 @@ def _refuse(window: Window, head: bytes) -> CaptureFileError:
 
 
 def recognise(window: Window) -> Pcap | Pcapng:
-    """The format of what `window` shows, its header read. Raises CaptureFileError, LinkTypeError."""
+    """The format of the file in `window`, its header read. Raises CaptureFileError, LinkTypeError."""
     while window.unparsed < FILE_HEADER and window.refill(FILE_HEADER):
         pass
     head = window.data[window.start : window.start + min(FILE_HEADER, window.unparsed)].tobytes()

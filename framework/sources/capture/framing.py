@@ -3,8 +3,8 @@
     raw IP, loopback   destination 00:00:00:00:00:00, source 00:00:00:00:00:00
     SLL, SLL2          destination 00:00:00:00:00:00, source as recorded where it has 6 bytes, else zero
 
-The ethertype is that of the IP version (raw), of the address family (loopback) or of the cooked header. Where that
-one stands for 802.3 (LLC), the length of what follows stands in its place, as on the wire. A record that is too short
+The ethertype is that of the IP version (raw), of the address family (loopback) or of the cooked header. Where the
+header says 802.3 (LLC), the length of the payload stands in its place, as on the wire. A record that is too short
 for its own header, or of a protocol that has no ethertype, gets ETHERTYPE_UNKNOWN: it is counted, and not hashed.
 
 The 14 bytes go over the cooked header or the record's own header, which have been parsed by then. A simple packet block
@@ -67,7 +67,7 @@ def raw_ethertype(packet, length, framing):  # type: ignore[no-untyped-def]
 
 @inlined
 def loopback_ethertype(header, length):  # type: ignore[no-untyped-def]
-    """The address family is in the byte order of whoever recorded: families are small, so the order shows."""
+    """The address family is in the byte order of the recording machine: families are small, so the order shows."""
     if length < LOOPBACK_HEADER:
         return ETHERTYPE_UNKNOWN
     family = load_be32(header)

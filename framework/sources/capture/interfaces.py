@@ -32,7 +32,7 @@ InterfaceTable = np.ndarray[Any, np.dtype[np.int64]]
 
 
 def resolution_fits(resolution: int) -> bool:
-    """Whether if_tsresol is one that 64-bit timestamps can have (what libpcap accepts, too)."""
+    """Whether 64-bit timestamps can have this if_tsresol (libpcap accepts the same ones)."""
     return resolution & ~BINARY <= (FINEST_BINARY if resolution & BINARY else FINEST_DECIMAL)
 
 
@@ -47,7 +47,7 @@ def _ticks(resolution: int, epoch: int) -> dict[int, int]:
 
 
 class Interfaces:
-    """Grows by `add`, begins anew with `begin_section`; `table` and `count` are for compiled code."""
+    """Interfaces so far. `add` adds one, `begin_section` counts anew; `table` and `count` are for compiled code."""
 
     def __init__(self) -> None:
         self.table: InterfaceTable = np.zeros((4, WIDTH), np.int64)
@@ -59,12 +59,12 @@ class Interfaces:
         return len(self.link_types)
 
     def begin_section(self) -> None:
-        """The numbers of interfaces count from 0 again."""
+        """Count interfaces from 0 again."""
         self._before += self.count
         self.link_types = []
 
     def add(self, link_type: int, snaplen: int, resolution: int = MICROSECONDS, offset_seconds: int = 0) -> None:
-        """The next interface. resolution: if_tsresol; offset_seconds: if_tsoffset."""
+        """Add the next interface. resolution: if_tsresol; offset_seconds: if_tsoffset."""
         number = self.count
         if number == len(self.table):
             self.table = np.concatenate([self.table, np.zeros_like(self.table)])

@@ -6,7 +6,7 @@ from typing import Final
 
 from zcframe.framework.errors import LinkTypeError
 
-# Framings: what stands in front of the network layer. UNSUPPORTED ones have no Ethernet meaning.
+# Framings: the header in front of the network layer. UNSUPPORTED ones have no Ethernet meaning.
 UNSUPPORTED: Final = -1
 ETHERNET: Final = 0
 RAW: Final = 1
@@ -80,7 +80,7 @@ def link_type_name(link_type: int) -> str:
 
 
 def framing_of(link_type: int) -> int:
-    """ETHERNET, RAW, ...; UNSUPPORTED where it cannot be replayed."""
+    """Framing of a link type: ETHERNET, RAW, ...; UNSUPPORTED where it cannot be replayed."""
     return FRAMINGS.get(link_type, UNSUPPORTED)
 
 

@@ -167,7 +167,7 @@ class Pcapng:
 
     @property
     def link_types(self) -> tuple[str, ...]:
-        """Of the current section's interfaces, as far as they have been described."""
+        """Link types of the current section's interfaces, as far as they have been described."""
         return tuple(dict.fromkeys(link_type_name(number) for number in self.interfaces.link_types))
 
     def scan(self, records: RecordTable) -> Scan:
@@ -181,7 +181,7 @@ class Pcapng:
         return window.data[window.start : min(window.end, window.start + length)].tobytes()
 
     def _prime(self) -> None:
-        """Read what is at hand up to the first frame, so that its link type is refused before anything runs."""
+        """Read up to the first frame, so that its link type is refused before anything runs."""
         while len(head := self._bytes(SMALLEST_BLOCK)) == SMALLEST_BLOCK:
             kind, length = struct.unpack(f"{self._order}II", head[:8])
             if kind in (SECTION, INTERFACE):
@@ -195,7 +195,7 @@ class Pcapng:
                 self._window.start += length
 
     def _is_sound(self, kind: int, length: int) -> bool:
-        """Whether a block is there whole and its two lengths agree; the scanner says what is wrong with any other."""
+        """Whether a block is there whole and its two lengths agree; the scanner gives the reason where not."""
         if length < SMALLEST_PACKET.get(kind, SMALLEST_BLOCK) or length & 3 or length > self._window.unparsed:
             return False
         return self._bytes(length)[-TRAILER:] == self._bytes(8)[4:]
@@ -212,9 +212,9 @@ class Pcapng:
                 raise refusal(link_type, self._window.label)
 
     def control(self) -> int:
-        """Read a section header or an interface description: 0, or the bytes that it needs and that are not there.
+        """Read a section header or an interface description; returns 0, or the number of bytes that are missing.
 
-        Raises Damage for what cannot be one.
+        Raises Damage for a block that cannot be one.
         """
         head = self._bytes(SMALLEST_BLOCK)
         is_section = head[:4] == SECTION.to_bytes(4)

@@ -48,8 +48,8 @@ class CaptureReader:
     """A pcap or pcapng file, or standard input ("-"), as Ethernet frames.
 
     `read()` fills rows of `records` (int64, shape (ROWS, COLUMNS)); their offsets are into `window.data`, which the
-    next call overwrites. What stands before the first frame is read at once. Raises CaptureFileError for what cannot
-    be opened or is no capture, LinkTypeError for frames that have no Ethernet meaning.
+    next call overwrites. Blocks before the first frame are read at once. Raises CaptureFileError for a file that
+    cannot be opened or is no capture, LinkTypeError for frames that have no Ethernet meaning.
     """
 
     def __init__(self, path: str) -> None:
@@ -58,7 +58,7 @@ class CaptureReader:
         self._begin()
 
     def open(self, path: str) -> None:
-        """Go on with another file, in the same memory."""
+        """Open another file, in the same memory."""
         self.window.open(path)
         self._begin()
 
@@ -98,7 +98,7 @@ class CaptureReader:
                 return self._end(needed)
 
     def _beyond_scanning(self, reason: int, value: int) -> int:
-        """Read a control block, or say why there is no going on; returns the bytes that are needed."""
+        """Read a control block, or raise the reason why reading cannot go on; returns the bytes that are needed."""
         if reason == CONTROL and isinstance(self._format, Pcapng):
             try:
                 return self._format.control()

@@ -1,4 +1,4 @@
-"""What scanning a buffer yields: a table of records, and the reason why it stopped.
+"""The result of scanning a buffer: a table of records, and the reason why the scanner stopped.
 
 The scanners are compiled; they read nothing outside the bytes they are given, whatever these say. They write too: a
 synthetic Ethernet header goes over the record's own header, right in front of the network layer.
@@ -28,7 +28,7 @@ COLUMNS: Final = 6
 # Rows of a table: more than a window of CHUNK bytes holds of common traffic, and half a second-level cache.
 ROWS: Final = 4096
 
-# As in libpcap and Wireshark: more than any frame has, so whoever claims more is damaged.
+# As in libpcap and Wireshark: no frame is longer, so that a record which claims more is damaged.
 MAX_FRAME: Final = 256 << 10
 
 # Why a scanner stopped. Each comes with a value: what it says stands behind.
@@ -44,12 +44,12 @@ NO_FRAMING: Final = 8  # a frame of an interface whose link type is not supporte
 
 RecordTable = np.ndarray[Any, np.dtype[np.int64]]
 
-# What a scanner returns: rows entered, new start, reason, its value.
+# Result of a scanner: rows entered, new start, reason, its value.
 Scan = tuple[int, int, int, int]
 
 
 class Damage(Exception):
-    """What is wrong with the bytes at the window's start; the reader says where that is."""
+    """The damage in the bytes at the window's start; the reader adds the place."""
 
 
 def record_table() -> RecordTable:
@@ -58,7 +58,7 @@ def record_table() -> RecordTable:
 
 @inlined
 def load_16(address, swapped):  # type: ignore[no-untyped-def]
-    """In the byte order of the file: `swapped` where it is not ours."""
+    """Load 16 bits in the byte order of the file: `swapped` where it is not ours."""
     return load_be16(address) if swapped else load_u16(address)
 
 

@@ -44,7 +44,7 @@ class Window:
         self.address = int(self.data.ctypes.data)
 
     def open(self, path: str) -> None:
-        """Begin with another file, in the same buffer."""
+        """Open another file, in the same buffer."""
         self.close()
         self.path, self.label = path, "standard input" if path == STDIN else path
         self.start = self.end = FRONT
@@ -62,7 +62,7 @@ class Window:
             self.close()
             what = "a terminal: pipe a capture into it" if terminal else "a directory: name the capture files in it"
             raise CaptureFileError(f"{self.label} is {what}")
-        # Standard input is none even where it comes from a file: it cannot be opened again from its beginning.
+        # Standard input is no regular file, even where it comes from one: it cannot be opened again from its beginning.
         self.regular = stat.S_ISREG(info.st_mode) and self.path != STDIN
         self.size = info.st_size if self.regular else 0
         if self.regular:
@@ -70,7 +70,7 @@ class Window:
 
     @property
     def offset(self) -> int:
-        """Where `start` lies in the file: bytes parsed so far."""
+        """Position of `start` in the file: bytes parsed so far."""
         return self._consumed + self.start - FRONT
 
     @property

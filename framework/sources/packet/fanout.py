@@ -2,7 +2,7 @@
 
 Flags, and why not the others: UNIQUEID, since a number of our own might be another program's. No IGNORE_OUTGOING: see
 gate.py. No ROLLOVER: a flow whose socket is full would go on in another one, out of order. No DEFRAG: the kernel would
-put fragments together, and nobody would see what was sent.
+put fragments together, and nobody would see the frames that were sent.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ ARGUMENT: Final = struct.Struct("HH")
 class Group:
     """Bound sockets that become one group: by queue, what comes on queue q goes to socket q.
 
-    Before 6.13 a socket is let in while its interface is up only, and some moments after that is told.
+    Before 6.13 the kernel lets a socket in only while its interface is up, and some moments after it reports that.
     """
 
     def __init__(self, sockets: Sequence[socket.socket], fanout: Fanout) -> None:
@@ -41,7 +41,7 @@ class Group:
         self._number: int | None = None
 
     def join(self) -> None:
-        """Let in who waits. Raises OSError with EINVAL where the interface is to be up for it: then once more."""
+        """Let the waiting sockets in. Raises OSError with EINVAL where the interface must be up first: try again."""
         while self._waiting:
             self._let_in(self._waiting[0])
             del self._waiting[0]
@@ -58,9 +58,9 @@ class Group:
 
 
 def in_order(items: Sequence[T], fanout: Fanout) -> list[T]:
-    """Those of queues 0, 1, ... in the order in which their sockets are to be made, and to become a group.
+    """Items of queues 0, 1, ... in the order in which their sockets must be made, and become a group.
 
-    When the interface comes up again, the kernel lets them in anew in the order in which they were made. What it takes
-    for a queue's number is greater by one in a frame that came: 0 is for those without.
+    When the interface comes up again, the kernel lets the sockets in in the order in which they were made. The number
+    that it takes for a received frame is that of the queue plus one: 0 stands for frames without a queue.
     """
     return [items[-1], *items[:-1]] if fanout == "qm" else list(items)

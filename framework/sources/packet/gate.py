@@ -10,7 +10,7 @@ from .socket import SO_ATTACH_FILTER, SO_DETACH_FILTER, Instruction, set_program
 
 WHOLE: Final = 0xFFFF_FFFF
 NONE: Final[list[Instruction]] = [plain(RETURN, 0)]
-# By a program, since Linux 6.1 takes PACKET_FANOUT_FLAG_IGNORE_OUTGOING of a group, and ignores nothing.
+# A program, since Linux 6.1 accepts PACKET_FANOUT_FLAG_IGNORE_OUTGOING for a group and ignores nothing.
 RECEIVED: Final[list[Instruction]] = [
     plain(LOAD_WORD, PACKET_TYPE),
     (IF_EQUAL, 0, 1, OUTGOING),
@@ -25,10 +25,10 @@ def shut(sock: socket.socket) -> None:
 
 
 def open_for_received(sock: socket.socket) -> None:
-    """Let in what comes from the wire, and not what this machine sends."""
+    """Let in frames from the wire, and none that this machine sends."""
     set_program(sock, socket.SOL_SOCKET, SO_ATTACH_FILTER, RECEIVED)
 
 
 def open_for_all(sock: socket.socket) -> None:
-    """Let in both."""
+    """Let in frames of both directions."""
     sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)

@@ -1,10 +1,10 @@
 """A program of classic BPF that gives both directions between two addresses one number.
 
-It runs for the group, not for a socket: the kernel takes what it returns modulo the number of sockets. Fragments,
+It runs for the group, not for a socket: the kernel takes its result modulo the number of sockets. Fragments,
 which have no ports, then come to one worker with all else that two hosts say to each other.
 
 The number mixes the sum and the xor of all words of both addresses: neither changes when the addresses change places.
-What is no IP, and what is cut before the addresses, is 0.
+Frames without IP, and frames that are cut before the addresses, get 0.
 """
 
 from __future__ import annotations
@@ -60,9 +60,9 @@ XOR_FACTOR: Final = 0x85EBCA77
 
 
 def _find_header() -> list[Instruction]:
-    """x: where the header behind Ethernet's begins; a: its ethertype.
+    """Set x to the beginning of the header behind Ethernet's, and a to its ethertype.
 
-    What the kernel shows of a frame that came begins there, of one that goes out with its Ethernet header.
+    The kernel shows a received frame from there on, and an outgoing one from its Ethernet header on.
     """
     return [
         plain(LOAD_WORD, PACKET_TYPE),
@@ -76,7 +76,7 @@ def _find_header() -> list[Instruction]:
 
 
 def _skip_tag() -> list[Instruction]:
-    """Go behind the VLAN tag at x, where ethertype a says that there is one."""
+    """Move x behind the VLAN tag at x, where the ethertype in a says that there is one."""
     return [
         (IF_EQUAL, 1, 0, TAGS[0]),
         (IF_EQUAL, 0, 6, TAGS[1]),

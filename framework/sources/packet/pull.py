@@ -5,12 +5,12 @@ What makes that exact:
 
 - A frame is there for the chain from the store of `write` on, and never before. How far the walk had come at that
   moment (block, offset, frames left) was noted before, in whichever of two copies was not in force: in force is the
-  copy that bears the value of `write`. So `write` and the place of the walk change by one and the same store; who is
-  killed before it has done nothing, and its successor describes the same frames into the same slots once more.
+  copy that bears the value of `write`. So `write` and the place of the walk change by one and the same store. A worker
+  that is killed before it has done nothing, and its successor describes the same frames into the same slots once more.
 - A block is given back when `read` has passed its last frame: the chain commits before it moves `read`, so that nobody
   will ask for these frames again. Up to which frame a block reaches is noted before `write` shows that frame.
-- Giving back is a store to the block, then one to the notes. A successor that finds the first without the second tells
-  by the block itself: the kernel has it (its status says so), or has filled it again (its sequence number is another
+- Giving back is a store to the block, then one to the notes. A successor that finds the first without the second knows
+  from the block itself: the kernel has it (its status says so), or has filled it again (its sequence number is another
   one). The status is looked at first, since the kernel writes it last. So no block is given back twice, which would
   throw away what the kernel has filled in meanwhile, and none is forgotten, which would stop the kernel there for good.
 
@@ -25,7 +25,7 @@ Notes, zeroed when they were made:
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from numba.core import types
 
@@ -38,12 +38,12 @@ from zcframe.framework.jit.address import (
     prefetch_read,
     release_u32,
     release_u64,
-    store_u8,
-    store_u16,
     store_u32,
     store_u64,
 )
 from zcframe.framework.jit.compiler import compiled, inlined, precompile
+from zcframe.framework.jit.words import numbered
+from zcframe.framework.ring.describe import describe
 from zcframe.framework.rss.toeplitz import ETHERTYPE_VLAN, hash_untagged
 
 from .tpacket import (
@@ -72,25 +72,10 @@ AT_MOST: Final = 4096
 COUNTER_BITS: Final = 0xFFFFFFFF
 HALF_COUNTER: Final = 1 << 31
 SECOND: Final = 1_000_000_000
-# So many bytes ahead of the walk, so many lines of the cache are asked for. The walk cannot run ahead of itself, since
+# Prefetch: bytes ahead of the walk, and cache lines from there. The walk cannot run ahead of itself, since
 # each header tells where the next one is, and the lines lie in the cache of the core that wrote them.
 AHEAD: Final = 1024
 LINES: Final = 3
-
-# The words that `pull` is called with.
-HEADER: Final = 0
-DESCRIPTORS: Final = 1
-USER: Final = 2
-SLOTS: Final = 3
-NOTES: Final = 4
-BLOCKS: Final = 5  # address of the first one, from which descriptors' offsets count
-BLOCK_SIZE: Final = 6
-BLOCK_COUNT: Final = 7
-LONGEST: Final = 8
-TABLES: Final = 9
-FIELDS: Final = 10
-PORT: Final = 11
-WORDS: Final = 12
 
 GIVEN_BACK: Final = 0
 PLACE: Final = 64
@@ -101,6 +86,26 @@ PLACE_LEFT: Final = 4
 PLACE_SEQUENCE: Final = 8
 PLACE_OFFSET: Final = 16
 PLACE_TRUNCATED: Final = 24
+
+
+class PullContext(NamedTuple):
+    """The words that `pull` is called with: addresses, where nothing else is said."""
+
+    header: int
+    descriptors: int
+    user: int
+    slots: int  # a number
+    notes: int
+    blocks: int  # the first one, from which descriptors' offsets count
+    block_size: int  # bytes
+    block_count: int
+    longest: int  # bytes of a frame at most
+    tables: int  # as for `rss_hash`
+    fields: int  # a mask
+    port: int  # a number
+
+
+CTX: Final = numbered(PullContext)
 
 
 def notes_size(blocks: int) -> int:
@@ -114,13 +119,13 @@ def place_in_force(notes, write):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def block_of(words, sequence):  # type: ignore[no-untyped-def]
-    return words[BLOCKS] + (sequence - 1) % words[BLOCK_COUNT] * words[BLOCK_SIZE]
+def block_of(ctx, sequence):  # type: ignore[no-untyped-def]
+    return ctx[CTX.blocks] + (sequence - 1) % ctx[CTX.block_count] * ctx[CTX.block_size]
 
 
 @inlined
-def end_of(words, sequence):  # type: ignore[no-untyped-def]
-    return words[NOTES] + ENDS + (sequence - 1) % words[BLOCK_COUNT] * 4
+def end_of(ctx, sequence):  # type: ignore[no-untyped-def]
+    return ctx[CTX.notes] + ENDS + (sequence - 1) % ctx[CTX.block_count] * 4
 
 
 @inlined
@@ -130,16 +135,16 @@ def is_ready(block, sequence):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def give_back(words):  # type: ignore[no-untyped-def]
+def give_back(ctx):  # type: ignore[no-untyped-def]
     """Give the kernel every block whose frames are all behind `read`."""
-    notes, user = words[NOTES], words[USER]
-    place = place_in_force(notes, load_u32(words[HEADER] + abi.HEADER_WRITE))
+    notes, user = ctx[CTX.notes], ctx[CTX.user]
+    place = place_in_force(notes, load_u32(ctx[CTX.header] + abi.HEADER_WRITE))
     walked = load_u64(place + PLACE_SEQUENCE) - (1 if load_u32(place + PLACE_LEFT) else 0)
     read = load_u32(user + abi.USER_READ)
     for sequence in range(load_u64(notes + GIVEN_BACK) + 1, walked + 1):
-        if (read - load_u32(end_of(words, sequence))) & COUNTER_BITS >= HALF_COUNTER:
+        if (read - load_u32(end_of(ctx, sequence))) & COUNTER_BITS >= HALF_COUNTER:
             break
-        block = block_of(words, sequence)
+        block = block_of(ctx, sequence)
         if is_ready(block, sequence):
             release_u32(block + BLOCK_STATUS, STATUS_KERNEL)
         release_u64(notes + GIVEN_BACK, sequence)
@@ -161,13 +166,13 @@ def prefetch_lines(address):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def describe(words, found, descriptor):  # type: ignore[no-untyped-def]
+def describe_frame(ctx, found, desc):  # type: ignore[no-untyped-def]
     """Write the descriptor of the frame whose header is at `found`; returns whether it is cut."""
     frame = found + load_u16(found + FRAME_MAC)
     captured, wire = load_u32(found + FRAME_CAPTURED), load_u32(found + FRAME_LENGTH)
-    length = min(captured, words[LONGEST])
+    length = min(captured, ctx[CTX.longest])
     tpid = stripped_tag(found)
-    hashed = hash_untagged(frame, length, tpid, words[TABLES], words[FIELDS])
+    hashed = hash_untagged(frame, length, tpid, ctx[CTX.tables], ctx[CTX.fields])
     cut = length < wire
     status = abi.STATUS_TRUNCATED if cut else 0
     tci = 0
@@ -176,24 +181,14 @@ def describe(words, found, descriptor):  # type: ignore[no-untyped-def]
         tci = load_u32(found + FRAME_VLAN_TCI)
         wire += TAG_SIZE
     timestamp = load_u32(found + FRAME_SECONDS) * SECOND + load_u32(found + FRAME_NANOSECONDS)
-    store_u64(descriptor + abi.DESC_TIMESTAMP, timestamp)
-    store_u32(descriptor + abi.DESC_OFFSET, frame - words[BLOCKS])
-    store_u32(descriptor + abi.DESC_WIRE_LEN, wire)
-    store_u32(descriptor + abi.DESC_RSS_HASH, hashed)
-    store_u16(descriptor + abi.DESC_LEN, length)
-    store_u16(descriptor + abi.DESC_VLAN_TCI, tci)
-    store_u16(descriptor + abi.DESC_VLAN_TPID, tpid)
-    store_u16(descriptor + abi.DESC_STATUS, status)
-    store_u8(descriptor + abi.DESC_RSS_TYPE, hashed >> 32)
-    store_u8(descriptor + abi.DESC_FLAG_ACCESS, abi.ACCESS_READABLE)
-    store_u16(descriptor + abi.DESC_PORT, words[PORT])
+    describe(desc, timestamp, frame - ctx[CTX.blocks], length, wire, hashed, tpid, tci, status, ctx[CTX.port])
     return cut
 
 
 @inlined
-def publish(words, write, taken, sequence, left, offset, truncated):  # type: ignore[no-untyped-def]
+def publish(ctx, write, taken, sequence, left, offset, truncated):  # type: ignore[no-untyped-def]
     """Show `taken` frames behind `write`: note the place in the copy that is not in force, then put it in force."""
-    notes, header = words[NOTES], words[HEADER]
+    notes, header = ctx[CTX.notes], ctx[CTX.header]
     place = 2 * notes + PLACE + OTHER_PLACE - place_in_force(notes, write)
     behind = (write + taken) & COUNTER_BITS
     store_u32(place + PLACE_LEFT, left)
@@ -205,20 +200,20 @@ def publish(words, write, taken, sequence, left, offset, truncated):  # type: ig
 
 
 @inlined
-def walk(words):  # type: ignore[no-untyped-def]
+def walk(ctx):  # type: ignore[no-untyped-def]
     """Describe frames as long as there are frames and slots, at most AT_MOST; returns their number."""
-    write = load_u32(words[HEADER] + abi.HEADER_WRITE)
-    place = place_in_force(words[NOTES], write)
+    write = load_u32(ctx[CTX.header] + abi.HEADER_WRITE)
+    place = place_in_force(ctx[CTX.notes], write)
     left, sequence = load_u32(place + PLACE_LEFT), load_u64(place + PLACE_SEQUENCE)
-    found, truncated = words[BLOCKS] + load_u64(place + PLACE_OFFSET), load_u64(place + PLACE_TRUNCATED)
-    store_u64(words[HEADER] + abi.HEADER_TRUNCATED, truncated)
-    descriptors, mask = words[DESCRIPTORS], words[SLOTS] - 1
-    room = words[SLOTS] - ((write - load_u32(words[USER] + abi.USER_READ)) & COUNTER_BITS)
+    found, truncated = ctx[CTX.blocks] + load_u64(place + PLACE_OFFSET), load_u64(place + PLACE_TRUNCATED)
+    store_u64(ctx[CTX.header] + abi.HEADER_TRUNCATED, truncated)
+    descriptors, mask = ctx[CTX.descriptors], ctx[CTX.slots] - 1
+    room = ctx[CTX.slots] - ((write - load_u32(ctx[CTX.user] + abi.USER_READ)) & COUNTER_BITS)
     room = min(room, AT_MOST)
     taken = 0
     while taken < room:
         if left == 0:
-            block = block_of(words, sequence + 1)
+            block = block_of(ctx, sequence + 1)
             if not is_ready(block, sequence + 1):
                 break
             sequence += 1
@@ -227,26 +222,26 @@ def walk(words):  # type: ignore[no-untyped-def]
         frames = min(left, room - taken)
         for slot in range(write + taken, write + taken + frames):
             prefetch_lines(found + AHEAD)
-            truncated += describe(words, found, descriptors + (slot & mask) * abi.DESC_SIZE)
+            truncated += describe_frame(ctx, found, descriptors + (slot & mask) * abi.DESC_SIZE)
             found += load_u32(found + FRAME_NEXT)
         taken += frames
         left -= frames
         if left == 0:
-            store_u32(end_of(words, sequence), write + taken)
+            store_u32(end_of(ctx, sequence), write + taken)
     if taken:
-        publish(words, write, taken, sequence, left, found - words[BLOCKS], truncated)
+        publish(ctx, write, taken, sequence, left, found - ctx[CTX.blocks], truncated)
     return taken
 
 
 @compiled
-def pull(words):  # type: ignore[no-untyped-def]
+def pull(ctx):  # type: ignore[no-untyped-def]
     """Give back what was read, then describe what has come; returns how many frames that were.
 
-    words: int64, shape (WORDS,). Nobody else writes `write` of this ring, its descriptors, its notes, or `read`
+    ctx: words of PullContext. Nobody else writes `write` of this ring, its descriptors, its notes, or `read`
     meanwhile.
     """
-    give_back(words)
-    return walk(words)
+    give_back(ctx)
+    return walk(ctx)
 
 
 def warm_up() -> None:

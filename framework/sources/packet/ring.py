@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.ring import Mapping, PulledRing, RingEnd
 from zcframe.framework.rss.toeplitz import toeplitz_tables
@@ -14,15 +15,15 @@ from zcframe.framework.sources.plan import LivePlan
 
 from . import gate
 from .losses import Losses
-from .pull import WORDS, notes_size, pull
+from .pull import PullContext, notes_size, pull
 from .socket import clear_error, make_blocks, open_socket, statistics
 
 # Every frame of this interface is seen going out and coming in.
 LOOPBACK: Final = "lo"
-# A block is handed over when its time is up, however little is in it: 32 of them bear a worker that stands still, or is
-# being replaced, for 0.6 s of sparse traffic. Blocks of 1 MiB would bear 0.16 s.
+# A block is handed over when its time is up, however little is in it. 32 blocks last for 0.6 s of sparse traffic while
+# a worker stands still or is replaced; blocks of 1 MiB would last for 0.16 s.
 BLOCK_SIZE: Final = 256 << 10
-# A block takes the longest frame that a plugin can see. The kernel needs one to fill while others are being read.
+# A block holds the longest frame that a plugin can see. The kernel fills one block while others are read.
 MIN_BLOCK_SIZE: Final = 64 << 10
 MIN_BLOCKS: Final = 4
 # A block that is not full goes to the worker so long after its first frame, at most twice that.
@@ -40,26 +41,57 @@ def blocks_for(slots: int) -> tuple[int, int]:
     return size, max(wanted // size, MIN_BLOCKS)
 
 
+class BlockMemory(NamedTuple):
+    """The blocks that the kernel fills, and the notes of how far a worker has walked in them."""
+
+    blocks: Mapping
+    block_size: int
+    block_count: int
+    notes: Mapping
+
+
 def nap_for(size: int) -> float:
     """Seconds that a worker may nap with so many bytes of blocks."""
     return min(LONGEST_NAP_S, size / 4 / BYTES_A_SECOND)
 
 
 class Puller:
-    """What the worker calls for frames. words: see `pull`; notes, tables: what they point to, kept as long."""
+    """The function that the worker calls for frames.
 
-    def __init__(self, notes: Mapping, tables: np.ndarray[Any, Any]) -> None:
-        self.words = np.zeros(WORDS, np.int64)
-        self._notes, self._tables = notes, tables
+    memory: blocks and notes, mapped; tables: as `toeplitz_tables` returns them.
+    """
 
-    def __call__(self, _: RingEnd) -> int:
-        return int(pull(self.words))
+    def __init__(self, plan: LivePlan, memory: BlockMemory, tables: np.ndarray[Any, Any]) -> None:
+        self._plan, self._memory, self._tables = plan, memory, tables
+        self._context: Words | None = None
+
+    def __call__(self, end: RingEnd) -> int:
+        if self._context is None:
+            self._context = self._make_context(end)
+        return int(pull(self._context))
+
+    def _make_context(self, end: RingEnd) -> Words:
+        context = PullContext(
+            header=end.header_address,
+            descriptors=end.desc_address,
+            user=end.user_address,
+            slots=end.slots,
+            notes=self._memory.notes.address,
+            blocks=self._memory.blocks.address,
+            block_size=self._memory.block_size,
+            block_count=self._memory.block_count,
+            longest=MAX_LENGTH,
+            tables=int(self._tables.ctypes.data),
+            fields=self._plan.rss.field_mask,
+            port=self._plan.port,
+        )
+        return words_of(context)
 
 
 class PacketRing(PulledRing):
     """The ring of worker `number` of the interface, and its socket, to which nothing comes before `open_gate()`.
 
-    losses: of the interface as a whole, on the books of this ring. Raises PacketError, and RingError where memory does
+    losses: of the interface as a whole, counted in this ring. Raises PacketError, and RingError where memory does
     not suffice.
     """
 
@@ -69,18 +101,16 @@ class PacketRing(PulledRing):
         self._tables = toeplitz_tables(plan.rss.key)
         self._arrived = self._dropped = 0
         self._settled = False
-        self.socket = open_socket(plan.ifname)
         domain, notes = plan.first + number, notes_size(self._blocks)
         super().__init__(number, plan.ring_slots, plan.ifname, domain=domain, longest=MAX_LENGTH, notes=notes)
-        try:
+        with self._undo as undo:
+            self.socket = undo.closing(open_socket(plan.ifname))
             gate.shut(self.socket)
             make_blocks(self.socket, self._block_size, self._blocks, RETIRE_MS)
-        except BaseException:
-            self.close()
-            raise
+            self._undo = undo.pop_all()
 
     def open_gate(self) -> None:
-        """Let frames come; what this machine sends is left out where it is seen twice, or no card chose its queue."""
+        """Let frames come; those that this machine sends only where they are seen once, and queues are not verified."""
         if self._plan.verify or self._plan.ifname == LOOPBACK:
             gate.open_for_received(self.socket)
         else:
@@ -91,24 +121,18 @@ class PacketRing(PulledRing):
         gate.shut(self.socket)
 
     def clear_error(self) -> None:
-        """Have poll() no longer tell that the interface went down."""
+        """Clear the error by which poll() reports that the interface went down."""
         clear_error(self.socket)
 
     def consumer(self) -> RingEnd:
         """Map as a worker does, blocks and notes as well; it goes on where its predecessor ended."""
         blocks = Mapping(self.socket.fileno(), self._block_size * self._blocks, writable=True)
-        notes = self.notes()
-        puller = Puller(notes, self._tables)
-        end = self.end(blocks, self.socket.fileno(), puller, nap_for(self._block_size * self._blocks))
-        puller.words[:] = [
-            *(end.header_address, end.desc_address, end.user_address, end.slots, notes.address),
-            *(blocks.address, self._block_size, self._blocks, MAX_LENGTH),
-            *(self._tables.ctypes.data, self._plan.rss.field_mask, self._plan.port),
-        ]
-        return end
+        memory = BlockMemory(blocks, self._block_size, self._blocks, self.notes())
+        puller = Puller(self._plan, memory, self._tables)
+        return self.end(blocks, self.socket.fileno(), puller, nap_for(self._block_size * self._blocks))
 
     def account(self) -> None:
-        """Bring the books up to date, until all is settled."""
+        """Bring the counters up to date, until all is settled."""
         if self._settled:
             return
         arrived, dropped = statistics(self.socket)
@@ -123,13 +147,8 @@ class PacketRing(PulledRing):
             books["flags"] |= abi.RING_AT_LEAST if self._losses.at_least else 0
 
     def settle(self) -> bool:
-        """Whether the worker has fetched all that came before the gate was shut; the books are closed then."""
+        """Whether the worker has fetched all that came before the gate was shut; then the counters are final."""
         self.account()
         fetched = int(self.counters["write"][0])
         self._settled = self._settled or fetched == (self._arrived - self._dropped) & COUNTER_BITS
         return self._settled
-
-    def close(self) -> None:
-        """Give the socket and the memory back; may be called again."""
-        self.socket.close()
-        super().close()

@@ -1,4 +1,4 @@
-"""What the kernel lays into a TPACKET_V3 ring: offsets and bits of linux/if_packet.h, in machine byte order.
+"""Layout of a TPACKET_V3 ring: offsets and bits of linux/if_packet.h, in machine byte order.
 
 A ring is a row of blocks. Block `sequence`, counted from 1, stands at index (sequence - 1) modulo the number of blocks.
 The kernel fills a block, hands it over by its status, and comes back to it only when the status was put back.
@@ -31,5 +31,5 @@ FRAME_VLAN_TPID: Final = 36
 FRAME_VLAN_VALID: Final = 1 << 4
 FRAME_TPID_VALID: Final = 1 << 6
 
-# What a stripped VLAN tag was on the wire.
+# Bytes of a VLAN tag on the wire, which the kernel takes off.
 TAG_SIZE: Final = 4

@@ -21,9 +21,9 @@ MAPPED: Final = b"mapped"
 READY: Final = b"ready"
 LARGEST: Final = 65536
 
-# The last part of every wait is a plain sleep, exact to microseconds; what is before it is a poll, which an order ends.
+# The last part of every wait is a plain sleep, exact to microseconds; the part before is a poll, which an order ends.
 SHORT: Final = 0.002
-# Who has to wait for longer asks again then.
+# A caller that has to wait longer calls again.
 LONGEST: Final = 3600.0
 
 
@@ -32,13 +32,13 @@ class Stopped(Exception):
 
 
 class ChildEnd:
-    """The NIC's end. All that waits in its process waits here, so that an order to stop is never overlooked."""
+    """The NIC's end. Every wait of its process is made here, so that no order to stop is overlooked."""
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
 
     def tell(self, message: bytes | SourceEvent) -> None:
-        """Send; a supervisor that is gone needs no telling."""
+        """Send a message. Raises Stopped where the supervisor is gone."""
         data = message if isinstance(message, bytes) else json.dumps(asdict(message)).encode()
         try:
             self._channel.send(data)
@@ -46,7 +46,7 @@ class ChildEnd:
             raise Stopped from None
 
     def check(self) -> None:
-        """Raises Stopped if that is the order."""
+        """Look for an order, without waiting. Raises Stopped if it is to stop."""
         try:
             order = self._channel.recv(LARGEST, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -67,12 +67,12 @@ class ChildEnd:
         self.check()
 
     def wait_readable(self, fd: int) -> None:
-        """Until `fd` can be read. Raises Stopped if that is the order."""
+        """Wait until `fd` can be read. Raises Stopped if that is the order."""
         while not self._poll(fd, None):
             self.check()
 
     def await_go(self) -> None:
-        """Raises Stopped where the order is another one."""
+        """Wait for the order to go. Raises Stopped for any other order."""
         if self._channel.recv(LARGEST) != GO:
             raise Stopped
 

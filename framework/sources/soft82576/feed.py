@@ -18,13 +18,13 @@ from zcframe.framework.sources.capture import CaptureReader
 from zcframe.framework.sources.capture.records import STATUS, TIMESTAMP
 
 from .channel import MAPPED, READY, ChildEnd, Stopped
-from .deliver import BURST, PLACE_WIDTH, deliver
+from .deliver import deliver, new_places
 from .pace import make_pace
 from .plan import ReplayPlan
 from .progress import Progress
-from .queues import ARRIVED, close_queues, queue_table
+from .queues import Q, close_queues, queue_table
 
-# A full ring is given the time in which a fast worker empties a good part of it: the wait must end before it runs dry.
+# At a full ring the NIC waits while a fast worker empties a good part of it, and goes on before the ring runs dry.
 NAP_PER_SLOT: Final = 10e-9
 LONGEST_NAP: Final = 50e-6
 # Nanoseconds from the last timestamp of a round to the first of the next.
@@ -49,7 +49,7 @@ class Nic:
     ) -> None:
         self._plan, self._streams, self._channel, self._progress = plan, streams, channel, progress
         self._queues = queue_table(ends)
-        self._places = np.zeros((BURST, PLACE_WIDTH), np.int64)
+        self._places = new_places()
         self._tables = toeplitz_tables(plan.rss.key)
         self._reta = np.append(plan.rss.reta_array().astype(np.int64), 0)
         self._spread = (self._tables.ctypes.data, plan.rss.field_mask, self._reta)
@@ -65,7 +65,7 @@ class Nic:
     @property
     def arrived(self) -> int:
         """Frames so far, dropped ones included."""
-        return int(self._queues[:, ARRIVED].sum())
+        return int(self._queues[:, Q.arrived].sum())
 
     def prepare(self) -> None:
         """Have everything compiled before the first frame."""
@@ -76,7 +76,7 @@ class Nic:
             self._pace.release(reader.records, 0, 0, 0, 0)
 
     def run(self) -> None:
-        """Replay all of it."""
+        """Replay the whole plan."""
         self._start = time.monotonic_ns()
         for number in range(self._plan.loop) if self._plan.loop else itertools.count():
             self._progress["round"] = number
@@ -113,14 +113,14 @@ class Nic:
         self._done += reader.window.offset
 
     def _see_stamps(self, reader: CaptureReader, rows: int) -> None:
-        """What the first round spans is what every later round is shifted by."""
+        """Note the time that the first round spans: every later round is shifted by it."""
         stamps = reader.records[:rows, TIMESTAMP][reader.records[:rows, STATUS] == 0]
         if len(stamps):
             self._first_stamp = min(self._first_stamp, int(stamps.min()))
             self._last_stamp = max(self._last_stamp, int(stamps.max()))
 
     def _next_shift(self) -> int:
-        """Behind the last timestamp; back to none before the next round would leave the range of an int64 (2262)."""
+        """The shift that puts a round behind the last timestamp; 0 where it would leave the range of int64 (2262)."""
         shift = self._shift + max(0, self._last_stamp - self._first_stamp) + ROUND_GAP
         return shift if shift <= sys.maxsize - self._last_stamp else 0
 
@@ -129,7 +129,7 @@ class Nic:
         while row < rows:
             self._channel.wait(nap)
             before, row = row, self._deliver(reader, row, rows)
-            # A ring that stays full belongs to a slow or a dead worker, who can use the CPU.
+            # A ring that stays full belongs to a slow or a dead worker: leave the CPU to it.
             nap = self._nap if row > before else min(2 * nap, LONGEST_NAP)
 
     def _send_paced(self, reader: CaptureReader, rows: int) -> None:
@@ -172,7 +172,7 @@ def nic_main(plan: ReplayPlan, rings: Sequence[Ring], streams: Streams, channel:
 
 
 def run_nic(plan: ReplayPlan, rings: Sequence[Ring], streams: Streams, channel: ChildEnd, progress: Progress) -> None:
-    """`nic_main`, and whatever goes wrong in it is told to the supervisor."""
+    """Run `nic_main`, and report to the supervisor what goes wrong in it."""
     try:
         nic_main(plan, rings, streams, channel, progress)
     except Exception as error:

@@ -18,7 +18,7 @@ from zcframe.framework.sources.capture.records import STATUS, TIMESTAMP, RecordT
 SECOND: Final = 1_000_000_000
 QUANTUM: Final = 1_000_000
 CATCH_UP: Final = 2
-# What the 82576 can receive at most: 64-byte frames at 1 Gbit/s.
+# Frames a second that the 82576 can receive at most: 64 bytes each, at 1 Gbit/s.
 LINE_RATE: Final = 1_488_095
 
 NO_TIME: Final = abi.STATUS_NO_TIME
@@ -35,7 +35,7 @@ class Pace(Protocol):
     """Lets rows of a record table go when their time has come."""
 
     def begin_file(self) -> None:
-        """What comes next is of another file, or of another round."""
+        """Note that the next frame belongs to another file, or to another round."""
 
     def release(self, records: RecordTable, first: int, last: int, shift: int, now: int) -> int:
         """Rows from `first` to before the returned one may go. shift: nanoseconds to add to each timestamp."""
@@ -59,7 +59,7 @@ class RatePace:
         self._sent = 0
 
     def begin_file(self) -> None:
-        """One schedule for all of them."""
+        """Nothing to do: one schedule holds for all files."""
 
     def release(self, records: RecordTable, first: int, last: int, shift: int, now: int) -> int:
         due = int(now * self._rate) + 1 - self._sent
@@ -91,8 +91,10 @@ def release_recorded(records, first, last, shift, schedule, now):  # type: ignor
 
 
 class RecordedPace:
-    """The recording's own. A frame older than one before it goes at once; where the clock was set back, and from one
-    file to the next, there is no pause.
+    """The pace of the recording.
+
+    A frame older than one before it goes at once. Where the clock was set back, and from one file to the next, there is
+    no pause.
     """
 
     def __init__(self, slots: int) -> None:

@@ -1,4 +1,4 @@
-"""What is to be replayed, and how."""
+"""Orders for a replay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class ReplayPlan:
     files: pcap or pcapng, "-" for standard input. loop: rounds, 0 for no end; timestamps go on rising from one to the
     next. pace: frames a second, "original" for that of the recording (both drop what finds no room), or "max", which
     waits for room. count: end after so many frames have arrived. verify: compare each frame's hash and queue with
-    Toeplitz. Raises UsageError for what cannot be.
+    Toeplitz. Raises UsageError for orders that make no sense.
     """
 
     files: tuple[str, ...]

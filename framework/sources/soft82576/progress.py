@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 import numpy as np
 
 from zcframe.framework import abi
-from zcframe.framework.ring import Mapping, make_memory, seal_writes
+from zcframe.framework.ring import Mapping, Undo, make_memory, seal_writes
 
 PROGRESS: Final = np.dtype([(name, "u8") for name in ("done", "frames", "file", "round")])
 
@@ -20,20 +19,21 @@ class Progress:
     """
 
     def __init__(self) -> None:
-        self._fd = make_memory("zc-progress", abi.PAGE_SIZE)
-        self._mapping = Mapping(self._fd, abi.PAGE_SIZE, writable=False)
-        self.fields: np.ndarray[Any, Any] = self._mapping.view(PROGRESS)
+        with Undo() as undo:
+            self._fd = undo.fd(make_memory("zc-progress", abi.PAGE_SIZE))
+            mapping = undo.closing(Mapping(self._fd, abi.PAGE_SIZE, writable=False))
+            self.fields: np.ndarray[Any, Any] = mapping.view(PROGRESS)
+            self._undo = undo.pop_all()
 
     def writable(self) -> np.ndarray[Any, Any]:
-        """The same fields, to write."""
+        """The same fields, writable."""
         self._writer = Mapping(self._fd, abi.PAGE_SIZE, writable=True)
         return self._writer.view(PROGRESS)
 
     def seal(self) -> None:
-        """No further writable mapping, whoever inherits the descriptor."""
+        """Refuse further writable mappings to every process that inherits the descriptor."""
         seal_writes(self._fd)
 
     def close(self) -> None:
         del self.fields
-        self._mapping.close()
-        os.close(self._fd)
+        self._undo.close()

@@ -4,31 +4,38 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.jit.words import numbered
 from zcframe.framework.ring import RingEnd
 
-# Columns: int64, shape (queues, WIDTH). Counters here are the truth; the ring's header gets copies of them.
-WRITE: Final = 0  # slots published or being filled, never wrapped
-ROOM_UNTIL: Final = 1  # the value of WRITE at which `read` must be looked at again
-SLOTS: Final = 2
-DESCRIPTORS: Final = 3  # addresses
-BLOCKS: Final = 4
-HEADER: Final = 5
-READ: Final = 6
-FLAGS: Final = 7
-TOUCHED: Final = 8  # 1: something happened since the last publish
-ARRIVED: Final = 9
-ARRIVED_BYTES: Final = 10
-RING_FULL: Final = 11
-TRUNCATED: Final = 12
-WAKEUPS: Final = 13
-WAKE_FD: Final = 14
-WAKE_AT: Final = 15  # the value of WRITE at which a sleeper is woken at the latest
-WIDTH: Final = 16
+
+class Queue(NamedTuple):
+    """One row of the table. Counters here are the truth; the ring's header gets copies of them."""
+
+    slots: int
+    descriptors: int  # addresses, from here to `flags`
+    blocks: int
+    header: int
+    read: int
+    flags: int
+    wake_fd: int
+    wake_at: int  # the value of `write` at which a sleeper is woken at the latest
+    write: int = 0  # slots published or being filled, never wrapped
+    room_until: int = 0  # the value of `write` at which `read` must be looked at again
+    touched: int = 0  # 1: something happened since the last publish
+    arrived: int = 0
+    arrived_bytes: int = 0
+    ring_full: int = 0
+    truncated: int = 0
+    wakeups: int = 0
+
+
+# Columns of the table: int64, shape (queues, number of words).
+Q: Final = numbered(Queue)
 
 # A sleeper is woken when its ring is filled to this fraction, if not before.
 WAKE_FRACTION: Final = 4
@@ -38,16 +45,20 @@ QueueTable = np.ndarray[Any, np.dtype[np.int64]]
 
 def queue_table(ends: Sequence[RingEnd]) -> QueueTable:
     """Rows for the producer's ends of fresh rings."""
-    table = np.zeros((len(ends), WIDTH), np.int64)
-    for row, end in zip(table, ends, strict=True):
-        row[SLOTS] = end.slots
-        row[DESCRIPTORS], row[BLOCKS] = end.desc_address, end.block_address
-        row[HEADER] = end.header_address
-        row[READ] = end.user_address + abi.USER_READ
-        row[FLAGS] = end.user_address + abi.USER_FLAGS
-        row[WAKE_FD] = end.wake_fd
-        row[WAKE_AT] = end.slots // WAKE_FRACTION
-    return table
+    rows = [
+        Queue(
+            slots=end.slots,
+            descriptors=end.desc_address,
+            blocks=end.block_address,
+            header=end.header_address,
+            read=end.user_address + abi.USER_READ,
+            flags=end.user_address + abi.USER_FLAGS,
+            wake_fd=end.wake_fd,
+            wake_at=end.slots // WAKE_FRACTION,
+        )
+        for end in ends
+    ]
+    return np.array(rows, np.int64)
 
 
 def close_queues(ends: Sequence[RingEnd]) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from zcframe.framework.child import ending, fork_child
 from zcframe.framework.errors import SourceDiedError, UsageError
-from zcframe.framework.ring import Ring
+from zcframe.framework.ring import Ring, Undo
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.base import SourceEvent
@@ -30,7 +30,7 @@ MAPPING_DEADLINE: Final = 60.0
 
 @dataclass(frozen=True)
 class Position:
-    """Where a replay is. done, total: bytes of input, total 0 where no end is known; file and round count from 0."""
+    """How far a replay is. done, total: bytes of input, total 0 where no end is known; file and round count from 0."""
 
     done: int
     total: int
@@ -55,19 +55,17 @@ class Soft82576:
         self._running = self._ready = self._told_end = False
         self._events: list[SourceEvent] = []
         self._channel: socket.socket | None = None
-        self._progress: Progress | None = None
         self._streams: dict[int, CaptureReader] = {}
         self.rings: list[Ring] = []
-        try:
+        with Undo() as undo:
+            undo.callback(self._close_streams)
             self._examine_files()
             for queue in range(plan.queues):
                 buckets = buckets_of(queue, plan.rss.reta)
-                self.rings.append(Ring(queue, plan.ring_slots, buckets=buckets))
+                self.rings.append(undo.closing(Ring(queue, plan.ring_slots, buckets=buckets)))
                 self.rings[-1].spread = Spread.of_82576(plan.rss) if plan.verify else None
-            self._progress = Progress()
-        except BaseException:
-            self.close()
-            raise
+            self._progress = undo.closing(Progress())
+            self._undo = undo.pop_all()
 
     def _examine_files(self) -> None:
         names: dict[str, None] = {}
@@ -87,23 +85,22 @@ class Soft82576:
 
     @property
     def events_fd(self) -> int:
-        """To poll for input, from `ready()` until an event "finished" or "failed"."""
+        """File descriptor to poll for input, from `ready()` until an event "finished" or "failed"."""
         assert self._channel is not None, "start() comes first"
         return self._channel.fileno()
 
     def start(self) -> None:
         """Fork the NIC; it waits for `go()`. Raises SourceDiedError where it cannot map the rings."""
-        assert self._progress is not None
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        self._channel = ours
+        self._channel = self._undo.closing(ours)
 
         def body() -> None:
             ours.close()
-            assert self._progress is not None
             run_nic(self.plan, self.rings, self._streams, ChildEnd(theirs), self._progress)
 
         self.pid = fork_child(PROCESS_NAME, body)
         self._running = True
+        self._undo.callback(self._kill)
         theirs.close()
         self._close_streams()
         self._await_mapped()
@@ -112,7 +109,7 @@ class Soft82576:
         self._progress.seal()
 
     def _await_mapped(self) -> None:
-        """The rings can be sealed only when the NIC has its writable mappings."""
+        """Wait until the NIC has its writable mappings: the rings can be sealed only then."""
         assert self._channel is not None
         self._channel.settimeout(MAPPING_DEADLINE)
         try:
@@ -126,7 +123,7 @@ class Soft82576:
             raise SourceDiedError("; ".join(texts))
 
     def ready(self) -> None:
-        """Wait until the NIC has compiled what it needs, or has failed in it, which `poll_events()` then tells."""
+        """Wait until the NIC has compiled its code, or has failed in it, which `poll_events()` then reports."""
         while not self._ready and self._running:
             self._receive(0)
 
@@ -145,7 +142,7 @@ class Soft82576:
                 self._channel.send(order, socket.MSG_DONTWAIT)
 
     def poll_events(self) -> list[SourceEvent]:
-        """What the NIC told since the last call, and once, as "failed", that it died; never blocks."""
+        """Events of the NIC since the last call, and once "failed" if it died; never blocks."""
         with contextlib.suppress(BlockingIOError):
             while self._running:
                 self._receive(socket.MSG_DONTWAIT)
@@ -169,7 +166,7 @@ class Soft82576:
             self._events.append(death)
 
     def _reap(self) -> SourceEvent | None:
-        """Take leave of the process, whose end of the channel is closed; an event where it had told no end."""
+        """Reap the process, whose end of the channel is closed; returns an event where it had reported no end."""
         assert self.pid is not None
         self._running = False
         try:
@@ -188,24 +185,18 @@ class Soft82576:
 
     def position(self) -> Position:
         """The same with frames, file and round; costs no system call."""
-        assert self._progress is not None
         done, frames, file, number = self._progress.fields[0].tolist()
         return Position(done, self._total, frames, file, number)
 
     def close(self) -> None:
         """Kill the NIC if it still runs, and give everything back; may be called again."""
+        self._undo.close()
+
+    def _kill(self) -> None:
         if self._running and self.pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._reap()
-        if self._channel is not None:
-            self._channel.close()
-        if self._progress is not None:
-            self._progress.close()
-            self._progress = None
-        self._close_streams()
-        while self.rings:
-            self.rings.pop().close()
 
     def _close_streams(self) -> None:
         for reader in self._streams.values():

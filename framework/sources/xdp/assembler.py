@@ -1,4 +1,4 @@
-"""A few instructions of eBPF, with labels: as much as our program needs. (RFC 9669)"""
+"""An assembler for those instructions of eBPF that our program needs. (RFC 9669)"""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Assembler:
         self._emit(ALU[name] | SOURCE_REGISTER, to, source)
 
     def multiply32(self, to: int, imm: int) -> None:
-        """The low 32 bits of the product; the high ones become 0."""
+        """Register `to` = the low 32 bits of the product; the high ones become 0."""
         self._emit(MUL32, to, imm=imm)
 
     def jump(self, label: str) -> None:
         self._emit(JUMP["always"], label=label)
 
     def jump_if(self, name: str, left: int, imm: int, label: str) -> None:
-        """Where `left` compares so, unsigned, with a constant."""
+        """Jump where `left` compares so, unsigned, with a constant."""
         self._emit(JUMP[name], left, imm=imm, label=label)
 
     def jump_if_register(self, name: str, left: int, right: int, label: str) -> None:
@@ -72,14 +72,14 @@ class Assembler:
         self._emit(CALL, imm=function)
 
     def call_kernel(self, function: int) -> None:
-        """A function of the kernel's by its id in BTF."""
+        """Call a function of the kernel by its id in BTF."""
         self._emit(CALL, source=PSEUDO_KERNEL_CALL, imm=function)
 
     def leave(self) -> None:
         self._emit(EXIT)
 
     def assemble(self) -> bytes:
-        """8 bytes an instruction, for BPF_PROG_LOAD."""
+        """The code, 8 bytes an instruction, for BPF_PROG_LOAD."""
         code = []
         for place, (operation, to, source, offset, label, imm) in enumerate(self._words):
             jump = self._labels[label] - place - 1 if label else offset

@@ -56,14 +56,14 @@ def _load(instructions: bytes, ifindex: int, log: ctypes.Array[ctypes.c_char] | 
 
 
 def load_program(instructions: bytes, ifindex: int = 0) -> int:
-    """An XDP program. What the verifier has against it stands in the OSError.
+    """Load an XDP program. The verifier's reason against it is in the OSError.
 
-    ifindex: the interface that it is for alone, whose driver's functions it may call; 0: any.
+    ifindex: the only interface that it is for, whose driver's functions it may call; 0: any.
     """
     try:
         return _load(instructions, ifindex, None)
     except OSError:
-        # Once more for the reason: asked at once, a program would fail whose log, all being well, is too long.
+        # Load it again for the reason. With a log at the first try, a good program would fail whose log is too long.
         log = ctypes.create_string_buffer(LOG_SIZE)
     try:
         return _load(instructions, ifindex, log)
@@ -72,7 +72,7 @@ def load_program(instructions: bytes, ifindex: int = 0) -> int:
 
 
 def attach(program: int, ifindex: int, mode: int) -> int:
-    """A link, whose last descriptor keeps the program on the interface: whoever holds it is killed, it goes."""
+    """Attach by a link: the program leaves the interface with the last process that has the link open."""
     return _bpf(LINK_CREATE, struct.pack("=4I", program, ifindex, ATTACH_XDP, mode))
 
 

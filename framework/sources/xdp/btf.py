@@ -25,7 +25,7 @@ EACH: Final = (0, 0, 0, 0, 3, 3, 2, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, 0, 0, 3)
 
 
 def _functions(types: array[int]) -> Iterator[tuple[int, int]]:
-    """(id, offset of the name) of each."""
+    """(id, offset of the name) of each function."""
     at, number = 0, 1
     while at < len(types):
         info = types[at + 1]
@@ -48,7 +48,7 @@ def _find(data: bytes, names: Collection[str]) -> dict[str, int]:
 
 
 def function_ids(names: Collection[str], file: Path = VMLINUX) -> dict[str, int]:
-    """Id of each function by its name; without those that the kernel has not, empty where it tells nothing."""
+    """Id of each function that this kernel has, by its name; empty where the kernel has no BTF."""
     try:
         return _find(file.read_bytes(), names)
     except (OSError, struct.error, ValueError, IndexError):

@@ -1,4 +1,4 @@
-"""What the card told of a frame: our program writes it in front of the frame, where the worker reads it.
+"""The card's own findings about a frame: our program writes them in front of it, where the worker reads them.
 
 RECORD_SIZE bytes that end where the frame begins:
 
@@ -7,8 +7,8 @@ RECORD_SIZE bytes that end where the frame begins:
     16   type of the VLAN tag that was taken off, in network order, u16 | the tag, u16
     20   MAGIC | TIME, HASH, VLAN: which of them hold, u32
 
-The kernel copies them along with the frame, or leaves both where they are. Whoever handed the frame on to this
-interface may have written something of its own in between: then there is no MAGIC in this place, and nothing holds.
+The kernel copies them along with the frame, or leaves both where they are. A program on another interface that handed
+the frame on may have written something else in between: then there is no MAGIC in this place, and nothing holds.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from zcframe.framework.jit.address import load_be16, load_u8, load_u16, load_u32
 from zcframe.framework.jit.compiler import inlined
 from zcframe.framework.rss.fields import FIELD_TCP, FIELD_UDP
 
-# As the kernel numbers what a driver can tell.
+# Bits of what a driver can report, as the kernel numbers them.
 TIME, HASH, VLAN = 1, 2, 4
 ALL: Final = TIME | HASH | VLAN
-# The function that tells each, and since when.
+# The kernel's function for each, and the version that brought it.
 FUNCTIONS: Final = {
     TIME: "bpf_xdp_metadata_rx_timestamp",  # 6.3
     HASH: "bpf_xdp_metadata_rx_hash",  # 6.3
@@ -46,7 +46,7 @@ MAGIC: Final = 0x7A63_6D00
 # enum xdp_rss_hash_type: bits, of which drivers name some sums.
 IPV4, IPV6, EXTENDED, PORTS, TCP, UDP = 1, 2, 4, 8, 16, 32
 KINDS: Final = 1 << 9
-# A clock of a card that stands further from ours than this was never set to the time of day.
+# Nanoseconds. A card's clock that is further from ours was never set to the time of day.
 DAY: Final = 86_400_000_000_000
 
 
@@ -68,14 +68,14 @@ def abi_types(fields: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 @inlined
 def told_of(frame, wanted):  # type: ignore[no-untyped-def]
-    """Which of `wanted` hold for the frame at this address."""
+    """The bits of `wanted` that hold for the frame at this address."""
     flags = load_u32(frame - RECORD_SIZE + AT_FLAGS)
     return flags & wanted if flags & ~ALL == MAGIC else 0
 
 
 @inlined
 def told_time(frame, told, now):  # type: ignore[no-untyped-def]
-    """Nanoseconds since 1970; 0: none, or none that can be."""
+    """Time of arrival in nanoseconds since 1970; 0: none, or an impossible one."""
     if told & TIME == 0:
         return 0
     time = load_u64(frame - RECORD_SIZE + AT_TIME)
@@ -94,7 +94,6 @@ def told_hash(frame, told, types):  # type: ignore[no-untyped-def]
 
 @inlined
 def told_tag(frame, told):  # type: ignore[no-untyped-def]
-    """(ethertype or 0, tag) of the VLAN tag that was taken off."""
-    if told & VLAN == 0:
-        return 0, 0
-    return load_be16(frame - RECORD_SIZE + AT_PROTOCOL), load_u16(frame - RECORD_SIZE + AT_TAG)
+    """(ethertype, tag) of the VLAN tag that was taken off; (0, 0): none."""
+    tpid = load_be16(frame - RECORD_SIZE + AT_PROTOCOL) if told & VLAN != 0 else 0
+    return tpid, load_u16(frame - RECORD_SIZE + AT_TAG) if tpid != 0 else 0

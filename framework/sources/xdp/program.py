@@ -2,7 +2,7 @@
 
 A frame of a queue that nobody serves, or of a worker whose place in the map is empty, goes on to the stack.
 
-Where the driver can tell it, what the card found out of the frame is written in front of it first: metadata.py.
+Where the driver can report them, the card's findings about the frame are written in front of it first: metadata.py.
 (Documentation/networking/xdp-rx-metadata.rst)
 """
 
@@ -19,7 +19,7 @@ from .share import Share
 XDP_PASS: Final = 2
 REDIRECT_MAP: Final = 51
 ADJUST_META: Final = 54
-# Of the kernel's own numbers: no driver's metadata.
+# An error number of the kernel's own: this driver keeps no metadata.
 ENOTSUPP: Final = 524
 
 # struct xdp_md
@@ -33,12 +33,12 @@ TAGGED: Final = (0x8100, 0x88A8)
 IPV4, IPV4_SIZE, IPV4_ADDRESSES = 0x0800, 20, (12, 16)
 IPV6, IPV6_SIZE, IPV6_ADDRESSES = 0x86DD, 40, tuple(range(8, 40, 4))
 
-# Multiplying by it (2^32 / golden ratio, as a signed number) makes every bit of the addresses tell in the highest ones.
+# 2^32 / golden ratio, as a signed number: the product carries every bit of the addresses into the highest bits.
 SPREADING: Final = 0x9E3779B1 - (1 << 32)
 
 CONTEXT, RESULT = 1, 0
 DATA, END, HEADER, WORD, SLOT, HASH = 2, 3, 4, 5, 6, 7
-# While the driver tells, whose functions leave these alone.
+# Registers in use while the driver is asked: its functions leave these alone.
 TOLD, RECORD, KEPT = 7, 8, 9
 
 
@@ -48,7 +48,7 @@ def _make_room(code: Assembler) -> None:
     code.alu("mov", 2, -RECORD_SIZE)
     code.call(ADJUST_META)
     code.jump_if("eq", RESULT, -ENOTSUPP, "plain")
-    # What a frame before it left in its chunk must not be taken for this one's.
+    # The record of an earlier frame in this chunk must not be taken for this frame's.
     code.jump_if("ne32", RESULT, 0, "pass")
     code.load(4, RECORD, KEPT, MD_DATA_META)
     code.load(4, DATA, KEPT, MD_DATA)
@@ -58,7 +58,7 @@ def _make_room(code: Assembler) -> None:
 
 
 def _write_record(code: Assembler, functions: Mapping[int, int]) -> None:
-    """Have the driver write in front of the frame what it can tell of it."""
+    """Have the driver write its findings about the frame in front of it."""
     _make_room(code)
     code.alu("mov", TOLD, MAGIC)
     for what, function in functions.items():
@@ -141,9 +141,9 @@ def choose_slot(code: Assembler, share: Share) -> None:
 
 
 def redirect_program(share: Share, map_fd: int, functions: Mapping[int, int] | None = None) -> bytes:
-    """Instructions. map_fd: an XSKMAP of `share.workers` entries, each worker's socket.
+    """The program's instructions. map_fd: an XSKMAP of `share.workers` entries, each worker's socket.
 
-    functions: of what the driver is to tell (TIME, HASH, VLAN), the ids in BTF of the kernel's functions.
+    functions: ids in BTF of the kernel's functions, by what the driver is asked for (TIME, HASH, VLAN).
     """
     code = Assembler()
     if functions:

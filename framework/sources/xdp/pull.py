@@ -1,10 +1,10 @@
 """From a socket's receive ring to descriptors, and from released descriptors to the fill ring; compiled.
 
-Counters are free-running, 32 bits. A worker may be killed between any two instructions: its successor derives what it
-was about from what is there, and no frame is lost or doubled, nor any chunk.
+Counters are free-running, 32 bits. A worker may be killed between any two instructions: its successor derives from
+memory what was in progress, and no frame or chunk is lost or doubled.
 
 Taking. The n-th frame of the receive ring is the n-th descriptor, so that the ring's consumer is a copy of `write`:
-whoever pulls first stores the one in the other. A kill before `write` was stored leaves frames that were not taken, one
+a pull stores the one, then the other. A kill before `write` was stored leaves frames that were not taken, one
 behind it leaves frames that were, and which the kernel learns of later. All that a descriptor says, but for the time of
 a burst, is in the chunk, what the card told included (metadata.py), and the kernel leaves a chunk alone until it is
 given back: a successor derives the same.
@@ -24,9 +24,8 @@ has and try again at their next pull: nobody waits.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
-import numpy as np
 from numba import types
 
 from zcframe.framework import abi
@@ -38,12 +37,11 @@ from zcframe.framework.jit.address import (
     prefetch_read,
     release_u32,
     release_u64,
-    store_u8,
-    store_u16,
-    store_u32,
     store_u64,
 )
 from zcframe.framework.jit.compiler import compiled, inlined, precompile
+from zcframe.framework.jit.words import numbered
+from zcframe.framework.ring.describe import describe
 from zcframe.framework.rss.toeplitz import hash_untagged, rss_hash
 
 from .metadata import RECORD_SIZE, told_hash, told_of, told_tag, told_time
@@ -53,30 +51,35 @@ BITS: Final = 0xFFFFFFFF
 AHEAD: Final = 16
 TAG_SIZE: Final = 4
 
-# The context: int64, shape (WORDS,). Addresses, where nothing else is said.
-HEADER: Final = 0
-DESCRIPTORS: Final = 1
-SLOTS: Final = 2  # of the descriptor ring, a number
-USER: Final = 3
-CHUNKS: Final = 4
-NOTES: Final = 5
-GUARD: Final = 6
-NUMBER: Final = 7  # which of the queue's workers, from 1
-RX_PRODUCER: Final = 8
-RX_CONSUMER: Final = 9
-RX_ENTRIES: Final = 10
-RX_MASK: Final = 11  # a number
-FILL_PRODUCER: Final = 12
-FILL_ENTRIES: Final = 13
-FILL_FLAGS: Final = 14
-FILL_MASK: Final = 15  # a number
-TABLES: Final = 16
-FIELDS: Final = 17  # a mask
-PORT: Final = 18  # a number
-SOCKET: Final = 19  # a file descriptor
-TOLD: Final = 20  # what is taken from the card: a mask of metadata.py; 0: no frame has a record
-TYPES: Final = 21
-WORDS: Final = 22
+
+class PullContext(NamedTuple):
+    """The words that `pull` is called with: addresses, where nothing else is said."""
+
+    header: int
+    descriptors: int
+    slots: int  # of the descriptor ring, a number
+    user: int
+    chunks: int
+    notes: int
+    guard: int
+    number: int  # which of the queue's workers, from 1
+    rx_producer: int
+    rx_consumer: int
+    rx_entries: int
+    rx_mask: int  # a number
+    fill_producer: int
+    fill_entries: int
+    fill_flags: int
+    fill_mask: int  # a number
+    tables: int  # as for `rss_hash`
+    fields: int  # a mask
+    port: int  # a number
+    socket: int  # a file descriptor
+    told: int  # what is taken from the card: a mask of metadata.py; 0: no frame has a record
+    types: int  # as `abi_types` returns them
+
+
+CTX: Final = numbered(PullContext)
 
 NOTE_GIVEN: Final = 0
 NOTES_SIZE: Final = 8
@@ -93,37 +96,37 @@ recvfrom = types.ExternalFunction(
 
 @inlined
 def succeed(ctx):  # type: ignore[no-untyped-def]
-    """Finish what a predecessor, killed while the fill ring was its, was about."""
-    owner = ctx[GUARD] + GUARD_OWNER
-    mine = ctx[NUMBER] << 1
+    """Finish the work of a predecessor that was killed while it held the fill ring."""
+    owner = ctx[CTX.guard] + GUARD_OWNER
+    mine = ctx[CTX.number] << 1
     found = acquire_u32(owner)
-    if found >> 1 != ctx[NUMBER]:
+    if found >> 1 != ctx[CTX.number]:
         return
     if found == mine | OPEN:
-        note = load_u64(ctx[NOTES] + NOTE_GIVEN)
-        producer = load_u32(ctx[FILL_PRODUCER])
+        note = load_u64(ctx[CTX.notes] + NOTE_GIVEN)
+        producer = load_u32(ctx[CTX.fill_producer])
         given = ((note >> 32) + producer - note) & BITS
-        release_u64(ctx[NOTES] + NOTE_GIVEN, given << 32 | producer)
+        release_u64(ctx[CTX.notes] + NOTE_GIVEN, given << 32 | producer)
     release_u32(owner, 0)
 
 
 @inlined
 def give_back(ctx):  # type: ignore[no-untyped-def]
-    """Give the chunks of released descriptors back, if nobody else does so now; returns how many ever were."""
-    owner, note = ctx[GUARD] + GUARD_OWNER, ctx[NOTES] + NOTE_GIVEN
+    """Give the chunks of released descriptors back, unless another worker does so now; returns the total so far."""
+    owner, note = ctx[CTX.guard] + GUARD_OWNER, ctx[CTX.notes] + NOTE_GIVEN
     given = load_u64(note) >> 32 & BITS
-    count = (acquire_u32(ctx[USER] + abi.USER_READ) - given) & BITS
-    if count == 0 or exchange_u32(owner, 0, ctx[NUMBER] << 1) == 0:
+    count = (acquire_u32(ctx[CTX.user] + abi.USER_READ) - given) & BITS
+    if count == 0 or exchange_u32(owner, 0, ctx[CTX.number] << 1) == 0:
         return given
-    producer = load_u32(ctx[FILL_PRODUCER])
+    producer = load_u32(ctx[CTX.fill_producer])
     release_u64(note, given << 32 | producer)
-    release_u32(owner, ctx[NUMBER] << 1 | OPEN)
+    release_u32(owner, ctx[CTX.number] << 1 | OPEN)
     for i in range(count):
-        desc = ctx[DESCRIPTORS] + ((given + i) & (ctx[SLOTS] - 1)) * abi.DESC_SIZE
+        desc = ctx[CTX.descriptors] + ((given + i) & (ctx[CTX.slots] - 1)) * abi.DESC_SIZE
         # The kernel rounds an address down to its chunk.
-        entry = ctx[FILL_ENTRIES] + ((producer + i) & ctx[FILL_MASK]) * FILL_DESC_SIZE
+        entry = ctx[CTX.fill_entries] + ((producer + i) & ctx[CTX.fill_mask]) * FILL_DESC_SIZE
         store_u64(entry, load_u32(desc + abi.DESC_OFFSET))
-    release_u32(ctx[FILL_PRODUCER], producer + count)
+    release_u32(ctx[CTX.fill_producer], producer + count)
     given = (given + count) & BITS
     release_u64(note, given << 32 | (producer + count) & BITS)
     release_u32(owner, 0)
@@ -131,80 +134,66 @@ def give_back(ctx):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def describe(desc, address, length, hashed, now, port):  # type: ignore[no-untyped-def]
-    store_u64(desc + abi.DESC_TIMESTAMP, now)
-    store_u32(desc + abi.DESC_OFFSET, address)
-    store_u32(desc + abi.DESC_WIRE_LEN, length)
-    store_u32(desc + abi.DESC_RSS_HASH, hashed)
-    store_u16(desc + abi.DESC_LEN, length)
-    store_u16(desc + abi.DESC_VLAN_TCI, 0)
-    store_u16(desc + abi.DESC_VLAN_TPID, 0)
-    store_u16(desc + abi.DESC_STATUS, 0)
-    store_u8(desc + abi.DESC_RSS_TYPE, hashed >> 32)
-    store_u8(desc + abi.DESC_FLAG_ACCESS, abi.ACCESS_READABLE)
-    store_u16(desc + abi.DESC_PORT, port)
-
-
-@inlined
 def entry_of(ctx, number):  # type: ignore[no-untyped-def]
-    """Of the number-th frame: where the receive ring tells of it."""
-    return ctx[RX_ENTRIES] + (number & ctx[RX_MASK]) * RX_DESC_SIZE
+    """Address of the receive ring's entry for the number-th frame."""
+    return ctx[CTX.rx_entries] + (number & ctx[CTX.rx_mask]) * RX_DESC_SIZE
 
 
 @inlined
 def desc_of(ctx, number):  # type: ignore[no-untyped-def]
-    return ctx[DESCRIPTORS] + (number & (ctx[SLOTS] - 1)) * abi.DESC_SIZE
+    return ctx[CTX.descriptors] + (number & (ctx[CTX.slots] - 1)) * abi.DESC_SIZE
 
 
 @inlined
 def describe_plain(ctx, number, now):  # type: ignore[no-untyped-def]
-    """The number-th frame, of which nobody told anything."""
-    prefetch_read(ctx[CHUNKS] + load_u32(entry_of(ctx, number + AHEAD)))
+    """Describe the number-th frame, which has no record of the card."""
+    prefetch_read(ctx[CTX.chunks] + load_u32(entry_of(ctx, number + AHEAD)))
     entry = entry_of(ctx, number)
     address, length = load_u32(entry), load_u32(entry + 8)
-    hashed = rss_hash(ctx[CHUNKS] + address, length, ctx[TABLES], ctx[FIELDS])
-    describe(desc_of(ctx, number), address, length, hashed, now, ctx[PORT])
+    hashed = rss_hash(ctx[CTX.chunks] + address, length, ctx[CTX.tables], ctx[CTX.fields])
+    describe(desc_of(ctx, number), now, address, length, length, hashed, 0, 0, 0, ctx[CTX.port])
 
 
 @inlined
 def describe_told(ctx, number, now):  # type: ignore[no-untyped-def]
-    """The number-th frame with what the card told of it; what it did not tell is found out here."""
-    ahead = ctx[CHUNKS] + load_u32(entry_of(ctx, number + AHEAD))
+    """Describe the number-th frame with the card's record of it; what the record lacks is computed here."""
+    ahead = ctx[CTX.chunks] + load_u32(entry_of(ctx, number + AHEAD))
     prefetch_read(ahead - RECORD_SIZE)
     prefetch_read(ahead)
-    entry, desc = entry_of(ctx, number), desc_of(ctx, number)
+    entry = entry_of(ctx, number)
     address, length = load_u32(entry), load_u32(entry + 8)
-    frame = ctx[CHUNKS] + address
-    told = told_of(frame, ctx[TOLD])
+    frame = ctx[CTX.chunks] + address
+    told = told_of(frame, ctx[CTX.told])
     tpid, tci = told_tag(frame, told)
     time = told_time(frame, told, now)
-    hashed = told_hash(frame, told, ctx[TYPES])
+    hashed = told_hash(frame, told, ctx[CTX.types])
     if hashed == 0:
-        hashed = hash_untagged(frame, length, tpid, ctx[TABLES], ctx[FIELDS])
-    describe(desc, address, length, hashed, time if time != 0 else now, ctx[PORT])
+        hashed = hash_untagged(frame, length, tpid, ctx[CTX.tables], ctx[CTX.fields])
+    wire, status = length, 0
     if tpid != 0:
-        store_u32(desc + abi.DESC_WIRE_LEN, length + TAG_SIZE)
-        store_u16(desc + abi.DESC_VLAN_TCI, tci)
-        store_u16(desc + abi.DESC_VLAN_TPID, tpid)
-    status = (abi.STATUS_VLAN if tpid != 0 else 0) | (abi.STATUS_HW_TIME if time != 0 else 0)
-    store_u16(desc + abi.DESC_STATUS, status)
+        wire += TAG_SIZE
+        status |= abi.STATUS_VLAN
+    if time != 0:
+        now = time
+        status |= abi.STATUS_HW_TIME
+    describe(desc_of(ctx, number), now, address, length, wire, hashed, tpid, tci, status, ctx[CTX.port])
 
 
 @inlined
 def take(ctx, given, now):  # type: ignore[no-untyped-def]
     """Describe the frames that wait, as many as there is room for; returns how many waited."""
-    write = load_u32(ctx[HEADER] + abi.HEADER_WRITE)
-    waiting = (acquire_u32(ctx[RX_PRODUCER]) - write) & BITS
-    count = min(waiting, ctx[SLOTS] - ((write - given) & BITS))
-    # Two loops: where no card tells anything, none is asked.
-    if ctx[TOLD]:
+    write = load_u32(ctx[CTX.header] + abi.HEADER_WRITE)
+    waiting = (acquire_u32(ctx[CTX.rx_producer]) - write) & BITS
+    count = min(waiting, ctx[CTX.slots] - ((write - given) & BITS))
+    # Two loops: where the card reports nothing, no frame is searched for a record.
+    if ctx[CTX.told]:
         for number in range(write, write + count):
             describe_told(ctx, number, now)
     else:
         for number in range(write, write + count):
             describe_plain(ctx, number, now)
-    release_u32(ctx[HEADER] + abi.HEADER_WRITE, write + count)  # B, matches C
-    release_u32(ctx[RX_CONSUMER], write + count)
+    release_u32(ctx[CTX.header] + abi.HEADER_WRITE, write + count)  # B, matches C
+    release_u32(ctx[CTX.rx_consumer], write + count)
     return waiting
 
 
@@ -212,21 +201,16 @@ def take(ctx, given, now):  # type: ignore[no-untyped-def]
 def pull(ctx, now):  # type: ignore[no-untyped-def]
     """Give chunks back, bring frames, and wake the driver where it waits for chunks.
 
-    ctx: int64, shape (WORDS,); now: int64, nanoseconds since 1970. Returns how many frames waited: 0 says that the
+    ctx: words of PullContext; now: int64, nanoseconds since 1970. Returns how many frames waited: 0 says that the
     receive ring is empty.
     """
     succeed(ctx)
     waiting = take(ctx, give_back(ctx), now)
-    if load_u32(ctx[FILL_FLAGS]) & NEED_WAKEUP:
-        recvfrom(ctx[SOCKET], 0, 0, MSG_DONTWAIT, 0, 0)
+    if load_u32(ctx[CTX.fill_flags]) & NEED_WAKEUP:
+        recvfrom(ctx[CTX.socket], 0, 0, MSG_DONTWAIT, 0, 0)
     return waiting
 
 
 def warm_up() -> None:
     """Compile, in the supervisor, what every worker calls."""
     precompile(pull, types.Array(types.int64, 1, "C"), types.int64)
-
-
-def make_context(words: dict[int, int]) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """The context from its words by number."""
-    return np.array([words[number] for number in range(WORDS)], np.int64)

@@ -1,20 +1,22 @@
-"""One worker's ring: an XSK on a receive queue, and the descriptors that the worker makes of what it brings."""
+"""One worker's ring: an XSK on a receive queue, and the descriptors that the worker writes for its frames."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from zcframe.framework import abi
-from zcframe.framework.ring import PulledRing, RingEnd
+from zcframe.framework.jit.words import Words, words_of
+from zcframe.framework.ring import Mapping, PulledRing, RingEnd
 from zcframe.framework.sources.plan import LivePlan
 
-from .pull import NOTES_SIZE
-from .puller import Puller
-from .socket import Statistics, XdpSocket
+from .metadata import abi_types
+from .pull import NOTES_SIZE, PullContext, pull
+from .share import Seat
+from .socket import KernelRing, Statistics, XdpSocket
 from .umem import Umem, rx_size
 
 BITS: Final = 0xFFFFFFFF
@@ -23,16 +25,63 @@ LONGEST_NAP_S: Final = 200e-6
 NAP_A_SLOT_S: Final = 50e-9
 
 
-@dataclass(frozen=True)
-class Seat:
-    """A worker's place.
+class Puller:
+    """Kernel rings, chunks and notes of one worker; called with the end of its ring, it pulls.
 
-    worker: its number on this interface; queue: which it serves; number: which of the queue's workers it is, from 1.
+    number: which of the queue's workers, from 1; fill: the queue's fill ring; told: what is taken from the card (TIME,
+    HASH, VLAN). Returns how many frames waited.
     """
 
-    worker: int
-    queue: int
-    number: int
+    def __init__(
+        self,
+        plan: LivePlan,
+        number: int,
+        socket: XdpSocket,
+        fill: KernelRing,
+        umem: Umem,
+        notes: Mapping,
+        tables: np.ndarray[Any, Any],
+        told: int,
+    ) -> None:
+        self._plan, self._number, self._tables = plan, number, tables
+        self._socket, self._fill = socket, fill
+        self._told, self._types = told, abi_types(plan.rss.field_mask)
+        self.chunks = umem.map_chunks()
+        self._guard, self._notes = umem.map_guard(), notes
+        self._context: Words | None = None
+
+    def __call__(self, end: RingEnd) -> int:
+        if self._context is None:
+            self._context = self._make_context(end)
+        return int(pull(self._context, time.time_ns()))
+
+    def _make_context(self, end: RingEnd) -> Words:
+        rx, fill = self._socket.rx, self._fill
+        context = PullContext(
+            header=end.header_address,
+            descriptors=end.desc_address,
+            slots=end.slots,
+            user=end.user_address,
+            chunks=self.chunks.address,
+            notes=self._notes.address,
+            guard=self._guard.address,
+            number=self._number,
+            rx_producer=rx.producer,
+            rx_consumer=rx.consumer,
+            rx_entries=rx.entries,
+            rx_mask=rx.size - 1,
+            fill_producer=fill.producer,
+            fill_entries=fill.entries,
+            fill_flags=fill.flags,
+            fill_mask=fill.size - 1,
+            tables=int(self._tables.ctypes.data),
+            fields=self._plan.rss.field_mask,
+            port=self._plan.port,
+            socket=self._socket.fileno(),
+            told=self._told,
+            types=int(self._types.ctypes.data),
+        )
+        return words_of(context)
 
 
 class XdpRing(PulledRing):
@@ -58,29 +107,21 @@ class XdpRing(PulledRing):
         self._received = 0
         # What workers take from the card: TIME, HASH, VLAN.
         self.told = 0
-        # Frames that the interface dropped before it looked whose they were; one ring counts them for all.
+        # Frames that the interface dropped before it chose a queue; one ring counts them for all.
         self.foreign: Callable[[], int] = int
-        self._socket: XdpSocket | None = None
-        try:
-            self._socket = XdpSocket()
+        with self._undo as undo:
+            self.socket = undo.closing(XdpSocket())
             if first is None:
-                self._socket.register_umem(umem.address, umem.size, umem.chunk_size)
-                self._socket.make_fill(umem.fill_size)
-            self._socket.make_rx(rx_size(self.slots))
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def socket(self) -> XdpSocket:
-        assert self._socket is not None
-        return self._socket
+                self.socket.register_umem(umem.address, umem.size, umem.chunk_size)
+                self.socket.make_fill(umem.fill_size)
+            self.socket.make_rx(rx_size(self.slots))
+            self._undo = undo.pop_all()
 
     def bind(self, ifindex: int, flags: int) -> None:
         """Take the queue; frames come once the program sends them here. Raises XdpError."""
         shared = self._first.socket if self._first is not None else None
         if shared is None:
-            # A driver that writes into the UMEM itself takes chunks at once.
+            # A driver that writes into the UMEM itself takes chunks when the socket is bound.
             self._fill_up()
         self.socket.bind(self.ifname, ifindex, self.queue, flags, shared)
 
@@ -102,10 +143,10 @@ class XdpRing(PulledRing):
         return self.socket.statistics()
 
     def account(self) -> None:
-        """What came: frames in the receive ring, taken or not, and those that found no room.
+        """Count arrivals: frames in the receive ring, taken or not, and frames that found no room.
 
-        Without a chunk, or longer than one: XDP_STATISTICS has both in rx_dropped, and for all sockets of a queue how
-        often there was no chunk.
+        XDP_STATISTICS counts frames without a chunk and frames longer than one in rx_dropped, and for all sockets of a
+        queue how often there was no chunk.
         """
         found, counters, rx = self.statistics(), self.counters, self.socket.rx
         self._received += (rx.counter(rx.producer) - self._received) & BITS
@@ -114,12 +155,5 @@ class XdpRing(PulledRing):
         counters["ring_full"] = found.rx_ring_full + starved
         counters["nic_drop"] = found.rx_dropped - starved + foreign
         counters["arrived"] = self._received + found.lost + foreign
-        # What is counted for an interface as a whole may be more, and may be others' frames.
+        # The count of an interface as a whole may include frames that were not for us.
         counters["flags"] = abi.RING_AT_LEAST if foreign else 0
-
-    def close(self) -> None:
-        """Give queue and memory back; may be called again."""
-        if self._socket is not None:
-            self._socket.close()
-            self._socket = None
-        super().close()

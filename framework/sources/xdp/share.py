@@ -13,6 +13,18 @@ from zcframe.framework.errors import XdpError
 
 
 @dataclass(frozen=True)
+class Seat:
+    """A worker's place.
+
+    worker: its number on this interface; queue: which it serves; number: which of the queue's workers it is, from 1.
+    """
+
+    worker: int
+    queue: int
+    number: int
+
+
+@dataclass(frozen=True)
 class Share:
     """`workers` on the receive queues 0..queues-1 of an interface. Raises XdpError where a queue would have none."""
 
@@ -37,10 +49,9 @@ class Share:
     def queue_of(self, worker: int) -> int:
         return worker % self.queues
 
-    def number_of(self, worker: int) -> int:
-        """Which of its queue's workers it is, from 1."""
-        return worker // self.queues + 1
+    def seat_of(self, worker: int) -> Seat:
+        return Seat(worker, self.queue_of(worker), worker // self.queues + 1)
 
     def workers_of(self, queue: int) -> range:
-        """In the order in which the hash counts them."""
+        """Workers of a queue, in the order in which the hash counts them."""
         return range(queue, self.workers, self.queues)

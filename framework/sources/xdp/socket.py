@@ -13,10 +13,9 @@ import struct
 from typing import Final, NamedTuple
 
 from zcframe.framework.errors import XdpError
-from zcframe.framework.ring import Mapping
+from zcframe.framework.ring import Mapping, Undo
 
-from .error import name_of
-from .patience import patiently
+from .refusal import name_of, patiently
 
 AF_XDP: Final = 44
 SOL_XDP: Final = 283
@@ -29,7 +28,7 @@ PGOFF_RX: Final = 0
 PGOFF_FILL: Final = 0x1_0000_0000
 RX_DESC_SIZE: Final = 16
 FILL_DESC_SIZE: Final = 8
-# Nothing is sent, and yet the kernel wants a completion ring.
+# The kernel asks for a completion ring, though nothing is sent.
 COMPLETIONS: Final = 64
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -52,18 +51,15 @@ class Statistics(NamedTuple):
 
 
 class KernelRing:
-    """A mapped ring of the kernel's, `size` entries: addresses of its counters, its flags and its first entry."""
+    """A mapped ring of the kernel, `size` entries: addresses of its counters, its flags and its first entry."""
 
     def __init__(self, mapping: Mapping, offsets: tuple[int, ...], size: int) -> None:
         self.mapping, self.size = mapping, size
         self.producer, self.consumer, self.entries, self.flags = (mapping.address + offset for offset in offsets)
 
     def counter(self, address: int) -> int:
-        """What stands at `producer` or `consumer` now: free-running, 32 bits."""
+        """Value of the counter at `producer` or `consumer`: free-running, 32 bits."""
         return int(self.mapping.view("u4", address - self.mapping.address)[0])
-
-    def close(self) -> None:
-        self.mapping.close()
 
 
 class XdpSocket:
@@ -74,8 +70,9 @@ class XdpSocket:
 
     def __init__(self) -> None:
         self._rings: dict[int, KernelRing] = {}
+        self._undo = Undo()
         try:
-            self._socket = socket.socket(AF_XDP, socket.SOCK_RAW, 0)
+            self._socket = self._undo.closing(socket.socket(AF_XDP, socket.SOCK_RAW, 0))
         except OSError as error:
             raise XdpError(_no_socket(error.errno or 0)) from error
 
@@ -84,9 +81,7 @@ class XdpSocket:
 
     def close(self) -> None:
         """Unmap and close, in this order: a ring that is mapped keeps the queue taken."""
-        while self._rings:
-            self._rings.popitem()[1].close()
-        self._socket.close()
+        self._undo.close()
 
     @property
     def rx(self) -> KernelRing:
@@ -109,21 +104,22 @@ class XdpSocket:
             raise XdpError(_no_umem(error.errno or 0, size)) from error
 
     def make_fill(self, entries: int) -> None:
-        """The queue's fill ring, for whoever registered the UMEM."""
+        """Make the queue's fill ring, on the socket that registered the UMEM."""
         self._set(FILL_RING, struct.pack("=I", entries))
         self._set(COMPLETION_RING, struct.pack("=I", COMPLETIONS))
         self._map(PGOFF_FILL, 2, entries, FILL_DESC_SIZE)
 
     def make_rx(self, entries: int) -> None:
-        """The ring by which frames come."""
+        """Make the ring by which frames come."""
         self._set(RX_RING, struct.pack("=I", entries))
         self._map(PGOFF_RX, 0, entries, RX_DESC_SIZE)
 
     def _map(self, place: int, which: int, size: int, entry: int) -> None:
-        """Rings are told of in the order rx, tx, fill, completion: producer, consumer, entries, flags of each."""
+        """Map a ring. The kernel lists rx, tx, fill, completion: producer, consumer, entries, flags of each."""
         words = struct.unpack("=16Q", self._socket.getsockopt(SOL_XDP, MMAP_OFFSETS, 16 * 8))
         offsets = words[4 * which : 4 * which + 4]
-        mapping = Mapping(self.fileno(), offsets[2] + size * entry, writable=True, populate=True, offset=place)
+        length = offsets[2] + size * entry
+        mapping = self._undo.closing(Mapping(self.fileno(), length, writable=True, populate=True, offset=place))
         self._rings[place] = KernelRing(mapping, offsets, size)
 
     def bind(self, ifname: str, ifindex: int, queue: int, flags: int, umem: XdpSocket | None) -> None:
@@ -160,7 +156,7 @@ def _no_socket(number: int) -> str:
 
 
 def _no_umem(number: int, size: int) -> str:
-    # So the kernel says that the limit does not suffice.
+    # By these the kernel says that the limit does not suffice.
     if number in (errno.ENOBUFS, errno.ENOMEM):
         return (
             f"no permission to pin {size / 2**20:.0f} MiB a queue: raise RLIMIT_MEMLOCK (ulimit -l), use fewer --queues"

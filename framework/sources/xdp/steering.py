@@ -5,27 +5,26 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import os
 import platform
 import time
 from typing import Final, Literal
 
 from zcframe.framework.errors import XdpError
+from zcframe.framework.ring import Undo
 
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
-from .error import name_of
 from .metadata import FUNCTIONS
-from .patience import patiently
 from .privilege import setcap_line
 from .program import redirect_program
+from .refusal import name_of, patiently
 from .share import Share
 
 Mode = Literal["native", "generic"]
 
 MEMBARRIER: Final = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365, "s390x": 356}
 MEMBARRIER_GLOBAL: Final = 1
-# Where the kernel offers no barrier: longer than a driver polls at a time.
+# Seconds to wait where the kernel offers no barrier: longer than one poll of a driver.
 SETTLE_S: Final = 0.1
 
 
@@ -39,52 +38,49 @@ def await_drivers() -> None:
 class Steering:
     """Our program on an interface, its map empty: all frames pass. `mode` tells how the driver runs it.
 
-    wanted: what the driver is to tell of each frame (TIME, HASH, VLAN); `told`: what of that it is asked.
+    wanted: bits to ask the driver for (TIME, HASH, VLAN); `told`: those of them that it is asked for.
 
     The program goes with the last process that has its link open. Raises XdpError.
     """
 
     def __init__(self, share: Share, ifindex: int, wanted: int = 0) -> None:
-        self._share, self._fds = share, list[int]()
+        self._share = share
         try:
-            self._map = self._own(make_xskmap(share.workers))
-            self.told = self._attach_bound(ifindex, wanted)
-            self.mode, self.reason = self._attach(ifindex)
+            with Undo() as self._undo:
+                self._map = self._undo.fd(make_xskmap(share.workers))
+                self.told = self._attach_bound(ifindex, wanted)
+                self.mode, self.reason = self._attach(ifindex)
+                self._undo = self._undo.pop_all()
         except OSError as error:
-            self.close()
             raise XdpError(_refusal(share.ifname, error)) from error
 
-    def _own(self, fd: int) -> int:
-        self._fds.append(fd)
-        return fd
-
     def _attach_bound(self, ifindex: int, wanted: int) -> int:
-        """In the driver, which may be asked by a program that is bound to it; returns what it is asked.
+        """Attach a program that is bound to the driver and may ask it; returns the bits that it asks for.
 
-        0: nothing, and there is no program, whatever is in the way of this one.
+        0: such a program cannot be attached, for any reason, and none is.
         """
         ids = function_ids([name for what, name in FUNCTIONS.items() if wanted & what])
         functions = {what: ids[name] for what, name in FUNCTIONS.items() if name in ids}
         if not functions:
             return 0
         try:
-            program = self._own(load_program(redirect_program(self._share, self._map, functions), ifindex))
-            self._own(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
+            program = self._undo.fd(load_program(redirect_program(self._share, self._map, functions), ifindex))
+            self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
         except OSError:
             return 0
         return sum(functions)
 
     def _attach(self, ifindex: int) -> tuple[Mode, str]:
-        """In the driver; where it cannot, in front of the stack. Returns the mode, and why it is not the former."""
+        """Attach in the driver, else in front of the stack. Returns the mode, and the reason why it is generic."""
         if self.told:
             return "native", ""
-        program = self._own(load_program(redirect_program(self._share, self._map)))
+        program = self._undo.fd(load_program(redirect_program(self._share, self._map)))
         try:
-            self._own(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
+            self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
             return "native", ""
         except OSError as error:
-            # What is in the way of every mode is in the way of this one, too.
-            self._own(patiently(lambda: attach(program, ifindex, MODE_GENERIC)))
+            # A reason against every mode is raised by this one again.
+            self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_GENERIC)))
             return "generic", error.strerror or ""
 
     def send_to(self, worker: int, fd: int) -> None:
@@ -100,8 +96,7 @@ class Steering:
 
     def close(self) -> None:
         """Take the program away; may be called again."""
-        while self._fds:
-            os.close(self._fds.pop())
+        self._undo.close()
 
 
 def _refusal(ifname: str, error: OSError) -> str:

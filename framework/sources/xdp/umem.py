@@ -2,19 +2,18 @@
 
 A chunk is at any moment in one place: in the kernel's hands or its fill ring, in a socket's receive ring, or behind a
 descriptor that its worker has not given back. There are so many that workers which stand still, with their descriptors
-and receive rings full, leave one part in four of them to the kernel: nobody's sleep starves the others.
+and receive rings full, leave a quarter of them to the kernel: a worker that sleeps does not starve the others.
 """
 
 from __future__ import annotations
 
-import os
 from typing import Any, Final
 
 import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.errors import XdpError
-from zcframe.framework.ring import Mapping, make_memory, seal_writes
+from zcframe.framework.ring import Mapping, Undo, make_memory, seal_writes
 
 # The kernel keeps so many bytes in front of each frame for XDP programs.
 HEADROOM: Final = 256
@@ -22,7 +21,7 @@ HEADROOM: Final = 256
 LINK_HEADER: Final = 14 + 2 * 4
 SMALL, LARGE = abi.BLOCK_SIZE, abi.PAGE_SIZE
 
-# Of one worker's slots: its receive ring, all of its chunks.
+# For each slot of a worker: entries of its receive ring, chunks.
 RX_SLOTS: Final = 2
 CHUNKS: Final = 4
 # Descriptors tell a frame's place in 32 bits.
@@ -59,43 +58,26 @@ class Umem:
         self.fill_size = 1 << (self.chunks - 1).bit_length()
         if self.size > MAX_SIZE:
             raise XdpError(f"{workers} workers on one queue with --ring-slots {slots}: use fewer of either")
-        self._fds: list[int] = []
-        self._mapping: Mapping | None = None
-        try:
-            self._fd = self._own(make_memory(f"zc-umem-{queue}", self.size))
-            self._guard_fd = self._own(make_memory(f"zc-guard-{queue}", abi.PAGE_SIZE))
-            self._mapping = Mapping(self._fd, self.size, writable=True)
-            # The kernel writes by its pins: nobody else needs to.
+        with Undo() as undo:
+            self._fd = undo.fd(make_memory(f"zc-umem-{queue}", self.size))
+            self._guard_fd = undo.fd(make_memory(f"zc-guard-{queue}", abi.PAGE_SIZE))
+            self.address = undo.closing(Mapping(self._fd, self.size, writable=True)).address
+            # The kernel writes by its pins; nobody else may write.
             seal_writes(self._fd)
-        except BaseException:
-            self.close()
-            raise
-
-    def _own(self, fd: int) -> int:
-        self._fds.append(fd)
-        return fd
-
-    @property
-    def address(self) -> int:
-        assert self._mapping is not None
-        return self._mapping.address
+            self._undo = undo.pop_all()
 
     def addresses(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """Where each chunk begins, as the fill ring takes it: uint64, shape (chunks,)."""
         return np.arange(self.chunks, dtype=np.uint64) * np.uint64(self.chunk_size)
 
     def map_chunks(self) -> Mapping:
-        """As a worker does: read-only."""
+        """Map the chunks as a worker does: read-only."""
         return Mapping(self._fd, self.size, writable=False, populate=True)
 
     def map_guard(self) -> Mapping:
-        """See pull.py, GUARD_OWNER."""
+        """Map the page with the word GUARD_OWNER (pull.py)."""
         return Mapping(self._guard_fd, abi.PAGE_SIZE, writable=True, populate=True)
 
     def close(self) -> None:
         """Give the memory back; may be called again."""
-        if self._mapping is not None:
-            self._mapping.close()
-            self._mapping = None
-        while self._fds:
-            os.close(self._fds.pop())
+        self._undo.close()

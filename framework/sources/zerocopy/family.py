@@ -29,7 +29,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def family_number() -> int:
-    """The number that the module took. Raises ZerocopyError where it is not loaded."""
+    """The number of the protocol family that the module took. Raises ZerocopyError where it is not loaded."""
     try:
         return int(FAMILY_PARAMETER.read_text())
     except OSError:

@@ -1,4 +1,4 @@
-"""One ring of the kernel's: a bound socket, and the memory that the card writes into."""
+"""A ring of the kernel: a bound socket, and the memory that the card writes into."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import os
 from collections.abc import Sequence
 
 from zcframe.framework import abi
-from zcframe.framework.ring import Mapping, RingEnd, make_memory
+from zcframe.framework.ring import Mapping, RingEnd, Undo, make_memory
 from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.plan import LivePlan
 
 from .family import bind, open_socket, register_buffer, set_slots, set_wake
 
-# A worker that sleeps is woken when this part of its ring is full, or so long after the first frame: a wake-up for each
-# frame costs more than all else that the kernel does for it (docs/benchmarks.md).
+# A sleeping worker is woken when this part of its ring is full, or this long after the first frame. A wake-up for each
+# frame costs more than all other work of the kernel for it (docs/benchmarks.md).
 WAKE_FRACTION = 4
 WAKE_USECS = 10_000
 
@@ -31,28 +31,18 @@ class SocketRing:
         self.domain = plan.first
         self.spread = spread
         self._family = family
-        self._fds: list[int] = []
-        self._buffer: Mapping | None = None
-        self._socket = open_socket(family)
-        try:
-            self.wake_fd = self._own(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-            size = self.slots * abi.BLOCK_SIZE
-            self._buffer_fd = self._own(make_memory(f"zc-buffer-{queue}", size, huge=plan.hugepages))
+        size = self.slots * abi.BLOCK_SIZE
+        with Undo() as undo:
+            self._socket = undo.closing(open_socket(family))
+            self.wake_fd = undo.fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
+            self._buffer_fd = undo.fd(make_memory(f"zc-buffer-{queue}", size, huge=plan.hugepages))
             set_slots(self._socket, self.slots)
             set_wake(self._socket, self.slots // WAKE_FRACTION, WAKE_USECS)
-            self._register()
-        except BaseException:
-            self.close()
-            raise
-
-    def _own(self, fd: int) -> int:
-        self._fds.append(fd)
-        return fd
-
-    def _register(self) -> None:
-        size = self.slots * abi.BLOCK_SIZE
-        self._buffer = Mapping(self._buffer_fd, size, writable=True)
-        register_buffer(self._socket, self._buffer.address, size)
+            buffer = undo.closing(Mapping(self._buffer_fd, size, writable=True))
+            register_buffer(self._socket, buffer.address, size)
+            # The queue goes back first: the card must not write into memory that is no longer mapped.
+            undo.closing(self._socket)
+            self._undo = undo.pop_all()
 
     def bind(self) -> None:
         """Take the queue."""
@@ -86,8 +76,4 @@ class SocketRing:
 
     def close(self) -> None:
         """Give queue, pins and memory back, once the last worker's mapping is gone, too."""
-        self._socket.close()
-        if self._buffer is not None:
-            self._buffer.close()
-        while self._fds:
-            os.close(self._fds.pop())
+        self._undo.close()

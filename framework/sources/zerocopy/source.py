@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import select
-from collections.abc import Callable, Iterable
-from typing import Final
 
 from zcframe.framework.errors import NicError, ZerocopyError
-from zcframe.framework.nic import Interface, LinkWatch
+from zcframe.framework.nic import Interface, LinkChange
 from zcframe.framework.nic.cards.card import CARDS, Card, card_driven_by
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.sources.base import SourceEvent
-from zcframe.framework.sources.plan import LivePlan
-from zcframe.framework.sources.settings import Settings
+from zcframe.framework.sources.live import LiveSource
 
 from .family import family_number
 from .ring import SocketRing
@@ -29,122 +24,54 @@ def _card_behind(interface: Interface, queues: int) -> Card:
     return card
 
 
-class Zerocopy:
+class Zerocopy(LiveSource[SocketRing]):
     """Receive queues of one interface whose driver shares its rings.
 
     Making it pins the memory and takes nothing yet. Raises ZerocopyError, NicError, RingError.
     """
 
-    backend: Final = "zerocopy"
-    kind: Final = "iface"
-    link_types: Final = ("ETHERNET",)
-    pid: Final = None
+    backend = "zerocopy"
 
-    def __init__(self, plan: LivePlan) -> None:
-        self.plan, self.names = plan, (plan.ifname,)
-        self._undo: list[Callable[[], object]] = []
-        self.rings: list[SocketRing] = []
-        self._told_end = False
-        self._warnings: list[str] = []
-        self._settings = Settings(plan)
-        self._interface = Interface(plan.ifname)
-        card = _card_behind(self._interface, plan.queues)
-        spread = card.spread(plan.rss) if plan.verify else None
+    def _make(self) -> None:
+        self._interface = Interface(self.plan.ifname)
+        card = _card_behind(self._interface, self.plan.queues)
+        spread = card.spread(self.plan.rss) if self.plan.verify else None
         family = family_number()
-        try:
-            self._stopped = self._owned(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-            self._warned = self._owned(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-            for queue in range(plan.queues):
-                buckets = buckets_of(queue, plan.rss.reta)
-                self.rings.append(SocketRing(family, plan, queue, buckets, spread))
-        except BaseException:
-            self.close()
-            raise
+        for queue in range(self.plan.queues):
+            buckets = buckets_of(queue, self.plan.rss.reta)
+            self.rings.append(SocketRing(family, self.plan, queue, buckets, spread))
 
-    def _owned(self, fd: int) -> int:
-        self._undo.append(lambda: os.close(fd))
-        return fd
-
-    @property
-    def events_fd(self) -> int:
-        """To poll for input: becomes readable when the device is gone, or the capture was stopped."""
-        return self._events.fileno()
-
-    def start(self) -> None:
+    def _take(self) -> None:
         """Set the card up and take its queues. Where the interface is up, frames begin to fill the rings."""
         self._settings.hold()
-        self._undo.append(self._settings.undo)
         for ring in self.rings:
             ring.bind()
         self._settings.spread(self.plan.rss)
-        self._events = select.epoll()
-        self._undo.append(self._events.close)
-        self._events.register(self._stopped, select.EPOLLIN)
-        self._watch = LinkWatch(self._interface.index)
-        self._undo.append(self._watch.close)
-        self._events.register(self._warned, select.EPOLLIN)
-        self._warn(self._settings.told())
-        for ring in self.rings:
-            # Errors and hang-ups only: frames are the workers' business.
-            self._events.register(ring.poll_fd, 0)
+        self._watch_link(self._interface.index)
+        self._warn(*self._settings.told())
+        self._watch_errors(ring.poll_fd for ring in self.rings)
 
-    def _warn(self, texts: Iterable[str]) -> None:
-        """Have `poll_events` tell them."""
-        for text in texts:
-            self._warnings.append(text)
-            os.eventfd_write(self._warned, 1)
-
-    def ready(self) -> None:
-        """Nothing to wait for: the card needs no compiler."""
-
-    def go(self) -> None:
-        """Let the frames come."""
+    def _let_come(self) -> None:
         self._settings.hold().change("link", "up")
         # An interface that is down has no interrupts.
-        self._warn(self._settings.tune())
-        # Of what we did ourselves nobody needs to be told.
+        self._tune()
+        # Our own changes are no news.
         self._watch.changes()
-        self._events.register(self._watch, select.EPOLLIN)
 
-    def stop(self) -> None:
-        """Take the interface down: what has arrived is published, and nothing more comes. It is put back at the end."""
-        self._events.unregister(self._watch)
+    def _let_no_more_come(self) -> None:
+        """Take the interface down: all frames that arrived are published. It is put back at the end."""
         with contextlib.suppress(OSError, NicError):
-            self._warn(self._settings.untune())
+            self._warn(*self._settings.untune())
             self._settings.hold().change("link", "down")
-        os.eventfd_write(self._stopped, 1)
 
-    def poll_events(self) -> list[SourceEvent]:
-        """Warnings, news of the link, then the end, once: stopped as ordered, or the device is gone."""
-        if self._told_end:
-            return []
-        found = dict(self._events.poll(0))
-        texts = []
-        if found.pop(self._warned, 0):
-            os.eventfd_read(self._warned)
-            texts, self._warnings = self._warnings, []
-        if found.pop(self._watch.fileno(), 0):
-            texts += [change.text for change in self._watch.changes() if change.kind != "gone"]
-        return [*(SourceEvent("warning", text) for text in texts), *self._end(found)]
+    def _hear(self, change: LinkChange) -> None:
+        # The sockets report that the device is gone; after the end, our own stop took it down.
+        if change.kind != "gone" and self._end is None:
+            super()._hear(change)
 
-    def _end(self, found: dict[int, int]) -> list[SourceEvent]:
-        if self._stopped in found:
-            self._told_end = True
-            return [SourceEvent("finished", f"{self.plan.ifname} stopped")]
-        if found:
-            self._told_end = True
-            return [SourceEvent("failed", f"{self.plan.ifname} is gone: the device was removed or its driver unbound")]
-        return []
-
-    def progress(self) -> tuple[int, int]:
-        """No end is known."""
-        return 0, 0
-
-    def close(self) -> None:
-        """Give the queues back, then leave the card as it was; may be called again."""
-        while self.rings:
-            self.rings.pop().close()
-        while self._undo:
-            # A card that is gone needs nothing undone.
-            with contextlib.suppress(OSError, NicError):
-                self._undo.pop()()
+    def _look(self) -> None:
+        """End the capture where the device is gone: its sockets report an error or a hang-up."""
+        failing = dict(self._events.poll(0))
+        if any(ring.poll_fd in failing for ring in self.rings):
+            text = f"{self.plan.ifname} is gone: the device was removed or its driver unbound"
+            self._finish(SourceEvent("failed", text))

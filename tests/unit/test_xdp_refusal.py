@@ -6,8 +6,8 @@ import errno
 
 import pytest
 
-from zcframe.framework.sources.xdp import patience
-from zcframe.framework.sources.xdp.patience import patiently
+from zcframe.framework.sources.xdp import refusal
+from zcframe.framework.sources.xdp.refusal import patiently
 
 
 class Kernel:
@@ -37,7 +37,7 @@ def test_another_refusal_is_told_at_once() -> None:
 
 
 def test_patience_has_an_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(patience, "PATIENCE_S", 0.02)
+    monkeypatch.setattr(refusal, "PATIENCE_S", 0.02)
     with pytest.raises(OSError) as told:
         patiently(Kernel(errno.EBUSY, 1 << 30))
     assert told.value.errno == errno.EBUSY

@@ -18,7 +18,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Alarm:
-    """Its descriptor can be read from the moment that it goes off until `clear()`. Raises OSError."""
+    """A timer whose descriptor can be read from the moment that it goes off until `clear()`. Raises OSError."""
 
     def __init__(self) -> None:
         self._fd = _libc.timerfd_create(time.CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC)
@@ -35,7 +35,7 @@ class Alarm:
             raise OSError(ctypes.get_errno(), "timerfd_settime")
 
     def clear(self) -> None:
-        """Have heard it."""
+        """Mark the event as read."""
         with contextlib.suppress(BlockingIOError):
             os.read(self._fd, 8)
 
