@@ -6,7 +6,7 @@ QUEUES ?= 8
 ARGS ?=
 
 # ruff takes the packages by their paths below src/: only there it sees their true module names.
-LINTED := src $(wildcard src/zcframe/*/) tests benchmarks
+LINTED := src $(wildcard src/zcframe/*/) tests benchmarks examples
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check check-kernel bench bench-lab bench-live kernel lab lab-debug clean
