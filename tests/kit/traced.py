@@ -15,7 +15,7 @@ import platform
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 PTRACE_TRACEME, PTRACE_CONT, PTRACE_SINGLESTEP = 0, 7, 9
 PTRACE_GETREGS, PTRACE_SETREGS, PTRACE_GETSIGINFO = 12, 13, 0x4202
@@ -43,7 +43,6 @@ class Registers(ctypes.Structure):
 
 
 SYS_MPROTECT = 10
-GUARDS = platform.machine() == "x86_64"
 
 
 def _syscall_instruction() -> int:
@@ -73,7 +72,12 @@ def may_trace() -> bool:
 
 
 class Traced:
-    """Child `pid`, which stands still as soon as it has called `trace_me`."""
+    """Child `pid`, which stands still as soon as it has called `trace_me`.
+
+    guards: whether shared memory is guarded; else every instruction counts as a store.
+    """
+
+    guards: ClassVar[bool] = platform.machine() == "x86_64"
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -125,7 +129,7 @@ class Traced:
 
         More stops than stores are possible: where there is no guard, each instruction is one.
         """
-        if not GUARDS:
+        if not self.guards:
             return self.step()
         if not self._guarded:
             self._guarded = shared_memory(self.pid)
