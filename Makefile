@@ -4,12 +4,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 QUEUES ?= 8
 ARGS ?=
+# Tests side by side, one process a CPU (-n 0 in ARGS: all in one); tests/conftest.py shares them out.
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder --durations=10
 
 # ruff takes the packages by their paths below src/: only there it sees their true module names.
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check check-kernel bench bench-lab bench-live kernel lab lab-debug clean
+.PHONY: help run test test-quick test-all check check-style check-types check-imports check-abi check-kernel bench bench-lab bench-live kernel lab lab-debug clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -18,19 +20,36 @@ help: ## list the targets
 run: $(VENV)/.has-run ## capture: 8 queues, the bundled trace through the software NIC, a live view
 	@$(BIN)/zcframe run --queues $(QUEUES) $(ARGS)
 
-test: $(VENV)/.has-test ## every test that this machine can run; names the groups that it cannot, and why
-	@$(BIN)/python -m pytest $(ARGS) || { code=$$?; [ $$code -ne 5 ] || echo "not one test was collected" >&2; exit $$code; }
+test: $(VENV)/.has-test ## every test that this machine can run; ARGS="tests/unit/test_x.py -k name" for one
+	@MAKEFLAGS= $(PYTEST) $(ARGS) || { code=$$?; [ $$code -ne 5 ] || echo "not one test was collected" >&2; exit $$code; }
 
-check: $(VENV)/.has-dev ## ruff, mypy strict, import-linter, the ABI against the header, check-kernel
-	$(BIN)/ruff check $(LINTED)
-	$(BIN)/ruff format --check $(LINTED)
-	$(BIN)/mypy
-	$(BIN)/lint-imports --no-cache
-	$(BIN)/python -m pytest -q tests/unit/test_abi.py
-	@$(MAKE) --no-print-directory check-kernel
+test-quick: ARGS += tests/unit tests/property
+test-quick: test ## unit and property tests only, in two minutes
+
+test-all: ARGS += --whole
+test-all: test ## every test as thoroughly as it can be: each instruction, ten times the examples
+
+# Independent of each other: make -j2 runs two at a time. Each says its seconds.
+CHECKS := check-types check-kernel check-style check-imports check-abi
+check: $(CHECKS) ## ruff, mypy strict, import-linter, the ABI against the header, check-kernel
+
+# Run $(1), and say how long it took. (A make that is called by a Python program shares no jobs with this one.)
+timed = @echo '$(1)'; start=$$(date +%s); $(1) && echo "$@: $$(($$(date +%s) - start)) s"
+
+check-style: $(VENV)/.has-dev
+	$(call timed,$(BIN)/ruff check $(LINTED) && $(BIN)/ruff format --check $(LINTED))
+
+check-types: $(VENV)/.has-dev
+	$(call timed,$(BIN)/mypy)
+
+check-imports: $(VENV)/.has-dev
+	$(call timed,$(BIN)/lint-imports --no-cache)
+
+check-abi: $(VENV)/.has-dev
+	$(call timed,$(BIN)/python -m pytest -q tests/unit/test_abi.py)
 
 check-kernel: $(VENV)/.has-dev ## sparse, W=1, checkpatch, kernel-doc over kernel/, as far as they are here; KDIR=... as in kernel
-	@$(BIN)/python -m tests.lab.static $(if $(filter true,$(CI)),--required)
+	$(call timed,MAKEFLAGS= $(BIN)/python -m tests.lab.static $(if $(filter true,$(CI)),--required))
 
 bench: $(VENV)/.has-bench ## the figures, as a table with machine and versions
 	@$(BIN)/python -m benchmarks $(ARGS)
@@ -60,8 +79,8 @@ $(BIN)/python:
 	    { echo "zcframe needs Python 3.11 to 3.13; call make with PYTHON=python3.12, for instance" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
-# One stamp an extra: a second call finds it and starts at once.
+# One stamp an extra: a second call finds it and starts at once. dev holds the other two.
 $(VENV)/.has-%: setup.cfg pyproject.toml | $(BIN)/python
 	@echo "installing zcframe into $(VENV) ($*), once" >&2
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.$(if $(filter-out run,$*),[$*])'
-	@touch $@
+	@touch $@ $(if $(filter dev,$*),$(VENV)/.has-test $(VENV)/.has-run)

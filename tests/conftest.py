@@ -4,6 +4,10 @@
     def test_...
 
 With CI=true the groups of `REQUIRED` must run: there, a test that cannot is a failure.
+
+It also says how tests share the CPUs. With `-n auto` (pytest-xdist) each process takes one file after the other, the folders
+of `FOLDERS` in their order, so that the longest begins first and short ones fill the end. The lab is one unit: two guests
+beside each other would slow both down. The end names the seconds of each folder.
 """
 
 from __future__ import annotations
@@ -11,10 +15,11 @@ from __future__ import annotations
 import functools
 import importlib.util
 import os
+import re
 import shutil
 import subprocess
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -37,7 +42,12 @@ REQUIRED = {
     "tshark",
 }
 
-MISSING = pytest.StashKey[Counter[tuple[str, str]]]()
+MISSING = "missing"
+
+# Folders below tests/, the longest first.
+FOLDERS = ("lab", "e2e", "netns", "property", "benchmarks", "unit")
+# Processes that run tests: more than this need more memory than they gain time.
+MOST_PROCESSES = 8
 
 
 def captures_folder() -> Path | None:
@@ -112,12 +122,63 @@ def reason_against(group: str) -> str:
     return GROUPS[group]()
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--whole",
+        action="store_true",
+        help="lead processes that are killed anywhere by single instructions; try ten times as many examples",
+    )
+
+
+def _be_thorough() -> None:
+    from hypothesis import settings
+
+    from tests.kit.traced import Traced
+
+    Traced.guards = False
+    settings.register_profile("whole", max_examples=1000)
+    settings.load_profile("whole")
+
+
 def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("whole"):
+        _be_thorough()
     config.addinivalue_line("markers", f"needs(*groups): what the test needs of the machine: {', '.join(GROUPS)}")
-    config.stash[MISSING] = Counter()
+    if hasattr(config, "workerinput"):
+        # The thread with which pytest-xdist talks to its process; tests fork here as they do without it.
+        config.addinivalue_line("filterwarnings", "ignore:This process .* is multi-threaded:DeprecationWarning")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """What `-n auto` means."""
+    return min(len(os.sched_getaffinity(0)), MOST_PROCESSES)
+
+
+def _folder(path: str) -> str:
+    """The folder below tests/ of a test's file."""
+    parts = Path(path).parts
+    return parts[1] if len(parts) > 2 else parts[0]
+
+
+def _shared(config: pytest.Config) -> bool:
+    """Whether tests run in several processes; each of them must find the same tests in the same order."""
+    return config.pluginmanager.hasplugin("xdist") and config.getoption("dist") != "no"
+
+
+def _share_out(items: list[pytest.Item]) -> None:
+    """Order the tests, and mark those that one process runs in one go."""
+    places = {folder: place for place, folder in enumerate(FOLDERS)}
+    items.sort(key=lambda item: places.get(_folder(item.location[0]), len(places)))
+    for item in items:
+        folder = _folder(item.location[0])
+        item.add_marker(pytest.mark.xdist_group("lab" if folder == "lab" else item.location[0]))
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if _shared(config):
+        _share_out(items)
     for item in items:
         for group in _groups(item):
             if group not in GROUPS:
@@ -135,12 +196,36 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
             continue
         if group in REQUIRED and os.environ.get("CI") == "true":
             pytest.fail(f"CI must run the group {group}: {reason}", pytrace=False)
-        item.config.stash[MISSING][group, reason] += 1
+        # Properties travel with the report, from whichever process the test ran in.
+        item.user_properties.append((MISSING, (group, reason)))
         pytest.skip(f"{group}: {reason}")
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    missing = config.stash[MISSING]
+def _reports(terminalreporter: pytest.TerminalReporter) -> Iterator[pytest.TestReport]:
+    """Reports of all phases of all tests."""
+    for reports in terminalreporter.stats.values():
+        yield from (report for report in reports if isinstance(report, pytest.TestReport))
+
+
+def _tell_seconds(terminalreporter: pytest.TerminalReporter) -> None:
+    seconds, tests = Counter[str](), Counter[str]()
+    for report in _reports(terminalreporter):
+        folder = _folder(report.location[0])
+        kernel = re.search(r"\[(\w+-kernel)\b", report.location[2]) if folder == "lab" else None
+        name = f"{folder}, {kernel[1]}" if kernel else folder
+        seconds[name] += report.duration
+        tests[name] += report.when == "setup"
+    terminalreporter.section("seconds by folder")
+    for name, spent in sorted(seconds.items()):
+        terminalreporter.line(f"{name}: {spent:.0f} s, {tests[name]} tests")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    _tell_seconds(terminalreporter)
+    # A report of each phase carries the properties.
+    setups = [report for report in _reports(terminalreporter) if report.when == "setup"]
+    properties = [prop for report in setups for prop in report.user_properties]
+    missing = Counter(tuple(found) for name, found in properties if name == MISSING)
     if missing:
         terminalreporter.section("groups that this machine cannot run")
         for (group, reason), count in sorted(missing.items()):

@@ -1,8 +1,8 @@
 """A worker that fetches frames from a TPACKET_V3 ring is killed between any two instructions: each frame comes once.
 
-The worker is led by single steps (ptrace). Whenever it has changed anything that outlives it, the kernel fills whatever
+The worker is led from store to store (ptrace). Whenever it has changed anything that outlives it, the kernel fills whatever
 blocks it has been given back, and a successor goes on from there to the end; then all is put back, and the worker takes
-its next step. The kernel is a model of ours (tests/kit/tpacket.py); tests/netns does the same with the real one, by chance.
+its next store. The kernel is a model of ours (tests/kit/tpacket.py); tests/netns does the same with the real one, by chance.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def bench(taken: int = 30) -> Iterator[Bench]:
 def step_until_change(made: Bench, traced: Traced, changes: int) -> None:
     """On until it has changed what outlives it so many times."""
     before = made.keep()[0]
-    while changes and traced.step():
+    while changes and traced.to_store():
         now = made.keep()[0]
         before, changes = now, changes - (now != before)
     assert not changes
@@ -49,12 +49,13 @@ def check_each_change(made: Bench) -> int:
     changes, left = 0, list(range(made.read, TOTAL))
     with Traced.ahead_of(made.pull) as traced:
         before = made.keep()[0]
-        while traced.step():
+        while traced.to_store():
             now = made.keep()
             if now[0] != before:
                 before, changes = now[0], changes + 1
                 assert made.take_all(TOTAL) == left, f"after {changes} changes"
                 made.put_back(now)
+        assert made.keep()[0] == before, "it stored unseen"
     return changes
 
 

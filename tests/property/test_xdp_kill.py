@@ -251,11 +251,12 @@ def stepping() -> Iterator[Callable[[Machine], Traced]]:
 def each_change(machine: Machine, traced: Traced) -> Iterator[int]:
     """Step on; after each change of memory, its number. The caller puts back what it changes itself."""
     before, changes = machine.bytes.tobytes(), 0
-    while traced.step():
+    while traced.to_store():
         now = machine.bytes.tobytes()
         if now != before:
             before, changes = now, changes + 1
             yield changes
+    assert machine.bytes.tobytes() == before, "it stored unseen"
 
 
 def succeed(machine: Machine) -> None:

@@ -1,7 +1,7 @@
 """A worker killed at any instruction: its successor finds each packet done or not done, never half.
 
-A child runs the chain in single steps (ptrace). Whenever a step has changed shared memory, the memory is put aside, a
-successor recovers from it, and what it finds is compared; then the memory is put back and the child steps on.
+A child runs the chain from store to store (ptrace). Whenever a store has changed shared memory, the memory is put aside, a
+successor recovers from it, and what it finds is compared; then the memory is put back and the child goes on.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def test_a_worker_killed_at_any_instruction() -> None:
     points = 0
     before = shared.saved()
     with Traced.ahead_of(lambda: worker.chain.run(worker.ctx, 64)) as traced:
-        while traced.step():
+        while traced.to_store():
             now = shared.saved()
             if now == before:
                 continue
@@ -117,6 +117,7 @@ def test_a_worker_killed_at_any_instruction() -> None:
             assert int(rig.posts[0].ledger()[0]) == done
             shared.restore(now)
             before = now
+        assert shared.saved() == before, "it stored unseen"
     assert found[len(FIRST) + len(THEN) + 1] == contents(rig)
     assert sorted(found) == list(range(len(FIRST), len(FIRST) + len(THEN) + 2))
     totals = [found[done][1][0] for done in sorted(found)]

@@ -33,17 +33,28 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def run(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     kept = {
         name: value for name, value in os.environ.items() if name not in ("CI", "ZCFRAME_CAPTURES", "PYTEST_ADDOPTS")
     }
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--rootdir", str(folder), str(folder)]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-p",
+        "no:cacheprovider",
+        "--rootdir",
+        str(folder),
+        str(folder),
+        *options,
+    ]
     given = kept | {"PATH": str(folder)} | environment
     return subprocess.run(command, capture_output=True, text=True, check=False, env=given, cwd=folder)
 
 
-def test_what_is_not_there_is_skipped_and_named(folder: Path) -> None:
-    found = run(folder)
+@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadgroup")], ids=["alone", "side by side"])
+def test_what_is_not_there_is_skipped_and_named(folder: Path, options: tuple[str, ...]) -> None:
+    found = run(folder, *options)
     assert found.returncode == 0
     assert "1 passed, 2 skipped" in found.stdout
     assert "tshark: 1 not run: tshark is not installed: apt-get install tshark" in found.stdout
