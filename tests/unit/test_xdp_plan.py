@@ -10,7 +10,7 @@ import pytest
 from zcframe.framework.errors import XdpError
 from zcframe.framework.nic.link.route import carriers
 from zcframe.framework.sources.xdp.drops import InterfaceDrops
-from zcframe.framework.sources.xdp.privilege import check_capabilities
+from zcframe.framework.sources.xdp.refusal import check_capabilities
 from zcframe.framework.sources.xdp.share import Share
 from zcframe.framework.sources.xdp.umem import Umem, chunk_size_for
 

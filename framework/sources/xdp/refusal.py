@@ -1,4 +1,4 @@
-"""What the kernel refuses: its error numbers in words, and the one that passes by itself."""
+"""Refusals of the kernel: capabilities that are missing, error numbers in words, the error that passes by itself."""
 
 from __future__ import annotations
 
@@ -6,8 +6,18 @@ import errno
 import os
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, TypeVar
 
+from zcframe.framework.capabilities import STATUS, missing, setcap
+from zcframe.framework.errors import XdpError
+
+# Each, and what it is needed for.
+NEEDED: Final = {
+    "CAP_NET_ADMIN": "to attach a program",
+    "CAP_BPF": "to load it",
+    "CAP_NET_RAW": "to open AF_XDP sockets",
+}
 # After a capture that was killed its queues stay taken for some 25 ms, until the kernel has tidied up.
 PATIENCE_S: Final = 1.0
 NAP_S: Final = 0.005
@@ -30,3 +40,15 @@ def patiently(call: Callable[[], T]) -> T:
             if error.errno != errno.EBUSY or time.monotonic() > deadline:
                 raise
         time.sleep(NAP_S)
+
+
+def setcap_line() -> str:
+    """The command that gives this interpreter what is needed."""
+    return setcap(*NEEDED)
+
+
+def check_capabilities(status: Path = STATUS) -> None:
+    """Raises XdpError, which names those that this process has not."""
+    lacking = [f"{name} ({NEEDED[name]})" for name in missing(status.read_text(), *NEEDED)]
+    if lacking:
+        raise XdpError(f"AF_XDP needs {', '.join(lacking)}: run as root, or {setcap_line()}")

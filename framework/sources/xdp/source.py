@@ -19,8 +19,8 @@ from zcframe.framework.sysfs import CLASS_NET
 
 from .drops import InterfaceDrops
 from .metadata import HASH, TIME, VLAN
-from .privilege import check_capabilities
 from .pull import warm_up
+from .refusal import check_capabilities
 from .ring import XdpRing
 from .share import Share
 from .socket import COPY

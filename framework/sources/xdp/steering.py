@@ -15,9 +15,8 @@ from zcframe.framework.ring import Undo
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
 from .metadata import FUNCTIONS
-from .privilege import setcap_line
 from .program import redirect_program
-from .refusal import name_of, patiently
+from .refusal import name_of, patiently, setcap_line
 from .share import Share
 
 Mode = Literal["native", "generic"]
