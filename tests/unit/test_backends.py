@@ -31,8 +31,8 @@ def test_the_doctor_has_the_findings_that_a_row_names(name: str) -> None:
 
 
 def test_auto_takes_the_first_that_suits() -> None:
-    for shares, name in ((True, "zerocopy"), (False, "packet")):
-        interface = SimpleNamespace(shares_rings=shares)
+    for driver, name in (("zc82576", "zerocopy"), ("igb", "packet"), ("", "packet")):
+        interface = SimpleNamespace(driver=driver)
         assert backend_of(interface).name == name  # type: ignore[arg-type]
 
 
