@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from zcframe.framework.nic.link.watch import LinkState, LinkWatch, compare
+from zcframe.framework.nic.link.watch import LinkState, LinkWatch, compare, link_state
 
 UP = LinkState("v0", True, True, 1500)
 
@@ -82,6 +83,43 @@ def test_after_the_end_nothing_is_told() -> None:
 def test_an_index_that_is_not_there() -> None:
     with pytest.raises(OSError, match="no interface with index 2147483"):
         LinkWatch(2147483)
+
+
+def test_the_state_is_the_kernels_own() -> None:
+    net = Path("/sys/class/net/lo")
+    flags = int((net / "flags").read_text(), 16)
+    mtu = int((net / "mtu").read_text())
+    found = link_state(socket.if_nametoindex("lo"))
+    assert found == LinkState("lo", bool(flags & 1), bool(flags & 1), mtu)
+    assert link_state(2147483) is None
+
+
+# Run below `unshare --net`: the state is read as fast as it can be while the interface is renamed again and again.
+RENAMED = """
+import socket, subprocess
+from zcframe.framework.nic.link.watch import link_state
+
+subprocess.run(["ip", "link", "add", "v0", "type", "veth", "peer", "name", "v1"], check=True)
+index = socket.if_nametoindex("v0")
+lines = "".join(f"link set v{n} name v{n + 1}\\n" for n in (0, *range(2, 60)))
+lines = lines.replace("name v1\\n", "name v2\\n")
+renamer = subprocess.Popen(["ip", "-batch", "-"], stdin=subprocess.PIPE, text=True)
+renamer.stdin.write(lines)
+renamer.stdin.close()
+names = set()
+while renamer.poll() is None:
+    names.add(getattr(link_state(index), "name", None))
+names.add(link_state(index).name)
+assert renamer.returncode == 0
+print(None in names, "v60" in names, len(names) > 1)
+"""
+
+
+@pytest.mark.needs("root", "namespaces")
+def test_an_interface_that_is_being_renamed_is_there() -> None:
+    script = ["unshare", "--net", sys.executable, "-c", RENAMED]
+    done = subprocess.run(script, capture_output=True, text=True, check=False)
+    assert done.stdout == "False True True\n", done.stderr
 
 
 def test_nobody_is_woken_for_nothing() -> None:

@@ -6,18 +6,22 @@ Netlink only says that something changed. The new state is then read by index, i
 from __future__ import annotations
 
 import errno
-import fcntl
 import socket
 import struct
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from zcframe.framework.abi import IFNAME_SIZE
-
 RTMGRP_LINK: Final = 1
-SIOCGIFFLAGS, SIOCGIFMTU = 0x8913, 0x8921
+RTM_NEWLINK, RTM_GETLINK = 16, 18
+NLM_F_REQUEST: Final = 1
+IFLA_IFNAME, IFLA_MTU = 3, 4
 IFF_UP, IFF_RUNNING = 0x1, 0x40
-IFREQ: Final = struct.Struct(f"{IFNAME_SIZE}si20x")
+# struct nlmsghdr: length, type, flags, sequence, port. struct ifinfomsg: family, type, index, flags, change.
+MESSAGE: Final = struct.Struct("=IHHII")
+LINK: Final = struct.Struct("=BxHiII")
+# struct rtattr: length, type; then its content, in steps of four bytes.
+ATTRIBUTE: Final = struct.Struct("=HH")
+NUMBER: Final = struct.Struct("=I")
 LARGEST: Final = 1 << 16
 
 Kind = Literal["gone", "renamed", "mtu", "down", "up", "unlinked", "linked"]
@@ -41,19 +45,34 @@ class LinkState:
     mtu: int
 
 
-def _ask(request: int, name: str) -> int:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
-        return int(IFREQ.unpack(fcntl.ioctl(any_socket, request, IFREQ.pack(name.encode(), 0)))[1])
+def _attributes(packed: bytes) -> dict[int, bytes]:
+    """Content of each attribute of a netlink message, by its type."""
+    found = {}
+    while len(packed) >= ATTRIBUTE.size:
+        size, kind = ATTRIBUTE.unpack_from(packed)
+        found[kind] = packed[ATTRIBUTE.size : size]
+        packed = packed[max(-(-size // 4) * 4, ATTRIBUTE.size) :]
+    return found
 
 
 def link_state(index: int) -> LinkState | None:
-    """State of the interface with this index; None where this network namespace has none."""
+    """State of the interface with this index; None where this network namespace has none.
+
+    All of it comes in one answer, by index: while an interface is renamed the kernel finds it by neither name.
+    """
+    request = MESSAGE.pack(MESSAGE.size + LINK.size, RTM_GETLINK, NLM_F_REQUEST, 0, 0) + LINK.pack(0, 0, index, 0, 0)
     try:
-        name = socket.if_indextoname(index)
-        flags = _ask(SIOCGIFFLAGS, name)
-        return LinkState(name, bool(flags & IFF_UP), bool(flags & IFF_RUNNING), _ask(SIOCGIFMTU, name))
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
+            kernel.sendto(request, (0, 0))
+            answer = kernel.recv(LARGEST)
     except OSError:
         return None
+    if MESSAGE.unpack_from(answer)[1] != RTM_NEWLINK:
+        return None
+    flags = LINK.unpack_from(answer, MESSAGE.size)[3]
+    found = _attributes(answer[MESSAGE.size + LINK.size :])
+    name, mtu = found[IFLA_IFNAME].rstrip(b"\0").decode(), NUMBER.unpack(found[IFLA_MTU])[0]
+    return LinkState(name, bool(flags & IFF_UP), bool(flags & IFF_RUNNING), mtu)
 
 
 def compare(before: LinkState, after: LinkState | None) -> list[LinkChange]:
@@ -111,7 +130,7 @@ class LinkWatch:
                     raise
 
     def changes(self) -> list[LinkChange]:
-        """Changes since the last call; never blocks."""
+        """Changes since the last call; it does not wait for one."""
         self._drain()
         if self._state is None:
             return []
