@@ -224,6 +224,14 @@ class Background:
         """Until so many frames have arrived, whatever became of them."""
         return self._until(lambda: self.ledger["arrived"] >= frames, f"{frames} frames")
 
+    def overflow(self) -> Background:
+        """Until frames have found no room."""
+        return self._until(lambda: self.ledger["ring_full"] > 0, "a full ring")
+
+    def replaced(self, workers: int) -> Background:
+        """Until so many workers have a successor."""
+        return self._until(lambda: any(tick["totals"]["restarts"] >= workers for tick in self.ticks()), "successors")
+
     def wait_to_hear(self, text: str) -> Background:
         """Until stderr says so; the documents there hold all warnings."""
         return self._until(lambda: text in self.stderr, text)
