@@ -2,9 +2,9 @@
 
 from .cpulist import format_cpu_list, parse_cpu_list
 from .pin import Pin, pin, pin_to, unpin
-from .placement import Assignment, Plan, describe, make_plan
+from .placement import Assignment, Plan, make_plan
 from .topology import Cpu, Topology, nic_node, read_topology
-from .tuning import Tuning, describe_tuning, plan_tuning
+from .tuning import Tuning, plan_tuning
 
 __all__ = [
     "Assignment",
@@ -13,8 +13,6 @@ __all__ = [
     "Plan",
     "Topology",
     "Tuning",
-    "describe",
-    "describe_tuning",
     "format_cpu_list",
     "make_plan",
     "nic_node",

@@ -97,8 +97,9 @@ def _warnings(topology: Topology, cpus: Sequence[Cpu], queues: int, node: int | 
     warnings: list[str] = []
     if queues > len(cpus):
         most = -(-queues // len(cpus))
+        some = "1 CPU" if len(cpus) == 1 else f"{len(cpus)} CPUs"
         named = format_cpu_list(cpu.number for cpu in cpus)
-        warnings.append(f"{queues} workers share {_count(len(cpus), 'CPU')} ({named}) in turn, up to {most} on one")
+        warnings.append(f"{queues} workers share {some} ({named}) in turn, up to {most} on one")
     closed = [cpu.number for cpu in topology.cpus if cpu.isolated and not cpu.allowed]
     if closed:
         warnings.append(f"isolated CPUs {format_cpu_list(closed)} are closed to this process (cpuset or taskset)")
@@ -123,42 +124,3 @@ def make_plan(topology: Topology, queues: int, cpus: str = AUTO, nic_node: int |
     used = chosen[:queues]
     warnings = _warnings(topology, used, queues, nic_node)
     return Plan(_assign(used, queues, nic_node), warnings, cpus.strip())
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def _core_line(topology: Topology, siblings: tuple[int, ...]) -> str:
-    cpus = [cpu for cpu in topology.cpus if cpu.number in siblings]
-    place = f"node {cpus[0].node}  package {cpus[0].package}  core {cpus[0].core:>3}  CPUs {format_cpu_list(siblings)}"
-    closed = [cpu.number for cpu in cpus if not cpu.allowed]
-    isolated = [cpu.number for cpu in cpus if cpu.isolated]
-    marks = [f"isolated {format_cpu_list(isolated)}"] if isolated else []
-    marks += [f"closed {format_cpu_list(closed)}"] if closed else []
-    return "  ".join(["", place, *marks])
-
-
-def describe(plan: Plan, topology: Topology) -> list[str]:
-    """Lines for `zcframe affinity`: the topology, then what would be pinned where and why, then warnings."""
-    counts = ", ".join(
-        _count(len(things), noun)
-        for things, noun in (
-            (topology.cpus, "CPU"),
-            (topology.cores, "physical core"),
-            (topology.packages, "package"),
-            (topology.nodes, "NUMA node"),
-        )
-    )
-    kinds = (
-        f"offline {format_cpu_list(topology.offline)}; isolated {format_cpu_list(topology.isolated)};"
-        f" open to this process {format_cpu_list(topology.allowed)}"
-    )
-    return [
-        f"online: {counts}",
-        kinds,
-        *(_core_line(topology, siblings) for siblings in topology.cores),
-        f"plan for {_count(len(plan.assignments), 'worker')}, --cpus {plan.wanted}",
-        *(f"  worker {a.worker:>2} -> CPU {a.cpu:>3}  {a.reason}" for a in plan.assignments),
-        *(f"warning: {warning}" for warning in plan.warnings),
-    ]

@@ -135,10 +135,3 @@ def make_tuning(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
 def plan_tuning(ifname: str, cpus: Sequence[int], *, everything: bool) -> Tuning:
     """Tuning of an interface, by its settings at this moment. Raises NicError where there is none of that name."""
     return (make_tuning if everything else make_steering)(read_knobs(ifname), cpus)
-
-
-def describe_tuning(ifname: str, tuning: Tuning) -> list[str]:
-    """Lines for `zcframe affinity --iface`."""
-    head = f"tuning of {ifname}, by zcframe run --tune:"
-    lines = [f"  {change}" for change in tuning.changes]
-    return [head, *(lines or ["  nothing to change"]), *(f"warning: {warning}" for warning in tuning.warnings)]

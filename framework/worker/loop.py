@@ -147,8 +147,8 @@ class Worker:
             time.sleep(SLEEP_MS / 1000)
 
 
-def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, settle: Callable[[], None]) -> None:
-    """Body of a worker process, after the fork. settle: pins the process to its CPU and drops its privileges."""
+def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, confine: Callable[[], None]) -> None:
+    """Body of a worker process, after the fork. confine: pins the process to its CPU and drops its privileges."""
     for number in (signal.SIGINT, signal.SIGTERM):
         # Only the supervisor ends a worker, by its orders: a SIGTERM for the whole group must not lose what is in the
         # ring.
@@ -157,7 +157,7 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, s
     # A collection would write to every object that is shared with the supervisor, and so copy the object's page.
     gc.disable()
     name_process(f"zc-rx-{post.number}")
-    settle()
+    confine()
     # A change of user clears the signal of the parent's death, so this comes after it.
     die_with(parent)
     try:
