@@ -199,11 +199,10 @@ def _disproved(check: RssCheck) -> str:
 
 def run(config: RunConfig, observer: Observer) -> RunResult:
     """Run with these options, watched by `observer`. Raises ZcframeError where the run cannot start."""
-    prepared = prepare(config)
     logs = funnel.install(verbose=config.verbose)
     try:
-        # Stop signals are caught when all is prepared. Until then, which may take seconds, one simply ends the command.
-        with closing(Supervisor(prepared, observer, logs)) as supervisor, StopSignals() as signals:
+        with StopSignals() as signals, closing(Supervisor(prepare(config), observer, logs)) as supervisor:
+            signals.listen()
             result = supervisor.run(signals)
         observer.finished(result)
         return result

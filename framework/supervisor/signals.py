@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -11,7 +12,11 @@ HANDLED = (signal.SIGINT, signal.SIGTERM)
 
 
 class StopSignals:
-    """While entered, `count` is how many stop signals came; `fileno()` becomes readable with each."""
+    """While entered, `count` is how many stop signals came.
+
+    Before `listen()` each of them also raises KeyboardInterrupt, which ends what takes long: imports, the compiler.
+    After it `fileno()` becomes readable with each.
+    """
 
     def __init__(self) -> None:
         self.count = 0
@@ -20,9 +25,17 @@ class StopSignals:
         self._wakeup = -1
 
     def __enter__(self) -> StopSignals:
-        self._before = {number: signal.signal(number, self._note) for number in HANDLED}
-        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        self._hook, sys.unraisablehook = sys.unraisablehook, self._unraisable
+        self._before = {number: signal.signal(number, self._interrupt) for number in HANDLED}
         return self
+
+    def listen(self) -> None:
+        """Interrupt no more. Raises KeyboardInterrupt for a signal that came and interrupted nothing."""
+        for number in HANDLED:
+            signal.signal(number, self._note)
+        self._wakeup = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+        if self.count:
+            raise KeyboardInterrupt
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -30,8 +43,18 @@ class StopSignals:
         signal.set_wakeup_fd(self._wakeup)
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        sys.unraisablehook = self._hook
         os.close(self._read)
         os.close(self._write)
+
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        raise KeyboardInterrupt
+
+    def _unraisable(self, failure: sys.UnraisableHookArgs) -> None:
+        # Python drops what is raised in a callback from C, of which llvmlite has some: `listen()` raises it again.
+        if not issubclass(failure.exc_type, KeyboardInterrupt):
+            self._hook(failure)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
