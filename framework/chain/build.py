@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
-from zcframe.framework.jit.cache import cache_directory, private_directory
+from zcframe.framework.jit.cache import cache_directory, least_used, mark_used, private_directory
 from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import allow_fields, state_maker
@@ -103,8 +103,7 @@ def _digest(text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inline
 
 
 def _drop_old(folder: Path) -> None:
-    files = sorted(folder.glob("chain_*.py"), key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in files[KEPT_CHAINS:]:
+    for old in least_used(folder.glob("chain_*.py"), KEPT_CHAINS):
         old.unlink(missing_ok=True)
 
 
@@ -112,6 +111,7 @@ def _write(text: str, name: str) -> Path:
     """Write the generated file in one step: another run may be writing the same one."""
     folder = private_directory(cache_directory() / "chains")
     path = folder / f"{name}.py"
+    mark_used(path)
     if not path.exists():
         _drop_old(folder)
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:

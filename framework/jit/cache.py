@@ -15,11 +15,16 @@ import os
 import shutil
 import stat
 import sys
+import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from zcframe.framework.errors import CacheError
 
 KEPT_VERSIONS = 4
+# Other versions are dropped once nobody has used them for a day: a process that still runs would make its directory
+# anew, open to others.
+UNUSED_S = 24 * 3600.0
 
 
 def _xdg_home() -> Path:
@@ -64,10 +69,30 @@ def framework_hash() -> str:
     return digest.hexdigest()[:16]
 
 
+def mark_used(path: Path) -> None:
+    """Note the time of use as the access time: numba compares the time of the last change with its own notes."""
+    with contextlib.suppress(OSError):
+        os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def _last_use(path: Path) -> float:
+    """In seconds since 1970; 0 where another process has removed it."""
+    try:
+        return path.stat().st_atime
+    except FileNotFoundError:
+        return 0.0
+
+
+def least_used(paths: Iterable[Path], kept: int) -> list[Path]:
+    """All but the `kept` ones that were used last."""
+    uses = {path: _last_use(path) for path in paths}
+    return sorted(uses, key=lambda path: uses[path], reverse=True)[kept:]
+
+
 def _drop_old_versions(root: Path) -> None:
-    versions = sorted((p for p in root.iterdir() if p.is_dir()), key=lambda p: p.stat().st_mtime, reverse=True)
-    for old in versions[KEPT_VERSIONS:]:
-        shutil.rmtree(old, ignore_errors=True)
+    for old in least_used((path for path in root.iterdir() if path.is_dir()), KEPT_VERSIONS):
+        if time.time() - _last_use(old) > UNUSED_S:
+            shutil.rmtree(old, ignore_errors=True)
 
 
 @functools.cache
@@ -77,4 +102,5 @@ def cache_directory() -> Path:
     current = root / framework_hash()
     if not current.exists():
         _drop_old_versions(root)
-    return private_directory(current)
+    mark_used(private_directory(current))
+    return current

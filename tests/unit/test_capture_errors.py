@@ -57,7 +57,7 @@ def read_until_error(path: Path) -> tuple[list[bytes], str]:
         (bytes(100), "is not a capture file: it begins with 00 00"),
         (pcap_header()[:23], "is cut short: 23 bytes, less than a capture's header"),
         (section()[:12], "is cut short: 12 bytes, less than a capture's header"),
-        (gzip.compress(pcap([Record(DATA)])), "is gzip-compressed: unpack it, or pipe it in with zcat"),
+        (gzip.compress(pcap([Record(DATA)]), mtime=0), "is gzip-compressed: unpack it, or pipe it in with zcat"),
         (bz2.compress(DATA), "is bzip2-compressed: "),
         (lzma.compress(DATA), "is xz-compressed: "),
         (b"\x28\xb5\x2f\xfd" + DATA, "is zstd-compressed: "),
