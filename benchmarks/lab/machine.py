@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tests.lab.bench import KEY, Bench
+from tests.lab.drivers import pack_drivers
 from tests.lab.guest import Guest
-from tests.lab.hosttree import pack_modules
 from tests.lab.packages import LabError
 from tests.lab.prepare import Lab
 
@@ -134,7 +134,7 @@ def _connect(path: Path) -> socket.socket:
 def boot(lab: Lab, bench: Bench, *, profile: bool = False) -> Iterator[Machine]:
     """Raises LabError where the guest does not come up."""
     host = build_host(lab.cache)
-    igb = pack_modules(bench.kernel, lab.cache / "igb" / bench.kernel.series, ["igb"])
+    igb = pack_drivers(bench.kernel, lab.cache / "igb" / bench.kernel.series, ["igb"])
     with tempfile.TemporaryDirectory(prefix="zcbench-") as name, ExitStack() as stack:
         folder = Path(name)
         plugin = f"{host['count']},socket={folder}/count" + (",profile=on" if profile else "")

@@ -1,4 +1,4 @@
-"""`python -m tests.lab [--kernel 6.12 | --debug] [scenario ...]`: a line a scenario, then 'N passed, N failed, N skipped'."""
+"""`python -m tests.lab [--kernel 6.12 | --debug] [scenario ...]`: a line a scenario, then how many passed, failed, were tried again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import time
 from types import ModuleType
 
 from . import scenarios
-from .attempt import attempt
+from .attempt import AGAIN, attempt
 from .bench import Bench, unit
 from .packages import LabError
 from .prepare import Lab, prepare
@@ -94,7 +94,9 @@ def main() -> int:
                 score.attempt(bench, found[name])
         finally:
             bench.close()
-    print(f"{score.passed} passed, {score.failed} failed, {score.skipped} skipped")
+    for line in AGAIN:
+        print(f"again {line}")
+    print(f"{score.passed} passed, {score.failed} failed, {score.skipped} skipped, {len(AGAIN)} tried again")
     return 1 if score.failed else 0
 
 

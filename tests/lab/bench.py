@@ -5,16 +5,20 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from .detectors import asleep, leaks
-from .guest import Guest, pack_base, pack_extra
+from .drivers import pack_drivers
+from .guest import Guest, pack_extra
 from .kernels import Kernel
-from .packages import LabError, output
+from .limit import LIMIT, MOST
+from .packages import LabError, checkout_folder, output
+from .wakeup import lost_wakeups
 
 # The key that Microsoft published with the specification of RSS.
 KEY = (
@@ -23,6 +27,13 @@ KEY = (
 )
 IFACE = "zc0"
 STATE = f"cat /proc/interrupts /proc/memshare /proc/net/zerocopy; ethtool -S {IFACE}; ethtool -g {IFACE}"
+STATE_SECONDS = 10
+# What is still on its way when all was sent comes sooner.
+QUIET_MS = 2000
+# The guest that nearly all scenarios share: with the host's tree, and room for Python.
+COMMON = {"memory": "2G", "shared": "/"}
+# What mounts that tree and the disk with the interpreter (ext4 asks for crc32c by name), and the in-tree driver of the card.
+DRIVERS = ("virtio_pci", "9pnet_virtio", "9p", "virtio_blk", "crc32c_generic", "ext4", "igb")
 # Counters of the reader that have to be 0, whatever was lost.
 RIGHT = ("bad_bytes", "bad_hash", "bad_queue", "bad_order", "bad_desc", "doubled", "changed")
 
@@ -36,34 +47,54 @@ def expect(name: str, found: Any, wanted: Any) -> None:
 class Bench:
     """One kernel's guest; booted when first used, again after it died."""
 
-    def __init__(self, kernel: Kernel, cache: Path, modules: list[Path], host: dict[str, Path]) -> None:
+    def __init__(
+        self, kernel: Kernel, cache: Path, modules: list[Path], host: dict[str, Path], interpreter: Path | None = None
+    ) -> None:
         self.kernel, self.cache, self.modules, self.host = kernel, cache, modules, host
+        self.interpreter, self.own = interpreter, checkout_folder(cache)
         self._guest: Guest | None = None
+        self._common: Guest | None = None
         self._log = ""
         self._senders: list[subprocess.Popen[str]] = []
-
-    def _image(self, files: Sequence[Path] = ()) -> Path:
-        image = self.cache / f"initramfs-{self.kernel.series}"
-        programs = sorted((self.cache / "guest").iterdir())
-        busybox = next((self.cache / "busybox").rglob("bin/busybox"))
-        pack_extra(image, pack_base(self.cache, busybox), [*self.modules, *programs, *files])
-        return image
 
     @property
     def guest(self) -> Guest:
         if self._guest is None:
-            self._guest = Guest(self.kernel, self._image())
+            self._boot(self.modules, [], {**COMMON, "disk": self.interpreter})
+        assert self._guest is not None
         return self._guest
 
+    def _boot(self, modules: Sequence[Path], files: Sequence[Path], options: Mapping[str, Any]) -> None:
+        """One that does not come up is left to `keep_log` and `close`."""
+        with tempfile.TemporaryDirectory(prefix="zclab-") as name:
+            folder = Path(name)
+            programs = sorted((self.own / "guest").iterdir())
+            drivers = pack_drivers(self.kernel, folder / "drivers", DRIVERS)
+            pack_extra(folder / "image", self.own / "base.cpio", [*modules, *programs, *drivers, *files])
+            self._guest = Guest(self.kernel, folder / "image", **options)
+            self._guest.boot()
+
     @contextmanager
-    def other_guest(self, files: Sequence[Path] = (), **options: Any) -> Iterator[Guest]:
-        """A machine of its own, for what the common one has not; with `files` in /bin."""
-        self.close()
-        self._guest = Guest(self.kernel, self._image(files), **options)
-        try:
-            yield self._guest
-        finally:
-            self.close()
+    def other_guest(self, files: Sequence[Path] = (), modules: Sequence[Path] = (), **options: Any) -> Iterator[Guest]:
+        """A machine of its own, for what the common one has not; with `files` in /bin, and other modules than ours.
+
+        The common one stands still meanwhile. One in which something failed stays as it is, until its state was kept.
+        """
+        common, self._guest = self._guest, None
+        if common:
+            common.stand_still()
+        self._common = common
+        self._boot(modules or self.modules, files, options)
+        assert self._guest is not None
+        yield self._guest
+        self._close_guest()
+        self._guest, self._common = self._common, None
+        if self._guest:
+            self._guest.go_on()
+
+    def lost_wakeups(self) -> set[int]:
+        """Processors of the guest that QEMU lets sleep in spite of an interrupt; none where it is gone."""
+        return lost_wakeups(self._guest) if self._guest else set()
 
     def keep_log(self, scenario: str) -> Path:
         """The guest's console and how it stands, for who looks into a failure."""
@@ -72,17 +103,29 @@ class Bench:
         return kept
 
     def _state(self) -> str:
-        """What the guest still tells of interrupts, rings and card."""
-        try:
-            return self._guest.attempt(STATE, 5)[1] if self._guest else ""
-        except (LabError, OSError) as error:
-            return f"it tells no more: {error}"
+        """What QEMU tells of the processors, and the guest, if it still does, of interrupts, rings and card."""
+        if not self._guest:
+            return ""
+        told = []
+        for ask in (self._guest.state, lambda: self._guest.attempt(STATE, STATE_SECONDS)[1]):
+            try:
+                told.append(ask())
+            except (LabError, OSError, ValueError) as error:
+                told.append(f"it tells no more: {error}")
+        return "\n".join(told)
 
     def log(self) -> str:
         """The console of the guest, or of the last one."""
         return self._guest.log() if self._guest else self._log
 
     def close(self) -> None:
+        """End every guest and sender; the next use boots anew."""
+        self._close_guest()
+        if self._common is not None:
+            self._common.close()
+            self._common = None
+
+    def _close_guest(self) -> None:
         if self._guest is not None:
             self._log = self._guest.log()
             self._guest.close()
@@ -105,11 +148,14 @@ class Bench:
         self.guest.run(f"ip link set {IFACE} up")
         self.until(f"[ $(cat /sys/class/net/{IFACE}/carrier) = 1 ]")
 
-    def until(self, condition: str, seconds: int = 10) -> None:
-        """Wait in the guest until a command succeeds."""
-        tenths = seconds * 10 * self.kernel.patience
+    def until(self, condition: str, seconds: float = LIMIT) -> None:
+        """Wait in the guest until a command succeeds. Raises LabError after `seconds`.
+
+        The guest counts the times that it has looked, so that one which the host holds up looks as often.
+        """
+        tenths = int(seconds * 10 * self.kernel.patience)
         wait = f"n=0; until {condition} || [ $n = {tenths} ]; do sleep 0.1; n=$((n+1)); done"
-        self.guest.run(f"{wait}; {condition}", seconds + 60)
+        self.guest.run(f"{wait}; {condition}", 3 * seconds)
 
     def unload(self) -> None:
         """Both modules out, no page left pinned, nothing leaked, nothing in the kernel log."""
@@ -149,7 +195,14 @@ class Bench:
 
     def send(self, first: int, count: int, size: int = 0, rate: int = 0) -> float:
         """As `sender`, waited for; returns the seconds it took."""
-        said, _ = self.sender(first, count, size, rate).communicate(timeout=300 * self.kernel.patience)
+        return self.sent(self.sender(first, count, size, rate))
+
+    def sent(self, sender: subprocess.Popen[str]) -> float:
+        """Wait until a sender has sent all; the seconds it took."""
+        try:
+            said, _ = sender.communicate(timeout=MOST * LIMIT * self.kernel.patience)
+        except subprocess.TimeoutExpired as error:
+            raise LabError("the card takes no more frames") from error
         return float(said)
 
     def send_all(self, frames: Iterable[bytes], pause: float = 0.0) -> None:
@@ -159,21 +212,6 @@ class Bench:
                 wire.sendto(frame, str(self.guest.to_guest))
                 time.sleep(pause)
 
-    def reader(
-        self, count: int, *, size: int = 0, slots: int = 4096, quiet_ms: int = 3000, kills: int = 0, hold_ms: int = 0
-    ) -> None:
-        """Start eight checking readers in the guest; `report` gives what they found."""
-        quiet_ms *= self.kernel.patience
-        self.guest.begin(f"reader {IFACE} 8 {slots} {size} {KEY} 0 {count} {quiet_ms} {kills} {hold_ms}")
-        self.guest.expect("READY")
-
-    def report(self, seconds: float = 300) -> dict[str, Any]:
-        code, text = self.guest.end(seconds)
-        if code:
-            raise LabError(f"reader: exit code {code}\n{text}")
-        found: dict[str, Any] = json.loads(text.splitlines()[-1])
-        return found
-
     def background(self, command: str, name: str) -> None:
         """Start a program in the guest beside the shell; it says READY. Its output goes to /tmp/<name>."""
         self.guest.run(f"{command} > /tmp/{name} 2>&1 & echo $! > /tmp/{name}.pid")
@@ -182,22 +220,33 @@ class Bench:
         except LabError as error:
             raise LabError(f"{command}: {self.guest.run(f'cat /tmp/{name}') or 'not READY'}") from error
 
-    def background_reader(self, count: int, *, queues: int = 8, slots: int = 4096, quiet_ms: int = 5000) -> None:
-        quiet_ms *= self.kernel.patience
-        self.background(f"reader {IFACE} {queues} {slots} 0 {KEY} 0 {count} {quiet_ms}", "report")
+    def reader(
+        self, count: int, *, size: int = 0, queues: int = 8, slots: int = 4096, kills: int = 0, hold: bool = False
+    ) -> None:
+        """Start checking readers in the guest, one a queue; `report` gives what they found.
 
-    def background_report(self) -> dict[str, Any]:
-        """Wait for what `background_reader` started."""
-        self.until("grep -q queues /tmp/report", 120)
-        # What it says comes before it lets go of its rings.
-        self.guest.attempt("wait $(cat /tmp/report.pid)")
-        found: dict[str, Any] = json.loads(self.guest.run("tail -n 1 /tmp/report"))
+        hold: they wait for `release`. kills: so many of them are killed, spread over all frames.
+        """
+        quiet_ms = QUIET_MS * self.kernel.patience
+        line = f"reader {IFACE} {queues} {slots} {size} {KEY} 0 {count} {quiet_ms} {kills} {int(hold)}"
+        self.background(line, "report")
+
+    def release(self) -> None:
+        """Let readers that hold begin."""
+        self.guest.run("kill -USR1 $(cat /tmp/report.pid)")
+
+    def until_read(self) -> None:
+        """Wait until readers have taken all that lies in their rings."""
+        self.until("[ $(awk 'NR > 1 { n += $8 - $9 } END { print n + 0 }' /proc/memshare) = 0 ]")
+
+    def report(self) -> dict[str, Any]:
+        """Tell readers that all is sent, and wait for what they found."""
+        code, _ = self.guest.attempt("kill -TERM $(cat /tmp/report.pid) 2> /dev/null; wait $(cat /tmp/report.pid)")
+        text = self.guest.run("cat /tmp/report")
+        if code:
+            raise LabError(f"reader: exit code {code}\n{text}")
+        found: dict[str, Any] = json.loads(text.splitlines()[-1])
         return found
-
-    def reload(self, modules: list[Path]) -> None:
-        """Use other modules from the next boot on."""
-        self.close()
-        self.modules = modules
 
 
 def check_right(found: dict[str, Any]) -> None:

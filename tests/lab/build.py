@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
 from .kernels import Kernel
-from .packages import LabError, output
+from .packages import LabError, checkout_folder, output
 
 HERE = Path(__file__).parent
 KERNEL = HERE.parents[1] / "kernel"
@@ -17,24 +18,59 @@ INCLUDES = ("-I", str(KERNEL / "include"), "-I", str(KERNEL / "include" / "uapi"
 CFLAGS = ("-std=gnu11", "-D_GNU_SOURCE", "-O2", "-Wall", "-Wextra", "-Werror")
 
 
-def build_modules(kernel: Kernel, cache: Path, source: Path = KERNEL) -> list[Path]:
-    """Both modules of a source tree, built beside it; a warning is an error."""
-    out = cache / ("modules" if source == KERNEL else "broken") / kernel.release
-    command = ["make", "-C", str(source), f"KDIR={kernel.headers}", f"OUT={out}", "-j", str(os.cpu_count())]
+# Of the compiler that built the kernel, which need not be the one that is here.
+HARMLESS = "the compiler differs"
+
+
+def complaints(text: str) -> str:
+    """Lines in which the compiler, sparse, modpost or make complains."""
+    rows = [row for row in text.splitlines() if re.search(r"\b(warning|error):|\*\*\*", row, re.IGNORECASE)]
+    return "\n".join(row for row in rows if HARMLESS not in row)
+
+
+def make_modules(headers: Path, out: Path, source: Path = KERNEL, *flags: str) -> None:
+    """Both modules of a source tree, built in `out`, with `flags` for make. Raises LabError with any complaint."""
+    command = ["make", "-C", str(source), f"KDIR={headers}", f"OUT={out}", f"-j{os.cpu_count()}", *flags]
+    # What is warned of is not made, even where the build is interrupted: it would not be warned of again.
+    command.append("KCFLAGS=-Werror")
     done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    if done.returncode or "warning:" in done.stdout:
-        raise LabError(f"the modules do not build cleanly on {kernel.release}:\n{done.stdout[-4000:]}")
-    modules = [out / "pf_zerocopy.ko", out / "zc82576.ko"]
-    for module in modules:
-        output("strip", "--strip-debug", module)
-    return modules
+    found = complaints(done.stdout)
+    if done.returncode or found:
+        # Nor what modpost complains of.
+        shutil.rmtree(out, ignore_errors=True)
+        raise LabError(f"{headers.name}\n{found or done.stdout[-4000:]}")
+
+
+def modules_folder(headers: Path, cache: Path) -> Path:
+    """Where the modules of our tree are built for a kernel, for the guests as for the static checks."""
+    return checkout_folder(cache) / "modules" / headers.name
+
+
+def build_modules(kernel: Kernel, cache: Path) -> list[Path]:
+    """Both modules for the guest."""
+    out = modules_folder(kernel.headers, cache)
+    make_modules(kernel.headers, out)
+    return _strip_all(out)
+
+
+def _strip_all(out: Path) -> list[Path]:
+    return [_strip(out / name, out / "stripped") for name in ("pf_zerocopy.ko", "zc82576.ko")]
+
+
+def _strip(module: Path, folder: Path) -> Path:
+    """A copy without debugging information; one that another process reads is replaced as a whole."""
+    folder.mkdir(exist_ok=True)
+    fresh, stripped = folder / f"{module.name}.new", folder / module.name
+    output("strip", "--strip-debug", "-o", fresh, module)
+    return fresh.replace(stripped)
 
 
 def break_modules(kernel: Kernel, cache: Path, breaks: Mapping[str, tuple[str, str]]) -> list[Path]:
     """Modules in whose source `breaks` (file -> text, and what stands there instead) was done: what a scenario has to notice."""
-    tree = cache / "broken-source"
+    own = checkout_folder(cache)
+    tree, out = own / "broken-source" / kernel.release, own / "broken" / kernel.release
     # Copies keep their dates: objects of an earlier breakage would pass for built from these.
-    shutil.rmtree(cache / "broken", ignore_errors=True)
+    shutil.rmtree(out, ignore_errors=True)
     shutil.rmtree(tree, ignore_errors=True)
     shutil.copytree(KERNEL, tree)
     for file, (sound, broken) in breaks.items():
@@ -42,20 +78,34 @@ def break_modules(kernel: Kernel, cache: Path, breaks: Mapping[str, tuple[str, s
         if text.count(sound) != 1:
             raise LabError(f"{file} has {text.count(sound)} times {sound!r}")
         (tree / file).write_text(text.replace(sound, broken))
-    return build_modules(kernel, cache, tree)
+    make_modules(kernel.headers, out, tree)
+    return _strip_all(out)
 
 
 def _compile(source: Path, out: Path, *flags: str) -> Path:
+    """Unless it is newer than all that it may be made of."""
     out.mkdir(parents=True, exist_ok=True)
-    program = out / source.stem
-    output("gcc", *CFLAGS, *INCLUDES, source, "-o", program, *flags)
+    program, fresh = out / source.stem, out.with_name(f"{source.stem}.new")
+    made_of = (
+        source,
+        Path(__file__),
+        *(KERNEL / "include").rglob("*.h"),
+        *source.parent.glob("*.h"),
+        *HERE.rglob("*.h"),
+    )
+    if not program.exists() or program.stat().st_mtime < max(file.stat().st_mtime for file in made_of):
+        output("gcc", *CFLAGS, *INCLUDES, source, "-o", fresh, *flags)
+        fresh.replace(program)
     return program
 
 
 def build_guest_programs(cache: Path) -> list[Path]:
-    return [_compile(source, cache / "guest", "-static", "-pthread") for source in sorted((HERE / "guest").glob("*.c"))]
+    return [
+        _compile(source, checkout_folder(cache) / "guest", "-static", "-pthread")
+        for source in sorted((HERE / "guest").glob("*.c"))
+    ]
 
 
 def build_host_programs(cache: Path) -> dict[str, Path]:
     sources = sorted((HERE / "host").glob("*.c"))
-    return {source.stem: _compile(source, cache / "host", "-pthread") for source in sources}
+    return {source.stem: _compile(source, checkout_folder(cache) / "host", "-pthread") for source in sources}

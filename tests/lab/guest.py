@@ -10,25 +10,31 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from .kernels import Kernel
-from .packages import LabError, output
+from .limit import BOOT, LIMIT, Limit, describe_threads
+from .packages import LabError, checkout_folder, output
 
 QEMU = [
     *("qemu-system-x86_64", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none"),
     *("-accel", "tcg,thread=multi,tb-size=512", "-M", "q35", "-cpu", "Nehalem"),
 ]
-# Periodic ticks: a vCPU of an overloaded host was seen to lose its one-shot timer, and never to wake again.
+# Periodic ticks: a processor that missed one goes on with the next. RCU waits longer for a processor than the host may
+# keep it waiting, and less long than the lab waits for the guest.
 APPEND = (
     "console=ttyS0 quiet loglevel=5 mitigations=off nokaslr no_timer_check tsc=reliable nohz=off highres=off"
-    " panic=-1 oops=panic log_buf_len=4M"
+    " panic=-1 oops=panic log_buf_len=4M rcupdate.rcu_cpu_stall_timeout=120"
 )
 MAC = "02:00:00:00:00:01"
+# Processors of a guest, and how many of them run unless a scenario asks for all: each that waits for a lock which another
+# holds spins for as long as the host lets the other wait.
+CPUS, ONLINE = 4, 2
 MARK = "@@RC"
-BOOT_SECONDS = 120
+# The guest's terminal takes no more in a line, and drops what is beyond it.
+LONGEST_LINE = 4000
 
 INIT = """#!/bin/sh
 export PATH=/bin
@@ -52,9 +58,15 @@ TROUBLE = re.compile(
 )
 
 
+class Silence(LabError):
+    """The guest said nothing until the limit."""
+
+
 def pack_base(cache: Path, busybox: Path) -> Path:
     """The part of the initramfs that never changes: busybox and ethtool."""
-    image = cache / "base.cpio"
+    image = checkout_folder(cache) / "base.cpio"
+    if image.exists() and image.stat().st_mtime > Path(__file__).stat().st_mtime:
+        return image
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name in ("bin", "proc", "sys", "dev", "lib64"):
@@ -66,7 +78,8 @@ def pack_base(cache: Path, busybox: Path) -> Path:
         _copy_dynamic(Path(shutil.which("ethtool") or "/usr/sbin/ethtool"), root)
         (root / "init").write_text(INIT)
         (root / "init").chmod(0o755)
-        _cpio(root, image)
+        _cpio(root, image.with_suffix(".new"))
+    image.with_suffix(".new").replace(image)
     return image
 
 
@@ -92,13 +105,15 @@ def pack_extra(image: Path, base: Path, files: list[Path]) -> None:
         for file in files:
             shutil.copy(file, Path(folder) / "bin" / file.name)
         _cpio(Path(folder), image.with_suffix(".extra"))
-    image.write_bytes(base.read_bytes() + image.with_suffix(".extra").read_bytes())
+    with image.open("wb") as out:
+        for part in (base, image.with_suffix(".extra")):
+            out.write(part.read_bytes())
 
 
 class Guest:
     """One booted machine: `run(command)` gives its output; `begin`, `expect`, `end` do so in steps.
 
-    shared: a folder of the host that it may mount. hotplug: the card is in a slot from which `unplug()` takes it.
+    shared: a folder of the host that it may mount; disk: an image that it may. hotplug: the card is in a slot from which `unplug()` takes it.
     devices: further arguments of QEMU. append: further ones of the kernel, which win over the lab's.
     """
 
@@ -107,10 +122,11 @@ class Guest:
         kernel: Kernel,
         image: Path,
         *,
-        cpus: int = 4,
+        cpus: int = CPUS,
         iommu: bool = False,
         memory: str = "1G",
         shared: str = "",
+        disk: Path | None = None,
         hotplug: bool = False,
         devices: Sequence[str] = (),
         append: str = "",
@@ -119,7 +135,9 @@ class Guest:
         self.folder = Path(self._folder.name)
         self.to_guest, self.from_guest = self.folder / "in", self.folder / "out"
         self.console = self.folder / "console"
-        append = f"{APPEND}{' intel_iommu=on iommu.strict=1 iommu.passthrough=0' if iommu else ''} {append}"
+        append = (
+            f"{APPEND} maxcpus={ONLINE}{' intel_iommu=on iommu.strict=1 iommu.passthrough=0' if iommu else ''} {append}"
+        )
         netdev = (
             f"dgram,id=n0,local.type=unix,local.path={self.to_guest},remote.type=unix,remote.path={self.from_guest}"
         )
@@ -131,12 +149,15 @@ class Guest:
         if shared:
             tree = f"local,id=host,path={shared},security_model=none,readonly=on,multidevs=remap"
             machine += ["-fsdev", tree, "-device", "virtio-9p-pci,fsdev=host,mount_tag=host"]
+        if disk:
+            machine += ["-drive", f"file={disk},format=raw,if=none,id=disk,readonly=on"]
+            machine += ["-device", "virtio-blk-pci,drive=disk"]
         command = [
             *QEMU, "-smp", str(cpus), "-m", memory, "-kernel", str(kernel.vmlinux), "-initrd", str(image), *machine,
             "-serial", f"file:{self.console}", "-serial", "stdio",
             "-netdev", netdev, "-device", card, *devices, "-append", append,
         ]  # fmt: skip
-        self.kernel, self.buffer = kernel, ""
+        self.kernel, self.cpus, self.buffer = kernel, cpus, ""
         pipe = subprocess.PIPE
         self.process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)
         assert self.process.stdin is not None
@@ -145,48 +166,59 @@ class Guest:
         os.set_blocking(self._stdout.fileno(), False)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._stdout, selectors.EVENT_READ)
-        self.end(BOOT_SECONDS)
+
+    def boot(self) -> None:
+        """Wait for the shell. Raises LabError where it does not come; `close()` is the caller's also then."""
+        self.end(BOOT)
         # What the kernel said so far is not of the modules.
         self.run("dmesg -c")
 
-    def _read(self, deadline: float) -> None:
-        if not self._selector.select(max(0.0, deadline - time.monotonic())):
-            raise LabError(f"the guest does not answer; it said:\n{self.buffer[-1500:]}\n{self.log()[-1500:]}")
+    def _read(self, limit: Limit) -> None:
+        """Take what the guest said since; raises LabError where it said nothing until the limit."""
+        while not self._selector.select(limit.left()):
+            if limit.over():
+                spent = f"{limit.seconds:.0f} s, {limit.waited():.0f} s by the clock"
+                raise Silence(f"the guest does not answer within {spent}; it said:\n{self._said()}")
         chunk = self._stdout.read()
         if not chunk:
-            raise LabError(f"the guest is gone:\n{self.buffer[-500:]}\n{self.log()[-3000:]}")
+            raise LabError(f"the guest is gone:\n{self._said()}")
         self.buffer += chunk.decode(errors="replace").replace("\r", "")
+
+    def _said(self) -> str:
+        return f"{self.buffer[-1500:]}\n{self.log()[-3000:]}"
 
     def log(self) -> str:
         """The console: what the kernel says."""
         return self.console.read_text(errors="replace") if self.console.exists() else ""
 
-    def expect(self, pattern: str, seconds: float = 60) -> str:
+    def expect(self, pattern: str, seconds: float = LIMIT) -> str:
         """Wait for a line that matches; what came before it is dropped. Raises LabError after `seconds`."""
-        deadline = time.monotonic() + seconds * self.kernel.patience
+        limit = Limit(self.process.pid, seconds * self.kernel.patience)
         while not (found := re.search(f"^.*{pattern}.*\n", self.buffer, flags=re.MULTILINE)):
-            self._read(deadline)
+            self._read(limit)
         self.buffer = self.buffer[found.end() :]
         return found[0].rstrip("\n")
 
     def begin(self, command: str) -> None:
+        if len(command) > LONGEST_LINE:
+            raise LabError(f"a line of {len(command)} characters is too long for the guest: {command[:80]} ...")
         self._stdin.write(f"{command}; echo {MARK} $?\n".encode())
         self._stdin.flush()
 
-    def end(self, seconds: float = 60) -> tuple[int, str]:
+    def end(self, seconds: float = LIMIT) -> tuple[int, str]:
         """(exit code, output) of the command that `begin` started."""
-        deadline = time.monotonic() + seconds * self.kernel.patience
+        limit = Limit(self.process.pid, seconds * self.kernel.patience)
         while not (found := re.search(rf"{MARK} (\d+)\n", self.buffer)):
-            self._read(deadline)
+            self._read(limit)
         text, self.buffer = self.buffer[: found.start()], self.buffer[found.end() :]
         return int(found[1]), text.strip()
 
-    def attempt(self, command: str, seconds: float = 60) -> tuple[int, str]:
+    def attempt(self, command: str, seconds: float = LIMIT) -> tuple[int, str]:
         """(exit code, output)"""
         self.begin(command)
         return self.end(seconds)
 
-    def run(self, command: str, seconds: float = 60) -> str:
+    def run(self, command: str, seconds: float = LIMIT) -> str:
         """Output of a command that has to succeed."""
         code, text = self.attempt(command, seconds)
         if code:
@@ -195,15 +227,46 @@ class Guest:
 
     def unplug(self) -> None:
         """Press the button of the card's slot; the guest then lets the card go."""
+        self.ask("device_del", id="card")
+
+    @contextmanager
+    def all_processors(self) -> Iterator[None]:
+        """Start those that do not run yet, and stop them again."""
+        files = [f"/sys/devices/system/cpu/cpu{number}/online" for number in range(ONLINE, self.cpus)]
+        self.run("; ".join(f"echo 1 > {file}" for file in files))
+        yield
+        self.run("; ".join(f"echo 0 > {file}" for file in files))
+
+    def stand_still(self) -> None:
+        """Stop its processors and its clock, so that it takes nothing of the host."""
+        self.ask("stop")
+
+    def go_on(self) -> None:
+        self.ask("cont")
+
+    def state(self) -> str:
+        """How the processors stand, by QEMU, whatever the guest still does."""
+        commands = ("info cpus", "info registers -a", *(f"info lapic {n}" for n in range(self.cpus)), "info pic")
+        return "\n".join((*describe_threads(self.process.pid), *map(self.monitor, commands)))
+
+    def monitor(self, command: str) -> str:
+        """What QEMU's monitor for people answers."""
+        return str(self.ask("human-monitor-command", **{"command-line": command}))
+
+    def ask(self, execute: str, **arguments: str) -> object:
+        """What the monitor answers to a command. Raises LabError where it refuses it."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as monitor:
+            monitor.settimeout(LIMIT)
             monitor.connect(str(self._monitor))
             answers = monitor.makefile("r")
-            answers.readline()
-            for command in ({"execute": "qmp_capabilities"}, {"execute": "device_del", "arguments": {"id": "card"}}):
-                monitor.sendall(json.dumps(command).encode())
-                answer = json.loads(answers.readline())
-                if "error" in answer:
-                    raise LabError(f"{command}: {answer['error']['desc']}")
+            for name, words in (("qmp_capabilities", {}), (execute, arguments)):
+                monitor.sendall(json.dumps({"execute": name, "arguments": words}).encode())
+                # Its greeting and events come in between.
+                while not ("return" in (answer := json.loads(answers.readline())) or "error" in answer):
+                    pass
+        if "error" in answer:
+            raise LabError(f"{execute}: {answer['error']['desc']}")
+        return answer["return"]
 
     def trouble(self, but: str = "$^") -> list[str]:
         """Lines of the kernel log, since the last call, that a sound kernel does not write; `but`: a pattern of others."""

@@ -1,115 +1,115 @@
-"""The host's own file tree in the guest, read-only, so that the host's Python runs there: 9p, its modules, a chroot."""
+"""The host's own file tree in the guest, read-only, so that the host's Python runs there, warm."""
 
 from __future__ import annotations
 
-import lzma
+import functools
 import os
-import re
 import shlex
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 
-from .bench import Bench
+from .bench import DRIVERS, Bench
+from .drivers import find_drivers
 from .guest import Guest
-from .kernels import Kernel
-from .packages import LabError
+from .interpreter import folders
+from .packages import LabError, locked
 
 TREE = Path(__file__).resolve().parents[2]
+WARM = TREE / "tests" / "lab" / "warm.py"
+TRACE = TREE / "framework" / "sources" / "trace" / "bundled.pcapng"
+# What the scenarios' commands run, and what the workers of the kernel's own sources call.
+PLUGINS = ("--plugin", "flows?top=100000", "sizes")
+PULLS = "; ".join(f"from zcframe.framework.sources.{name}.pull import warm_up; warm_up()" for name in ("packet", "xdp"))
+COMPILED = (("-m", "zcframe", "run", "--json", *PLUGINS, "--read", str(TRACE)), ("-c", PULLS))
 # Programs that were compiled for the guest's plain processor, in a cache that the guest copies.
 COMPILE_ENV = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
-MODULES = ("virtio_pci", "9pnet_virtio", "9p")
 MOUNT = (
     "mkdir -p /host && mount -t 9p -o trans=virtio,version=9p2000.L,ro,cache=loose,msize=512000 host /host"
     " && for f in proc sys dev; do mount -o bind /$f /host/$f; done"
-    " && mount -t tmpfs run /host/run"
+    " && mount -t tmpfs run /host/run && mkdir -p /disk && mount -t ext4 -o ro,noatime /dev/vda /disk"
 )
+# What zcframe is imported from.
+SOURCES = ("src", "framework", "affinity", "plugins")
+# Of the command that runs beside the shell: its process, the shell's job, and what it wrote.
+PID, JOB, DOCUMENT, SAID = (f"/tmp/zcframe.{name}" for name in ("pid", "job", "document", "said"))
+ALIVE = f"kill -0 $(cat {JOB})"
 
 
-def _module_files(kernel: Kernel) -> dict[str, Path]:
-    """Name, with underscores, of every module of the kernel's package."""
-    root = kernel.vmlinux.parent / "lib" / "modules" / kernel.release
-    return {path.name.partition(".ko")[0].replace("-", "_"): path for path in root.rglob("*.ko*")}
-
-
-def _content(path: Path) -> bytes:
-    return lzma.decompress(path.read_bytes()) if path.suffix == ".xz" else path.read_bytes()
-
-
-def _depends(content: bytes) -> list[str]:
-    """What a module's own .modinfo names; modules.dep is made at an installation, and nothing was installed."""
-    found = re.search(rb"\0depends=([^\0]*)\0", content)
-    return [name.replace("-", "_") for name in found[1].decode().split(",") if name] if found else []
-
-
-def pack_modules(kernel: Kernel, folder: Path, names: Sequence[str] = MODULES) -> list[Path]:
-    """Modules of the kernel's package (those that mount the tree), in the order in which they load, unpacked."""
-    files, order = _module_files(kernel), []
-
-    def add(name: str) -> None:
-        # What is not there is built in.
-        if name in order or name not in files:
-            return
-        content = _content(files[name])
-        for other in _depends(content):
-            add(other)
-        order.append(name)
-        (folder / f"{name}.ko").write_bytes(content)
-
-    folder.mkdir(parents=True, exist_ok=True)
-    for name in names:
-        add(name)
-    return [folder / f"{name}.ko" for name in order]
-
-
-def prepare_cache(cache: Path, *arguments: object) -> Path:
-    """Compile on the host, for any processor, what a run with these arguments needs; the folder that holds it."""
-    return compile_by(cache, "-m", "zcframe", "run", "--json", *arguments)
-
-
-def compile_by(cache: Path, *arguments: object) -> Path:
-    """The same of what the interpreter compiles with these arguments."""
+@functools.cache
+def _compile(cache: Path) -> Path:
+    """Compile on the host, for any processor, what the scenarios' commands need; the folder that holds it."""
     folder = cache / "compiled"
     environment = os.environ | COMPILE_ENV | {"XDG_CACHE_HOME": str(folder)}
-    command = [sys.executable, *map(str, arguments)]
-    done = subprocess.run(command, env=environment, cwd=TREE, capture_output=True, text=True)
-    if done.returncode:
-        raise LabError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
+    with locked(cache):
+        for arguments in COMPILED:
+            command = [sys.executable, *arguments]
+            done = subprocess.run(command, env=environment, cwd=TREE, capture_output=True, text=True)
+            if done.returncode:
+                raise LabError(f"{' '.join(command)}: exit code {done.returncode}\n{done.stderr[-2000:]}")
     return folder
 
 
-def mount(guest: Guest, modules: list[Path], compiled: Path) -> None:
-    """Mount the tree in the guest, with a copy in its memory of what was compiled.
+def _mount(guest: Guest, compiled: Path) -> None:
+    """Mount the tree in the guest, the interpreter's files over its own, and copies in its memory of what zcframe is.
 
-    numba finds code by the path and the time of its source: the copy keeps both, so it lies over the original.
+    numba finds code by the path and the time of its source: the copies keep both, and lie over the originals.
     """
-    for module in modules:
-        guest.run(f"insmod /bin/{module.name}")
     guest.run(MOUNT)
-    guest.run(f"chroot /host cp -a {compiled} /run/compiled && mount -o bind /host/run/compiled /host{compiled}", 120)
+    for name, folder in folders().items():
+        guest.run(f"mount -o bind /disk/{name} /host{folder}")
+    for number, folder in enumerate((*map(TREE.joinpath, SOURCES), compiled)):
+        copy = f"/run/copy{number}"
+        guest.run(f"chroot /host cp -a {folder} {copy} && mount -o bind /host{copy} /host{folder}")
 
 
-@contextmanager
-def tree_guest(bench: Bench, compiled: Path, *drivers: str) -> Iterator[tuple[Guest, list[Path]]]:
-    """A guest of its own with the tree mounted; and the modules of its kernel for these drivers, for `load_drivers`."""
-    folder = bench.cache / "9p" / bench.kernel.series
-    tree, more = pack_modules(bench.kernel, folder), pack_modules(bench.kernel, folder, drivers)
-    with bench.other_guest(memory="2G", shared="/", files=[*tree, *more]) as guest:
-        mount(guest, tree, compiled)
-        yield guest, more
+def load_drivers(bench: Bench, *names: str) -> None:
+    """Modules of the kernel's package, and what they need; one that is there already may refuse."""
+    for name in find_drivers(bench.kernel, names):
+        bench.guest.attempt(f"insmod /bin/{name}.ko")
 
 
-def load_drivers(guest: Guest, modules: Sequence[Path]) -> None:
-    """In their order; one that is there already may refuse."""
-    for module in modules:
-        guest.attempt(f"insmod /bin/{module.name}")
+class Tree:
+    """The tree in the common guest, and the command in it: `line` for the guest's shell, or `start` and `end`.
 
+    The first to ask has it mounted, and an interpreter started that has zcframe imported: a command is a child of it.
+    """
 
-def python(compiled: Path, *arguments: object) -> str:
-    """The command line by which the guest runs the host's interpreter with these arguments."""
-    environment = {"XDG_CACHE_HOME": compiled, "HOME": "/run", "TMPDIR": "/run", **COMPILE_ENV}
-    words = [f"{name}={value}" for name, value in environment.items()]
-    command = ["chroot", "/host", "/usr/bin/env", "-C", str(TREE), *words, sys.executable, *map(str, arguments)]
-    return shlex.join(command)
+    def __init__(self, bench: Bench) -> None:
+        self._bench, self._compiled = bench, _compile(bench.cache)
+        if bench.guest.attempt("[ -d /host ]")[0]:
+            load_drivers(bench, *DRIVERS[:-1])
+            _mount(bench.guest, self._compiled)
+            bench.background(self._python(WARM, "/run/warm"), "warm")
+
+    def _python(self, *arguments: object) -> str:
+        """The command line by which the guest runs the host's interpreter with these arguments."""
+        environment = {"XDG_CACHE_HOME": self._compiled, "HOME": "/run", "TMPDIR": "/run", **COMPILE_ENV}
+        words = [f"{name}={value}" for name, value in environment.items()]
+        command = ["chroot", "/host", "/usr/bin/env", "-C", str(TREE), *words, sys.executable, *map(str, arguments)]
+        return shlex.join(command)
+
+    def line(self, *words: object, pid: str = "/dev/null") -> str:
+        """`zcframe WORD...`, or `-c SCRIPT`, for the guest's shell."""
+        return shlex.join(["warm", pid, *map(str, words)])
+
+    def start(self, *words: object, cold: bool = False) -> None:
+        """The command beside the shell; cold: as a user starts it, with all its imports."""
+        line = self._python("-m", "zcframe", *words) if cold else self.line(*words, pid=PID)
+        self._bench.guest.run(f"rm -f {PID}; {line} > {DOCUMENT} 2> {SAID} & echo $! > {JOB}")
+        if cold:
+            self._bench.guest.run(f"cp {JOB} {PID}")
+        self._bench.until(f"[ -s {PID} ] || ! {ALIVE}")
+
+    def until_said(self, text: str) -> None:
+        """Until the command says this, or has ended."""
+        self._bench.until(f"grep -qF {shlex.quote(text)} {SAID} || ! {ALIVE}")
+
+    def said(self) -> str:
+        return self._bench.guest.run(f"cat {SAID}")
+
+    def end(self, signal: str = "") -> tuple[int, str, str]:
+        """Wait for its end, after this signal: (exit code, document, what it said)."""
+        kill = f"kill -{signal} $(cat {PID}); " if signal else ""
+        code, _ = self._bench.guest.attempt(f"{kill}wait $(cat {JOB})")
+        return code, self._bench.guest.run(f"cat {DOCUMENT}"), self.said()

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import fcntl
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Programs that the lab calls, and the packages that bring them.
 PROGRAMS = {"ethtool": "ethtool", "gcc": "gcc", "make": "make", "zstd": "zstd", "xz": "xz-utils", "cpio": "cpio"}
+PROGRAMS |= {"mke2fs": "e2fsprogs"}
 
 
 class LabError(Exception):
@@ -23,6 +28,22 @@ def cache_folder() -> Path:
     folder = Path(base) / "zcframe-lab"
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+def checkout_folder(cache: Path) -> Path:
+    """The part of the cache for what is made of this checkout's files: others may be of another version."""
+    checkout = Path(__file__).resolve().parent
+    folder = cache / "checkouts" / hashlib.sha256(bytes(checkout)).hexdigest()[:12]
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def locked(cache: Path) -> Iterator[None]:
+    """Alone with the cache: processes that test side by side make what is missing one after the other."""
+    with (cache / "lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def os_release() -> dict[str, str]:

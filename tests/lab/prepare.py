@@ -9,8 +9,10 @@ from pathlib import Path
 from .bench import Bench
 from .build import build_guest_programs, build_host_programs, build_modules
 from .debug import prepare_debug_kernel
+from .guest import pack_base
+from .interpreter import pack_interpreter
 from .kernels import Kernel, prepare_kernels
-from .packages import cache_folder, prepare_packages
+from .packages import cache_folder, checkout_folder, locked, prepare_packages
 
 
 @dataclass(frozen=True)
@@ -20,11 +22,16 @@ class Lab:
     cache: Path
     kernels: dict[str, Kernel]
     host: dict[str, Path]
+    interpreter: Path | None
 
     def benches(self) -> Iterator[Bench]:
         """One a kernel, with its modules built. Raises LabError where they do not build cleanly."""
         for kernel in self.kernels.values():
-            yield Bench(kernel, self.cache, build_modules(kernel, self.cache), self.host)
+            yield self.bench(kernel)
+
+    def bench(self, kernel: Kernel) -> Bench:
+        with locked(self.cache):
+            return Bench(kernel, self.cache, build_modules(kernel, self.cache), self.host, self.interpreter)
 
 
 def prepare(series: Sequence[str] | None = None, *, debug: bool = False) -> Lab:
@@ -33,10 +40,16 @@ def prepare(series: Sequence[str] | None = None, *, debug: bool = False) -> Lab:
     debug: the debug kernel in their stead.
     """
     cache = cache_folder()
+    with locked(cache):
+        return _prepare(cache, series, debug=debug)
+
+
+def _prepare(cache: Path, series: Sequence[str] | None, *, debug: bool) -> Lab:
     apt = prepare_packages(cache)
     kernels = {"debug": prepare_debug_kernel(apt, cache)} if debug else prepare_kernels(apt, cache)
     if not (cache / "busybox").exists():
         apt.unpack(cache / "busybox", "busybox-static")
     build_guest_programs(cache)
+    pack_base(cache, next((cache / "busybox").rglob("bin/busybox")))
     wanted = {name: kernel for name, kernel in kernels.items() if not series or name in series}
-    return Lab(cache, wanted, build_host_programs(cache))
+    return Lab(cache, wanted, build_host_programs(cache), None if debug else pack_interpreter(checkout_folder(cache)))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -18,9 +17,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .build import KERNEL
+from .build import KERNEL, make_modules, modules_folder
 from .kernels import prepare_kernels, unpack_scripts, unpacked_kernels
-from .packages import LabError, cache_folder, prepare_packages
+from .packages import LabError, cache_folder, locked, prepare_packages
 
 # What checkpatch asks for and we do not do.
 EXEMPT = {
@@ -30,8 +29,6 @@ EXEMPT = {
     "PREFER_KERNEL_TYPES": "half of zc_ring.h is for user space",
     "UNCOMMENTED_DEFINITION": "kernel-doc describes what a lock guards",
 }
-# Of the compiler that built the kernel, which need not be the one that is here.
-HARMLESS = "the compiler differs"
 
 
 class MissingTool(LabError):
@@ -75,9 +72,10 @@ def open_workshop(source: Path = KERNEL) -> Workshop:
 def fetch_tools() -> None:
     """Kernels, their headers, and checkpatch, into the cache. Raises LabError."""
     cache = cache_folder()
-    apt = prepare_packages(cache)
-    prepare_kernels(apt, cache)
-    unpack_scripts(apt, unpacked_kernels(cache)[-1].series, cache / "scripts")
+    with locked(cache):
+        apt = prepare_packages(cache)
+        prepare_kernels(apt, cache)
+        unpack_scripts(apt, unpacked_kernels(cache)[-1].series, cache / "scripts")
 
 
 def need(*programs: str) -> None:
@@ -86,27 +84,13 @@ def need(*programs: str) -> None:
             raise MissingTool(f"{program} is not installed: apt-get install {program}")
 
 
-def complaints(text: str) -> str:
-    """Lines in which the compiler, sparse, modpost or make complains."""
-    rows = [row for row in text.splitlines() if re.search(r"\b(warning|error):|\*\*\*", row, re.IGNORECASE)]
-    return "\n".join(row for row in rows if HARMLESS not in row)
-
-
 def build(shop: Workshop, title: str, *flags: str) -> str:
     """Both modules for each of the kernels, with `flags` for make."""
     if not shop.headers:
         raise MissingTool("no kernel headers: name some in KDIR, or run make lab once")
-    for headers in shop.headers:
-        out = shop.cache / "checked" / headers.name
-        command = ["make", "-C", str(shop.source), f"KDIR={headers}", f"OUT={out}", f"-j{os.cpu_count()}", *flags]
-        # What is warned of is not made, even where the build is interrupted: it would not be warned of again.
-        command.append("KCFLAGS=-Werror")
-        done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-        found = complaints(done.stdout)
-        if done.returncode or found:
-            # Nor what modpost complains of.
-            shutil.rmtree(out, ignore_errors=True)
-            raise LabError(f"{headers.name}\n{found or done.stdout[-4000:]}")
+    with locked(shop.cache):
+        for headers in shop.headers:
+            make_modules(headers, modules_folder(headers, shop.cache), shop.source, *flags)
     return f"{title} on {', '.join(headers.name for headers in shop.headers)}"
 
 

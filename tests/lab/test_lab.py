@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from .__main__ import all_scenarios
-from .attempt import attempt
+from .attempt import AGAIN, attempt
 from .bench import Bench, unit
 from .packages import LabError
 from .prepare import Lab, prepare
@@ -24,10 +25,10 @@ def lab() -> Lab:
 @pytest.fixture(scope="module", params=[0, -1], ids=["newest-kernel", "oldest-kernel"])
 def bench(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """One kernel's guest serves all scenarios: pytest runs them kernel by kernel."""
-    benches = list(lab.benches())
-    if request.param and len(benches) == 1:
+    kernels = list(lab.kernels.values())
+    if request.param and len(kernels) == 1:
         pytest.skip("this release has one kernel only")
-    made = benches[request.param]
+    made = lab.bench(kernels[request.param])
     yield made
     made.close()
 
@@ -37,12 +38,16 @@ def test_the_logic_of_a_ring(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_scenario(bench: Bench, name: str, lab: Lab) -> None:
+def test_scenario(bench: Bench, name: str, lab: Lab, record_property: Callable[[str, object], None]) -> None:
     newest = next(iter(lab.kernels))
     if getattr(SCENARIOS[name], "ONE_KERNEL", False) and bench.kernel.series != newest:
         pytest.skip(f"what it shows hangs on no kernel: on {newest} only")
+    start, again = time.monotonic(), len(AGAIN)
     try:
-        print(f"{bench.kernel.series}: {attempt(bench, SCENARIOS[name])}")
+        figures = attempt(bench, SCENARIOS[name])
+        record_property("lab", f"{bench.kernel.series:5} {name}: {figures} ({time.monotonic() - start:.0f} s)")
+        for line in AGAIN[again:]:
+            record_property("lab again", line)
     except LabError as error:
         kept = bench.keep_log(name)
         bench.close()

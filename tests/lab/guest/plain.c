@@ -34,7 +34,7 @@ static void read_first(int fd, unsigned int size)
 
 int main(int argc, char **argv)
 {
-	struct timeval patience = { .tv_sec = 10 };
+	struct timeval patience = { .tv_sec = 60 };
 	uint8_t frame[2048], wanted[FRAME_MAX];
 	struct frame_hash hash;
 	int fd = zc_socket();
@@ -52,7 +52,7 @@ int main(int argc, char **argv)
 		unsigned int size = frame_size(n, atoi(argv[3]));
 		struct pollfd poller = { .fd = fd, .events = POLLIN };
 
-		expect(poll(&poller, 1, 10000) == 1 && poller.revents & POLLIN, "poll");
+		expect(poll(&poller, 1, 60000) == 1 && poller.revents & POLLIN, "poll");
 		if (!n)
 			read_first(fd, size);
 		frame_make(wanted, n, size, &hash);

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * reader INTERFACE QUEUES SLOTS SIZE KEY FIRST COUNT QUIET_MS [KILLS] [HOLD_MS]
+ * reader INTERFACE QUEUES SLOTS SIZE KEY FIRST COUNT QUIET_MS [KILLS] [HOLD]
  *
  * One process a queue reads frames FIRST..FIRST+COUNT-1 and checks each: every
  * byte, the order in its queue, its Toeplitz hash and type, and that the queue
  * is RETA[hash & 127] of an even table over QUEUES.  The parent kills readers
- * and starts successors KILLS times, every other round with a frame in hand.
- * It ends when all frames were read, or after QUIET_MS without one, and prints
- * one line of JSON.  HOLD_MS: readers sleep first.
+ * and starts successors KILLS times, every other round with a frame in hand;
+ * kills are spread over all frames, which readers leave unread meanwhile.
+ * It ends when all frames were read, or, once SIGTERM said that no more are
+ * sent, after QUIET_MS without one, and prints one line of JSON.
+ * HOLD: 1 where readers wait for SIGUSR1 first.
  */
+#include <limits.h>
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
@@ -33,17 +36,31 @@ struct shared {
 	unsigned long changed[ZC_MAX_QUEUES];
 	double started[ZC_MAX_QUEUES];
 	bool fall[ZC_MAX_QUEUES];
+	unsigned long allowed;
+	bool hold;
 	bool stop;
 	uint64_t notes[];
 };
 
 static const char *interface;
-static unsigned int queues, slots, size, first, count, hold_ms;
+static unsigned int queues, slots, size, first, count;
 static uint8_t key[ZC_RSS_KEY_SIZE];
 static struct shared *shared;
 static struct zc rings[ZC_MAX_QUEUES];
 
 static double restart_ms;
+static volatile sig_atomic_t all_sent;
+
+static void on_term(int number)
+{
+	all_sent = number;
+}
+
+static void on_usr1(int number)
+{
+	(void)number;
+	WRITE_ONCE(shared->hold, false);
+}
 
 static double now_ms(void)
 {
@@ -96,6 +113,23 @@ static void note(unsigned int queue, uint32_t read, uint64_t value)
 	__atomic_store_n(place, value, __ATOMIC_RELAXED);
 }
 
+static unsigned long frames_read(void)
+{
+	unsigned long sum = 0;
+
+	for (unsigned int q = 0; q < queues; q++)
+		sum += READ_ONCE(rings[q].user->read);
+	return sum;
+}
+
+/* Until the kills that belong to the frames read so far were done; one that is to fall needs a frame for it. */
+static void wait_for_kills(unsigned int queue)
+{
+	while (frames_read() >= READ_ONCE(shared->allowed) && !READ_ONCE(shared->fall[queue]) &&
+	       !READ_ONCE(shared->stop))
+		usleep(500);
+}
+
 /* A successor goes on at `read`: the only thing it has to know. */
 static void read_queue(unsigned int queue)
 {
@@ -103,8 +137,8 @@ static void read_queue(unsigned int queue)
 	uint32_t read = READ_ONCE(zc->user->read);
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (hold_ms)
-		usleep(hold_ms * 1000);
+	while (READ_ONCE(shared->hold))
+		usleep(1000);
 	shared->started[queue] = now_ms();
 	while (!shared->stop) {
 		uint32_t ready = zc_ring_peek(zc->header, read);
@@ -112,6 +146,7 @@ static void read_queue(unsigned int queue)
 		while (ready--) {
 			if (read == count)
 				die("queue %u: more than %u frames", queue, count);
+			wait_for_kills(queue);
 			note(queue, read, judge(zc, queue, read & (zc->slots - 1)));
 			if (READ_ONCE(shared->fall[queue]))
 				raise(SIGKILL);
@@ -136,7 +171,7 @@ static pid_t start_reader(unsigned int queue)
 
 /*
  * Anywhere; or, where @hard, in the worst place, with a frame that is noted and
- * not released, should one come within a second.
+ * not released, should one come within a thousand sleeps.
  */
 static void kill_reader(unsigned int queue, pid_t reader, bool hard)
 {
@@ -164,15 +199,6 @@ static pid_t replace_reader(unsigned int queue, pid_t reader, bool hard)
 	took = shared->started[queue] - start;
 	restart_ms = took > restart_ms ? took : restart_ms;
 	return reader;
-}
-
-static unsigned long frames_read(void)
-{
-	unsigned long sum = 0;
-
-	for (unsigned int q = 0; q < queues; q++)
-		sum += READ_ONCE(rings[q].user->read);
-	return sum;
 }
 
 struct tally {
@@ -272,10 +298,22 @@ static void parse_key(const char *text)
 		key[i] = strtoul(text + 3 * i, NULL, 16);
 }
 
-/* Kills while frames come, then waits for the rest. */
+/* This queue, or the next one in which a frame waits: others may have none left. */
+static unsigned int with_frames(unsigned int queue)
+{
+	for (unsigned int n = 0; n < queues; n++) {
+		unsigned int q = (queue + n) % queues;
+
+		if (zc_ring_peek(rings[q].header, READ_ONCE(rings[q].user->read)))
+			return q;
+	}
+	return queue;
+}
+
+/* Kills at even distances in the frames, then waits for the rest. */
 static unsigned int supervise(pid_t *readers, unsigned int kills, int quiet_ms)
 {
-	unsigned int killed = 0;
+	unsigned int killed = 0, step = count / (kills + 1);
 	unsigned long before = 0;
 	int quiet = 0;
 
@@ -283,12 +321,14 @@ static unsigned int supervise(pid_t *readers, unsigned int kills, int quiet_ms)
 		unsigned long now = frames_read();
 
 		usleep(10000);
-		quiet = now == before ? quiet + 10 : 0;
-		if (killed < kills && now != before) {
-			unsigned int q = killed % queues;
+		quiet = all_sent && now == before ? quiet + 10 : 0;
+		if (killed < kills && now >= (killed + 1UL) * step) {
+			bool hard = killed / queues % 2;
+			unsigned int q = hard ? with_frames(killed % queues) : killed % queues;
 
-			readers[q] = replace_reader(q, readers[q], killed / queues % 2);
+			readers[q] = replace_reader(q, readers[q], hard);
 			killed++;
+			WRITE_ONCE(shared->allowed, killed < kills ? (killed + 2UL) * step : ULONG_MAX);
 		}
 		before = now;
 	}
@@ -298,7 +338,7 @@ static unsigned int supervise(pid_t *readers, unsigned int kills, int quiet_ms)
 int main(int argc, char **argv)
 {
 	pid_t readers[ZC_MAX_QUEUES];
-	unsigned int killed;
+	unsigned int kills;
 
 	if (argc < 9)
 		return 2;
@@ -309,21 +349,25 @@ int main(int argc, char **argv)
 	parse_key(argv[5]);
 	first = atoi(argv[6]);
 	count = atoi(argv[7]);
-	hold_ms = argc > 10 ? atoi(argv[10]) : 0;
+	kills = argc > 9 ? atoi(argv[9]) : 0;
 	shared = mmap(NULL, sizeof(*shared) + (size_t)queues * count * sizeof(uint64_t),
 		      PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	if (shared == MAP_FAILED)
 		die("notes of %u frames", count);
+	shared->hold = argc > 10 && atoi(argv[10]);
+	shared->allowed = kills ? 2UL * (count / (kills + 1)) : ULONG_MAX;
+	signal(SIGTERM, on_term);
+	signal(SIGUSR1, on_usr1);
 	for (unsigned int q = 0; q < queues; q++)
 		rings[q] = zc_open(interface, q, ZC_DIR_RX, slots);
 	for (unsigned int q = 0; q < queues; q++)
 		readers[q] = start_reader(q);
 	printf("READY\n");
 	fflush(stdout);
-	killed = supervise(readers, argc > 9 ? atoi(argv[9]) : 0, atoi(argv[8]));
+	kills = supervise(readers, kills, atoi(argv[8]));
 	shared->stop = true;
 	for (unsigned int q = 0; q < queues; q++)
 		waitpid(readers[q], NULL, 0);
-	report(killed);
+	report(kills);
 	return 0;
 }

@@ -13,7 +13,7 @@
 #include "frame.h"
 #include "zc.h"
 
-#define PATIENCE_MS	10000
+#define PATIENCE_MS	60000
 
 static struct zc_wake_req wake;
 static double woken;	/* start of the last sleep that a wake-up ended */

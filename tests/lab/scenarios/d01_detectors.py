@@ -33,10 +33,6 @@ def provoke(bench: Bench) -> set[str]:
 
 
 def run(bench: Bench) -> str:
-    sound = bench.modules
-    bench.reload(break_modules(bench.kernel, bench.cache, BREAKS))
-    try:
+    with bench.other_guest(modules=break_modules(bench.kernel, bench.cache, BREAKS)):
         expect("detectors that noticed", provoke(bench), {*REPORTS, "kmemleak"})
-    finally:
-        bench.reload(sound)
     return f"{', '.join(REPORTS)} and kmemleak, each once"

@@ -17,7 +17,7 @@ def receive(bench: Bench, command: str) -> None:
     with subprocess.Popen(host, text=True, stdout=subprocess.PIPE) as receiver:
         assert receiver.stdout is not None
         expect("receiver", receiver.stdout.readline(), "READY\n")
-        bench.guest.run(command, 120)
+        bench.guest.run(command)
         said = receiver.stdout.read().strip()
     expect("frames that came out", said, str(FRAMES))
 
@@ -28,7 +28,7 @@ def run(bench: Bench) -> str:
     bench.guest.begin(f"plain {IFACE} {FRAMES} 0")
     bench.guest.expect("READY")
     bench.send(0, FRAMES, rate=5000)
-    code, text = bench.guest.end(120)
+    code, text = bench.guest.end()
     expect("plain recv", (code, text.splitlines()[-1]), (0, "good"))
     receive(bench, f"transmit {IFACE} 0 {FRAMES} 0 plain")
     for queue in (0, 7):

@@ -12,14 +12,14 @@ FRAMES = 20_000
 def run(bench: Bench) -> str:
     with bench.other_guest(hotplug=True) as guest:
         bench.load()
-        bench.background_reader(FRAMES, quiet_ms=1000)
+        bench.reader(FRAMES)
         sender = bench.sender(0, FRAMES, 0, 8000)
         guest.run("sleep 0.5")
         guest.unplug()
         # Pressing the button gives the operator five seconds to think again.
-        bench.until(f"[ ! -d /sys/class/net/{IFACE} ]", 60)
+        bench.until(f"[ ! -d /sys/class/net/{IFACE} ]")
         expect("rings are gone", guest.run("grep -c gone /proc/memshare"), "8")
-        found = bench.background_report()
+        found = bench.report()
         check_right(found)
         expect("frames came before", found["frames"] > 0, True)
         bench.silence(sender)

@@ -5,14 +5,13 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from ..bench import IFACE, KEY, Bench, expect
-from ..hosttree import compile_by, load_drivers, prepare_cache, python, tree_guest
+from ..hosttree import ALIVE, PID, PLUGINS, TRACE, Tree, load_drivers
 from ..packages import LabError
-from .s03_run import PLUGINS, TRACE, frames, hashed_alike
-from .s17_igb import IGB, PULLS, XDP, end, start
+from .s03_run import frames, hashed_alike
+from .s17_igb import IGB, XDP, start
 
 TITLE = "zcframe rss and run --tune against ethtool, put back after kill -9 of the supervisor"
 # It shows the command, which hangs on no kernel.
@@ -39,21 +38,18 @@ TUNE = "; ".join(
 class Command:
     """The command in the guest."""
 
-    def __init__(self, bench: Bench, compiled: Path) -> None:
-        self._bench, self._compiled = bench, compiled
-
-    def line(self, *words: object) -> str:
-        return python(self._compiled, "-m", "zcframe", *words)
+    def __init__(self, bench: Bench, tree: Tree) -> None:
+        self._bench, self.tree = bench, tree
 
     def script(self, text: str) -> str:
-        return self._bench.guest.run(python(self._compiled, "-c", text), 300)
+        return self._bench.guest.run(self.tree.line("-c", text))
 
     def rss(self, *words: object) -> str:
-        return self._bench.guest.run(self.line("rss", *words), 300)
+        return self._bench.guest.run(self.tree.line("rss", *words))
 
     def refused(self, *words: object) -> str:
         """What it says where it fails, in one line."""
-        code, text = self._bench.guest.attempt(f"{self.line('rss', *words)} 2>&1", 300)
+        code, text = self._bench.guest.attempt(f"{self.tree.line('rss', *words)} 2>&1")
         expect(f"exit code of rss {words}", code, 1)
         expect(f"lines of rss {words}: {text}", len(text.splitlines()), 1)
         return text
@@ -117,21 +113,12 @@ def check_set(bench: Bench, command: Command) -> None:
     same("the card after a refusal", card(bench), before)
 
 
-def start_run(bench: Bench, command: Command) -> None:
+def start_run(bench: Bench, tree: Tree) -> None:
     """Until it has noted, in the state file, the last of what it changes."""
-    line = command.line("run", "--iface", IFACE, "--queues", QUEUES, "--json", "--tune", *PLUGINS)
-    bench.guest.run(f"{line} > /tmp/document 2> /tmp/said & echo $! > /tmp/zcframe.pid")
-    noted = (
-        f'grep -q "\\"pid\\": $(cat /tmp/zcframe.pid),.*gro_flush_timeout" /host/run/zcframe/{IFACE}.json 2> /dev/null'
-    )
-    bench.until(f"{noted} || ! kill -0 $(cat /tmp/zcframe.pid)", 200)
+    tree.start("run", "--iface", IFACE, "--queues", QUEUES, "--json", "--tune", *PLUGINS)
+    noted = f'grep -q "\\"pid\\": $(cat {PID}),.*gro_flush_timeout" /host/run/zcframe/{IFACE}.json 2> /dev/null'
+    bench.until(f"{noted} || ! {ALIVE}")
     has(bench.guest.run(f"ethtool -x {IFACE}"), SYMMETRIC)
-
-
-def end_run(bench: Bench, signal: str) -> str:
-    """What it said on stderr."""
-    bench.guest.attempt(f"kill -{signal} $(cat /tmp/zcframe.pid); wait $(cat /tmp/zcframe.pid)", 300)
-    return bench.guest.run("cat /tmp/said")
 
 
 def interrupt_cpus(bench: Bench, queue: int) -> str:
@@ -142,32 +129,32 @@ def interrupt_cpus(bench: Bench, queue: int) -> str:
 def check_plan(bench: Bench, command: Command) -> None:
     """`--check` changes nothing, not even the link."""
     before = card(bench)
-    line = command.line("run", "--iface", IFACE, "--queues", QUEUES, "--tune", "--check", *PLUGINS)
-    has(bench.guest.run(line, 300), "tune     ", f"/sys/class/net/{IFACE}/gro_flush_timeout: 0 -> ")
+    line = command.tree.line("run", "--iface", IFACE, "--queues", QUEUES, "--tune", "--check", *PLUGINS)
+    has(bench.guest.run(line), "tune     ", f"/sys/class/net/{IFACE}/gro_flush_timeout: 0 -> ")
     same("the card after --check", card(bench), before)
 
 
 def check_killed(bench: Bench, command: Command) -> None:
     """Twice: a killed run is undone by restore, and by the next run, which is undone by its own end."""
-    before = card(bench)
-    start_run(bench, command)
+    before, tree = card(bench), command.tree
+    start_run(bench, tree)
     expect("CPU of the interrupt of queue 2", interrupt_cpus(bench, 2), "2")
     has(command.refused("set", IFACE, "--queues", 2), "held by another run, pid")
-    has(end_run(bench, "KILL"), f"tune: /sys/class/net/{IFACE}/gro_flush_timeout: 0 -> ")
+    has(tree.end("KILL")[2], f"tune: /sys/class/net/{IFACE}/gro_flush_timeout: 0 -> ")
     expect("the card keeps what the killed run set", card(bench) != before, True)
     has(command.rss("restore", IFACE), "by a run that was killed", "rss", "link")
     same("the card after restore", card(bench), before)
-    start_run(bench, command)
-    end_run(bench, "KILL")
-    start_run(bench, command)
-    has(end_run(bench, "TERM"), f"warning: {IFACE}: put back what was changed by a run that was killed (pid ")
+    start_run(bench, tree)
+    tree.end("KILL")
+    start_run(bench, tree)
+    has(tree.end("TERM")[2], f"warning: {IFACE}: put back what was changed by a run that was killed (pid ")
     same("the card after a run", card(bench), before)
     has(command.rss("restore", IFACE), "nothing to put back")
 
 
-def check_igb(bench: Bench, command: Command, modules: list[Path]) -> None:
+def check_igb(bench: Bench, command: Command) -> None:
     """What a user without our driver has: no key to set, and a line that says so."""
-    load_drivers(bench.guest, modules)
+    load_drivers(bench, "igb")
     bench.guest.run(f"ip link set {IGB} up")
     bench.until(f"[ $(cat /sys/class/net/{IGB}/carrier) = 1 ]")
     before = card(bench, IGB)
@@ -183,12 +170,12 @@ def check_igb(bench: Bench, command: Command, modules: list[Path]) -> None:
     same("igb after tuning", card(bench, IGB), before)
 
 
-def check_other_table(bench: Bench, compiled: Path, octets: list[bytes]) -> None:
+def check_other_table(bench: Bench, tree: Tree, octets: list[bytes]) -> None:
     """A table that is not the one which was read before the start is noticed, and the run fails."""
-    start(bench, compiled, len(octets), XDP)
+    start(bench, tree, len(octets), XDP)
     bench.guest.run(f"ethtool -X {IGB} weight {' '.join(map(str, range(1, QUEUES + 1)))}")
     bench.send_all(octets)
-    code, document, said = end(bench)
+    code, document, said = tree.end()
     expect(f"exit code with another table: {said}", code, 1)
     verified = json.loads(document)["rss"]["verified"]
     expect("frames in another queue", 0 < verified["wrong_queue"] < len(octets), True)
@@ -196,21 +183,25 @@ def check_other_table(bench: Bench, compiled: Path, octets: list[bytes]) -> None
         raise LabError(f"the first wrong frame is not told: {said}")
 
 
+def check_zc82576(bench: Bench, command: Command) -> None:
+    # Brought up once: a driver has no interrupts before that.
+    bench.load()
+    bench.guest.run(f"ip link set {IFACE} down")
+    check_shown(bench, command)
+    check_set(bench, command)
+    check_plan(bench, command)
+    check_killed(bench, command)
+    bench.unload()
+
+
 def run(bench: Bench) -> str:
     octets = [frame for frame in frames(TRACE) if hashed_alike(frame)]
-    prepare_cache(bench.cache, *PLUGINS, "--read", TRACE)
-    compiled = compile_by(bench.cache, "-c", PULLS)
-    with tree_guest(bench, compiled, "igb") as (guest, igb):
-        command = Command(bench, compiled)
-        # Brought up once: a driver has no interrupts before that.
-        bench.load()
-        guest.run(f"ip link set {IFACE} down")
-        check_shown(bench, command)
-        check_set(bench, command)
-        check_plan(bench, command)
-        check_killed(bench, command)
-        bench.unload()
-        check_igb(bench, command, igb)
-        check_other_table(bench, compiled, octets[:2000])
+    command = Command(bench, Tree(bench))
+    # As many as queues.
+    with bench.guest.all_processors():
+        check_zc82576(bench, command)
+        check_igb(bench, command)
+        check_other_table(bench, command.tree, octets[:2000])
+        bench.guest.run("rmmod igb")
     done = "key, table, fields, rings, channels; two supervisors killed; igb refuses a key in one line"
     return f"{done}; a table changed meanwhile is noticed"

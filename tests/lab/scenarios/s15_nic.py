@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
 from typing import Any
 
 from ..bench import IFACE, Bench, expect
-from ..hosttree import load_drivers, python, tree_guest
+from ..hosttree import Tree, load_drivers
 from ..packages import LabError
 
 TITLE = "zcframe nic bind and unbind between igb and zc82576, nic status and doctor against ethtool and /proc"
@@ -23,15 +22,12 @@ QUEUES = 8
 class Card:
     """The emulated 82576, as the command and as sysfs show it."""
 
-    def __init__(self, bench: Bench, compiled: Path) -> None:
-        self._bench, self._compiled = bench, compiled
+    def __init__(self, bench: Bench, tree: Tree) -> None:
+        self._bench, self._tree = bench, tree
         (self.address,) = (one["address"] for one in self.json("nic", "list")["controllers"] if one["id"] == ID)
 
-    def line(self, *words: object) -> str:
-        return python(self._compiled, "-m", "zcframe", *words)
-
     def say(self, *words: object) -> str:
-        return self._bench.guest.run(self.line(*words), 300)
+        return self._bench.guest.run(self._tree.line(*words))
 
     def json(self, *words: object) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(self.say(*words, "--json"))
@@ -40,7 +36,7 @@ class Card:
     def refused(self, said: str, *words: object) -> None:
         """One line, exit code 1, and the card as it was."""
         before = self.held()
-        code, text = self._bench.guest.attempt(f"{self.line(*words)} 2>&1", 300)
+        code, text = self._bench.guest.attempt(f"{self._tree.line(*words)} 2>&1")
         if code != 1 or said not in text or len(text.splitlines()) != 1:
             raise LabError(f"{words}: exit code {code}: {text}")
         expect("the card after a refusal", self.held(), before)
@@ -132,17 +128,15 @@ def check_doctor(card: Card, ifname: str, backend: str) -> None:
 
 
 def run(bench: Bench) -> str:
-    compiled = bench.cache / "compiled"
-    compiled.mkdir(exist_ok=True)
-    with tree_guest(bench, compiled, "igb") as (guest, igb):
-        load_drivers(guest, igb)
-        guest.run(f"ip link set {IGB} up")
-        card = Card(bench, compiled)
-        check_doctor(card, IGB, "packet")
-        check_bind(bench, card)
-        check_status(bench, card)
-        check_counters(bench, card)
-        check_doctor(card, IFACE, "zerocopy")
-        check_unbind(bench, card)
-        bench.unload()
+    load_drivers(bench, "igb")
+    bench.guest.run(f"ip link set {IGB} up")
+    card = Card(bench, Tree(bench))
+    check_doctor(card, IGB, "packet")
+    check_bind(bench, card)
+    check_status(bench, card)
+    check_counters(bench, card)
+    check_doctor(card, IFACE, "zerocopy")
+    check_unbind(bench, card)
+    bench.unload()
+    bench.guest.run("rmmod igb")
     return "bound, given back, forced and refused; rings, interrupts and counters as ethtool and /proc have them"
