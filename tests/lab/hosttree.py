@@ -80,9 +80,9 @@ class Tree:
         if bench.guest.attempt("[ -d /host ]")[0]:
             load_drivers(bench, *DRIVERS[:-1])
             _mount(bench.guest, self._compiled)
-            bench.background(self._python(WARM, "/run/warm"), "warm")
+            bench.background(self.python(WARM, "/run/warm"), "warm")
 
-    def _python(self, *arguments: object) -> str:
+    def python(self, *arguments: object) -> str:
         """The command line by which the guest runs the host's interpreter with these arguments."""
         environment = {"XDG_CACHE_HOME": self._compiled, "HOME": "/run", "TMPDIR": "/run", **COMPILE_ENV}
         words = [f"{name}={value}" for name, value in environment.items()]
@@ -95,7 +95,7 @@ class Tree:
 
     def start(self, *words: object, cold: bool = False) -> None:
         """The command beside the shell; cold: as a user starts it, with all its imports."""
-        line = self._python("-m", "zcframe", *words) if cold else self.line(*words, pid=PID)
+        line = self.python("-m", "zcframe", *words) if cold else self.line(*words, pid=PID)
         self._bench.guest.run(f"rm -f {PID}; {line} > {DOCUMENT} 2> {SAID} & echo $! > {JOB}")
         if cold:
             self._bench.guest.run(f"cp {JOB} {PID}")

@@ -6,9 +6,9 @@ import hashlib
 from pathlib import Path
 
 from ..bench import IFACE, KEY, Bench, expect
-from ..hosttree import TREE, python, tree_guest
+from ..hosttree import TRACE, TREE, Tree
 from ..packages import output
-from .s03_run import TRACE, frames, hashed_alike
+from .s03_run import frames, hashed_alike
 
 TITLE = "the ring readers in examples/ print what was sent"
 ONE_KERNEL = True
@@ -21,7 +21,7 @@ PAUSE_S = 2e-3
 
 
 def compiled_reader(bench: Bench) -> Path:
-    program = bench.cache / "ring_reader"
+    program = bench.own / "ring_reader"
     output("gcc", *FLAGS, "-o", program, READERS / "ring_reader.c")
     return program
 
@@ -48,14 +48,11 @@ def printed(bench: Bench, command: str, octets: list[bytes]) -> str:
 def run(bench: Bench) -> str:
     octets = [frame for frame in frames(TRACE) if hashed_alike(frame)][:FRAMES]
     wanted = hashlib.md5("".join(map(line, octets)).encode()).hexdigest()
-    program = compiled_reader(bench)
-    # The Python reader needs nothing that would have to be compiled.
-    nothing = bench.cache / "nothing"
-    nothing.mkdir(exist_ok=True)
-    with tree_guest(bench, nothing) as (guest, _):
-        bench.load()
-        guest.run(f"ethtool -X {IFACE} weight 1; for n in 4 6; do ethtool -N {IFACE} rx-flow-hash udp$n sdfn; done")
-        expect("lines of ring_reader.c", printed(bench, f"/host{program}", octets), wanted)
-        expect("lines of ring_reader.py", printed(bench, python(nothing, READERS / "ring_reader.py"), octets), wanted)
-        bench.unload()
+    tree, program = Tree(bench), compiled_reader(bench)
+    bench.load()
+    fields = f"for n in 4 6; do ethtool -N {IFACE} rx-flow-hash udp$n sdfn; done"
+    bench.guest.run(f"ethtool -X {IFACE} weight 1; {fields}")
+    expect("lines of ring_reader.c", printed(bench, f"/host{program}", octets), wanted)
+    expect("lines of ring_reader.py", printed(bench, tree.python(READERS / "ring_reader.py"), octets), wanted)
+    bench.unload()
     return f"{len(octets)} frames by each, C and Python"
