@@ -48,6 +48,10 @@ def _no_huge_pages(name: str, size: int) -> RingError:
 
 
 def _no_memory(name: str, size: int, error: OSError) -> RingError:
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return RingError(
+            f"no descriptor for {name}: {os.strerror(error.errno)}; use fewer --queues, or raise the limit (ulimit -n)"
+        )
     return RingError(
         f"no memory for {name}: {size / 2**20:.1f} MiB wanted, {errno.errorcode.get(error.errno or 0, '?')};"
         " use fewer --queues or a smaller --ring-slots"
