@@ -119,8 +119,8 @@ def _apply(ifname: str, wanted: Wanted) -> None:
     from zcframe.framework.nic import hold_by_hand
 
     hold = hold_by_hand(ifname)
-    if hold.told:
-        print(f"zcframe: {hold.told}", file=sys.stderr)
+    if hold.restored:
+        print(f"zcframe: {hold.restored}", file=sys.stderr)
     hold.change_together(wanted)
 
 

@@ -50,7 +50,7 @@ class LiveSource(ABC, Generic[R]):
         self._undo.callback(self._settings.undo)
         self._news: list[SourceEvent] = []
         self._end: SourceEvent | None = None
-        self._told_end, self._deadline = False, 0.0
+        self._ended, self._deadline = False, 0.0
         try:
             self._make()
         except BaseException:
@@ -132,14 +132,14 @@ class LiveSource(ABC, Generic[R]):
 
     def poll_events(self) -> list[SourceEvent]:
         """News, then the end, once: stopped as ordered, or the interface is gone."""
-        if self._told_end:
+        if self._ended:
             return []
         self._alarm.clear()
         for change in self._watch.changes():
             self._hear(change)
         self._look()
-        told, self._news = [*self._news, *self._ending()], []
-        return told
+        events, self._news = [*self._news, *self._ending()], []
+        return events
 
     def _hear(self, change: LinkChange) -> None:
         """Report a change of the interface; where the interface is gone, that is the end."""
@@ -152,10 +152,10 @@ class LiveSource(ABC, Generic[R]):
         """The end as an event, where there is one and all is settled, or will not be."""
         if self._end is None:
             return []
-        self._told_end = self._settled() or time.monotonic() > self._deadline
+        self._ended = self._settled() or time.monotonic() > self._deadline
         # Behind the end nobody clears the alarm: the descriptor can be read for ever.
-        self._alarm.start(AT_ONCE_NS if self._told_end else self.look_ns)
-        return [self._end] if self._told_end else []
+        self._alarm.start(AT_ONCE_NS if self._ended else self.look_ns)
+        return [self._end] if self._ended else []
 
     def progress(self) -> tuple[int, int]:
         """No end is known."""

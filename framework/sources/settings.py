@@ -30,9 +30,9 @@ class Settings:
             self._hold = hold(self._plan.ifname)
         return self._hold
 
-    def told(self) -> list[str]:
+    def restored(self) -> list[str]:
         """Lines about settings that a former run had left, and that were put back."""
-        return [self._hold.told] if self._hold is not None and self._hold.told else []
+        return [self._hold.restored] if self._hold is not None and self._hold.restored else []
 
     def spread(self, rss: RssConfig) -> None:
         """Have the card spread by this key, table and fields. Raises NicError where it cannot."""

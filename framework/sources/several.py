@@ -59,9 +59,10 @@ class Several:
 
     def poll_events(self) -> list[SourceEvent]:
         """Events of the parts; only the end of the last one is reported as an end."""
-        return [event for part in list(self._going) for told in part.poll_events() for event in self._tell(part, told)]
+        news = ((part, event) for part in list(self._going) for event in part.poll_events())
+        return [passed for part, event in news for passed in self._pass_on(part, event)]
 
-    def _tell(self, part: Source, event: SourceEvent) -> list[SourceEvent]:
+    def _pass_on(self, part: Source, event: SourceEvent) -> list[SourceEvent]:
         if event.kind == "warning":
             return [event]
         self._events.unregister(part.events_fd)

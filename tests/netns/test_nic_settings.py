@@ -22,7 +22,7 @@ from zcframe.affinity import plan_tuning
 from zcframe.framework.nic import hold, read_channels
 from dataclasses import asdict
 holding = hold("near")
-print(holding.told, flush=True)
+print(holding.restored, flush=True)
 changes = {change.name: change.after for change in plan_tuning("near", (0, 1), everything=True).changes}
 print(holding.change_all(changes | {"channels": asdict(read_channels("near").with_queues(3)), "link": "down"}), flush=True)
 sys.stdin.read()

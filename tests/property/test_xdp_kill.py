@@ -46,19 +46,19 @@ def frame_of(worker: int, number: int) -> bytes:
     return bytes(12) + b"\x08\x00" + ip + bytes.fromhex("0035003500120000") + number.to_bytes(4) * 2
 
 
-def record_of(number: int, told: int) -> bytes:
+def record_of(number: int, reported: int) -> bytes:
     """What the card tells of the number-th frame: UDP over IPv4 with a tag of 802.1Q."""
-    return struct.pack("=QIIHHI", number + 1, number + 2, 41, socket.htons(0x8100), number + 3, MAGIC | told)
+    return struct.pack("=QIIHHI", number + 1, number + 2, 41, socket.htons(0x8100), number + 3, MAGIC | reported)
 
 
 class Machine:
     """Shared memory of `workers` sockets on one queue, and the kernel's own knowledge of it.
 
-    told: what the card tells of each frame: its time, hash and tag, of which each is the number of the frame, and more.
+    reported: what the card tells of each frame: its time, hash and tag, of which each is the number of the frame, and more.
     """
 
-    def __init__(self, workers: int, start: int, told: int = 0) -> None:
-        self.workers, self.start, self.told = workers, start, told
+    def __init__(self, workers: int, start: int, reported: int = 0) -> None:
+        self.workers, self.start, self.reported = workers, start, reported
         self.chunks = workers * CHUNKS
         self.fill_size = 1 << (self.chunks - 1).bit_length()
         self._fill = (workers * PAGES) * abi.PAGE_SIZE
@@ -122,7 +122,7 @@ class Machine:
             fields=field_mask(FIELDS),
             port=worker,
             socket=-1,
-            told=self.told,
+            reported=self.reported,
             types=int(TYPES.ctypes.data),
         )
         return words_of(context)
@@ -144,7 +144,7 @@ class Machine:
             self.taken = (self.taken + 1) & BITS
             frame, at = frame_of(worker, self.sent[worker]), self._blocks + chunk + HEADROOM
             self.bytes[at : at + len(frame)] = np.frombuffer(frame, np.uint8)
-            record = record_of(self.sent[worker], self.told)
+            record = record_of(self.sent[worker], self.reported)
             self.bytes[at - len(record) : at] = np.frombuffer(record, np.uint8)
             self._rx_entry(worker, self.start + self.sent[worker])[0] = (chunk + HEADROOM, len(frame), 0)
             self.sent[worker] += 1
@@ -172,7 +172,7 @@ class Machine:
         self.word(base + USER + abi.USER_READ)[0] = self.word(base + HEADER + abi.HEADER_WRITE)[0]
 
     def _expected(self, frame: bytes, number: int) -> tuple[int, ...]:
-        if self.told:
+        if self.reported:
             status = abi.STATUS_HW_TIME | abi.STATUS_VLAN
             return abi.RSS_UDP_IPV4, number + 2, number + 1, len(frame) + 4, 0x8100, number + 3, status
         return *hash_frame(frame, SYMMETRIC_KEY, FIELDS), 5, len(frame), 0, 0, 0
@@ -222,9 +222,9 @@ def compiled() -> None:
     machine.pull(0)
 
 
-def half_way(workers: int, start: int, told: int = 0) -> Machine:
+def half_way(workers: int, start: int, reported: int = 0) -> Machine:
     """Each worker has chunks to give back, and more frames waiting than it has room for."""
-    machine = Machine(workers, start, told)
+    machine = Machine(workers, start, reported)
     for worker in range(workers):
         machine.deliver(worker, 11)
         machine.pull(worker)
@@ -271,10 +271,10 @@ def succeed(machine: Machine) -> None:
 
 @pytest.mark.needs("tracing")
 @pytest.mark.parametrize(
-    ("workers", "start", "told"), [(1, 0, 0), (2, 0, 0), (1, STARTS[1], 0), (2, STARTS[1], 0), (2, STARTS[1], ALL)]
+    ("workers", "start", "reported"), [(1, 0, 0), (2, 0, 0), (1, STARTS[1], 0), (2, STARTS[1], 0), (2, STARTS[1], ALL)]
 )
-def test_killed_after_any_store(stepping: Callable[[Machine], Traced], workers: int, start: int, told: int) -> None:
-    machine = half_way(workers, start, told)
+def test_killed_after_any_store(stepping: Callable[[Machine], Traced], workers: int, start: int, reported: int) -> None:
+    machine = half_way(workers, start, reported)
     changes = 0
     for changes in each_change(machine, stepping(machine)):  # noqa: B007
         kept = machine.keep()
@@ -330,11 +330,11 @@ def test_a_full_ring_still_tells_that_frames_wait() -> None:
 @given(
     steps=st.lists(st.tuples(st.sampled_from(["deliver", "pull", "consume"]), st.integers(0, 2), st.integers(1, 40))),
     start=st.sampled_from(STARTS),
-    told=st.sampled_from([0, ALL]),
+    reported=st.sampled_from([0, ALL]),
 )
 @settings(deadline=None)
-def test_any_order_of_things(steps: list[tuple[str, int, int]], start: int, told: int) -> None:
-    machine = Machine(3, start, told)
+def test_any_order_of_things(steps: list[tuple[str, int, int]], start: int, reported: int) -> None:
+    machine = Machine(3, start, reported)
     for what, worker, count in steps:
         if what == "deliver":
             machine.deliver(worker, count)

@@ -135,7 +135,7 @@ def test_a_living_holder_is_not_disturbed(machine: Machine) -> None:
 def test_what_a_dead_holder_left_is_put_back_first(machine: Machine, dead: int) -> None:
     machine.left_by(dead, 1)
     holding = hold("eth0", machine.state, machine.root)
-    assert f"a run that was killed (pid {dead})" in holding.told
+    assert f"a run that was killed (pid {dead})" in holding.restored
     assert machine.read(THREADED) == "0"
     assert json.loads(machine.file.read_text())["pid"] == os.getpid()
 

@@ -1,4 +1,4 @@
-"""What a card told of a frame, on its way into the descriptor: records are written here octet by octet."""
+"""What a card reported of a frame, on its way into the descriptor: records are written here octet by octet."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def describe() -> Describe:
     memory = np.zeros(8 * 4096, np.uint8)
 
     def call(
-        front: bytes, frame: bytes = UDP, told: int = TIME | HASH | VLAN, fields: str = "5-tuple"
+        front: bytes, frame: bytes = UDP, reported: int = TIME | HASH | VLAN, fields: str = "5-tuple"
     ) -> np.ndarray[Any, Any]:
         memory[:] = 0
         types = abi_types(field_mask(fields))
@@ -76,7 +76,7 @@ def describe() -> Describe:
             tables=int(TABLES.ctypes.data),
             fields=field_mask(fields),
             socket=-1,
-            told=told,
+            reported=reported,
             types=int(types.ctypes.data),
             port=0,
         )
@@ -105,16 +105,16 @@ def test_only_what_holds_and_only_what_is_wanted(describe: Describe) -> None:
     """Whatever else stands in the record."""
     full = (NOW - 5, 0xDEADBEEF, 41, 0x8100, 0x2064)
     assert is_untold(describe(record(0, *full)))
-    assert is_untold(describe(record(7, *full), told=0))
-    for told, flags in ((TIME, 7), (7, TIME)):
-        found = describe(record(flags, *full), told=told)
+    assert is_untold(describe(record(7, *full), reported=0))
+    for reported, flags in ((TIME, 7), (7, TIME)):
+        found = describe(record(flags, *full), reported=reported)
         assert (found["timestamp"], found["status"]) == (NOW - 5, abi.STATUS_HW_TIME)
         assert (found["rss_type"], found["rss_hash"]) == SOFTWARE
-    for told, flags in ((HASH, 7), (7, HASH)):
-        found = describe(record(flags, *full), told=told)
+    for reported, flags in ((HASH, 7), (7, HASH)):
+        found = describe(record(flags, *full), reported=reported)
         assert (found["timestamp"], found["status"], found["rss_hash"]) == (NOW, 0, 0xDEADBEEF)
-    for told, flags in ((VLAN, 7), (7, VLAN)):
-        found = describe(record(flags, *full), told=told)
+    for reported, flags in ((VLAN, 7), (7, VLAN)):
+        found = describe(record(flags, *full), reported=reported)
         assert (found["timestamp"], found["status"], found["vlan_tci"]) == (NOW, abi.STATUS_VLAN, 0x2064)
         assert (found["rss_type"], found["rss_hash"]) == SOFTWARE
 

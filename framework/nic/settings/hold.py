@@ -90,10 +90,10 @@ def _restore(folder: Path, ifname: str, root: Path) -> str:
 
 
 class Hold:
-    """An interface that this process may change. told: a line about a former holder's changes that were put back."""
+    """An interface that this process may change. restored: what was put back for a former holder, as a line."""
 
-    def __init__(self, folder: Path, record: Record, root: Path = ROOT, told: str = "") -> None:
-        self._folder, self._record, self._root, self.told = folder, record, root, told
+    def __init__(self, folder: Path, record: Record, root: Path = ROOT, restored: str = "") -> None:
+        self._folder, self._record, self._root, self.restored = folder, record, root, restored
 
     @property
     def ifname(self) -> str:
@@ -158,21 +158,21 @@ def hold(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
     """
     interface = Interface(ifname, class_net(root))
     with locked(folder):
-        told = _restore(folder, ifname, root)
+        restored = _restore(folder, ifname, root)
         record = Record.made(interface, os.getpid())
         save(folder, record)
-    return Hold(folder, record, root, told)
+    return Hold(folder, record, root, restored)
 
 
 def hold_by_hand(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> Hold:
     """Take an interface for changes that stay; records of earlier changes by hand are kept. Raises NicError."""
     interface = Interface(ifname, class_net(root))
     with locked(folder), locked(_by_hand(folder)):
-        told = _restore(folder, ifname, root)
+        restored = _restore(folder, ifname, root)
         found = load(_by_hand(folder), ifname)
         record = found if found is not None and found.of(interface) else Record.made(interface, BY_HAND)
         save(_by_hand(folder), record)
-    return Hold(_by_hand(folder), record, root, told)
+    return Hold(_by_hand(folder), record, root, restored)
 
 
 def restore(ifname: str, folder: Path = FOLDER, root: Path = ROOT) -> list[str]:

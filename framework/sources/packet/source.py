@@ -75,7 +75,7 @@ class Packet(LiveSource[PacketRing]):
     def _spread(self) -> None:
         """Have the card's queues share out by the key and fields that the user gave."""
         self._settings.spread(spread_over(self.plan.rss, read_channels(self.plan.ifname).queues))
-        self._warn(*self._settings.told())
+        self._warn(*self._settings.restored())
 
     def _verify(self) -> None:
         """Have workers compare the queue that the card chose. Raises NicError where its driver does not tell enough."""

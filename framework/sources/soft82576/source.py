@@ -52,7 +52,7 @@ class Soft82576:
         self.plan = plan
         self.kind, self.names = plan.kind, plan.files
         self.pid: int | None = None
-        self._running = self._ready = self._told_end = False
+        self._running = self._ready = self._ended = False
         self._events: list[SourceEvent] = []
         self._channel: socket.socket | None = None
         self._streams: dict[int, CaptureReader] = {}
@@ -155,13 +155,13 @@ class Soft82576:
         try:
             message = self._channel.recv(LARGEST, flags)
         except ConnectionResetError:
-            return  # it went with an order unread; what it had told before can still be received
+            return  # it went with an order unread; what it had reported before can still be received
         if message == READY:
             self._ready = True
         elif message:
             self._events.append(SourceEvent(**json.loads(message)))
-            self._told_end |= self._events[-1].kind != "warning"
-            self._ready |= self._told_end
+            self._ended |= self._events[-1].kind != "warning"
+            self._ready |= self._ended
         elif death := self._reap():
             self._events.append(death)
 
@@ -173,7 +173,7 @@ class Soft82576:
             code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         except ChildProcessError:
             code = None
-        if self._told_end:
+        if self._ended:
             return None
         text = f"the software NIC (pid {self.pid}) {ending(code)}: what it had delivered counts, nothing more will come"
         return SourceEvent("failed", text)

@@ -67,25 +67,25 @@ def abi_types(fields: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 @inlined
-def told_of(frame, wanted):  # type: ignore[no-untyped-def]
+def reported_of(frame, wanted):  # type: ignore[no-untyped-def]
     """The bits of `wanted` that hold for the frame at this address."""
     flags = load_u32(frame - RECORD_SIZE + AT_FLAGS)
     return flags & wanted if flags & ~ALL == MAGIC else 0
 
 
 @inlined
-def told_time(frame, told, now):  # type: ignore[no-untyped-def]
+def reported_time(frame, reported, now):  # type: ignore[no-untyped-def]
     """Time of arrival in nanoseconds since 1970; 0: none, or an impossible one."""
-    if told & TIME == 0:
+    if reported & TIME == 0:
         return 0
     time = load_u64(frame - RECORD_SIZE + AT_TIME)
     return time if now - DAY < time < now + DAY else 0
 
 
 @inlined
-def told_hash(frame, told, types):  # type: ignore[no-untyped-def]
+def reported_hash(frame, reported, types):  # type: ignore[no-untyped-def]
     """abi.RSS_* << 32 | hash; 0: none, or none of a type that is one of ours. types: address of `abi_types`."""
-    if told & HASH == 0:
+    if reported & HASH == 0:
         return 0
     hashed = load_u32(frame - RECORD_SIZE + AT_HASHED)
     kind = load_u8(types + hashed) if hashed < KINDS else 0
@@ -93,7 +93,7 @@ def told_hash(frame, told, types):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def told_tag(frame, told):  # type: ignore[no-untyped-def]
+def reported_tag(frame, reported):  # type: ignore[no-untyped-def]
     """(ethertype, tag) of the VLAN tag that was taken off; (0, 0): none."""
-    tpid = load_be16(frame - RECORD_SIZE + AT_PROTOCOL) if told & VLAN != 0 else 0
+    tpid = load_be16(frame - RECORD_SIZE + AT_PROTOCOL) if reported & VLAN != 0 else 0
     return tpid, load_u16(frame - RECORD_SIZE + AT_TAG) if tpid != 0 else 0

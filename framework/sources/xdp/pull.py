@@ -6,7 +6,7 @@ memory what was in progress, and no frame or chunk is lost or doubled.
 Taking. The n-th frame of the receive ring is the n-th descriptor, so that the ring's consumer is a copy of `write`:
 a pull stores the one, then the other. A kill before `write` was stored leaves frames that were not taken, one
 behind it leaves frames that were, and which the kernel learns of later. All that a descriptor says, but for the time of
-a burst, is in the chunk, what the card told included (metadata.py), and the kernel leaves a chunk alone until it is
+a burst, is in the chunk, what the card reported included (metadata.py), and the kernel leaves a chunk alone until it is
 given back: a successor derives the same.
 
 Giving back. Several workers may write one fill ring, one at a time: the word GUARD_OWNER says which.
@@ -44,7 +44,7 @@ from zcframe.framework.jit.words import numbered
 from zcframe.framework.ring.describe import describe
 from zcframe.framework.rss.toeplitz import hash_untagged, rss_hash
 
-from .metadata import RECORD_SIZE, told_hash, told_of, told_tag, told_time
+from .metadata import RECORD_SIZE, reported_hash, reported_of, reported_tag, reported_time
 from .socket import FILL_DESC_SIZE, NEED_WAKEUP, RX_DESC_SIZE
 
 BITS: Final = 0xFFFFFFFF
@@ -75,7 +75,7 @@ class PullContext(NamedTuple):
     fields: int  # a mask
     port: int  # a number
     socket: int  # a file descriptor
-    told: int  # what is taken from the card: a mask of metadata.py; 0: no frame has a record
+    reported: int  # what is taken from the card: a mask of metadata.py; 0: no frame has a record
     types: int  # as `abi_types` returns them
 
 
@@ -155,7 +155,7 @@ def describe_plain(ctx, number, now):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def describe_told(ctx, number, now):  # type: ignore[no-untyped-def]
+def describe_reported(ctx, number, now):  # type: ignore[no-untyped-def]
     """Describe the number-th frame with the card's record of it; what the record lacks is computed here."""
     ahead = ctx[CTX.chunks] + load_u32(entry_of(ctx, number + AHEAD))
     prefetch_read(ahead - RECORD_SIZE)
@@ -163,10 +163,10 @@ def describe_told(ctx, number, now):  # type: ignore[no-untyped-def]
     entry = entry_of(ctx, number)
     address, length = load_u32(entry), load_u32(entry + 8)
     frame = ctx[CTX.chunks] + address
-    told = told_of(frame, ctx[CTX.told])
-    tpid, tci = told_tag(frame, told)
-    time = told_time(frame, told, now)
-    hashed = told_hash(frame, told, ctx[CTX.types])
+    reported = reported_of(frame, ctx[CTX.reported])
+    tpid, tci = reported_tag(frame, reported)
+    time = reported_time(frame, reported, now)
+    hashed = reported_hash(frame, reported, ctx[CTX.types])
     if hashed == 0:
         hashed = hash_untagged(frame, length, tpid, ctx[CTX.tables], ctx[CTX.fields])
     wire, status = length, 0
@@ -186,9 +186,9 @@ def take(ctx, given, now):  # type: ignore[no-untyped-def]
     waiting = (acquire_u32(ctx[CTX.rx_producer]) - write) & BITS
     count = min(waiting, ctx[CTX.slots] - ((write - given) & BITS))
     # Two loops: where the card reports nothing, no frame is searched for a record.
-    if ctx[CTX.told]:
+    if ctx[CTX.reported]:
         for number in range(write, write + count):
-            describe_told(ctx, number, now)
+            describe_reported(ctx, number, now)
     else:
         for number in range(write, write + count):
             describe_plain(ctx, number, now)

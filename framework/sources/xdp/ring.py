@@ -28,7 +28,7 @@ NAP_A_SLOT_S: Final = 50e-9
 class Puller:
     """Kernel rings, chunks and notes of one worker; called with the end of its ring, it pulls.
 
-    number: which of the queue's workers, from 1; fill: the queue's fill ring; told: what is taken from the card (TIME,
+    number: which of the queue's workers, from 1; fill: the queue's fill ring; reported: what is taken from the card (TIME,
     HASH, VLAN). Returns how many frames waited.
     """
 
@@ -41,11 +41,11 @@ class Puller:
         umem: Umem,
         notes: Mapping,
         tables: np.ndarray[Any, Any],
-        told: int,
+        reported: int,
     ) -> None:
         self._plan, self._number, self._tables = plan, number, tables
         self._socket, self._fill = socket, fill
-        self._told, self._types = told, abi_types(plan.rss.field_mask)
+        self._reported, self._types = reported, abi_types(plan.rss.field_mask)
         self.chunks = umem.map_chunks()
         self._guard, self._notes = umem.map_guard(), notes
         self._context: Words | None = None
@@ -78,7 +78,7 @@ class Puller:
             fields=self._plan.rss.field_mask,
             port=self._plan.port,
             socket=self._socket.fileno(),
-            told=self._told,
+            reported=self._reported,
             types=int(self._types.ctypes.data),
         )
         return words_of(context)
@@ -106,7 +106,7 @@ class XdpRing(PulledRing):
         self.plan, self.tables, self._first = plan, tables, first
         self._received = 0
         # What workers take from the card: TIME, HASH, VLAN.
-        self.told = 0
+        self.reported = 0
         # Frames that the interface dropped before it chose a queue; one ring counts them for all.
         self.foreign: Callable[[], int] = int
         with self._undo as undo:
@@ -135,7 +135,7 @@ class XdpRing(PulledRing):
     def consumer(self) -> RingEnd:
         """Map as a worker does. Its `pull` brings what waits in the receive ring."""
         fill = (self._first or self).socket.fill
-        puller = Puller(self.plan, self.seat.number, self.socket, fill, self.umem, self.notes(), self.tables, self.told)
+        puller = Puller(self.plan, self.seat.number, self.socket, fill, self.umem, self.notes(), self.tables, self.reported)
         nap_s = min(LONGEST_NAP_S, self.slots * NAP_A_SLOT_S)
         return self.end(puller.chunks, self.socket.fileno(), puller, nap_s)
 

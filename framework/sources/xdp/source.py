@@ -27,7 +27,7 @@ from .socket import COPY
 from .steering import Steering
 from .umem import Umem, chunk_size_for
 
-TELLING: Final = {TIME: "timestamps", HASH: "hashes", VLAN: "VLAN tags"}
+REPORTED: Final = {TIME: "timestamps", HASH: "hashes", VLAN: "VLAN tags"}
 
 
 def receive_queues(ifname: str, root: Path = CLASS_NET) -> int:
@@ -96,9 +96,9 @@ class Xdp(LiveSource[XdpRing]):
         except OSError as error:
             raise XdpError(f"{self.plan.ifname} is gone: {error.strerror or error}") from error
         self._set_rss()
-        self._from_card = self._trusted(self._steering.told)
+        self._from_card = self._trusted(self._steering.reported)
         for ring in self.rings:
-            ring.told = self._from_card
+            ring.reported = self._from_card
         if self.plan.verify:
             self._verify()
         if self.share.queues > 1:
@@ -117,9 +117,9 @@ class Xdp(LiveSource[XdpRing]):
             wanted &= ~TIME
         return wanted if self._sets_rss else self._trusted(wanted)
 
-    def _trusted(self, told: int) -> int:
-        """`told` without hashes where the card does not hash by our key and fields."""
-        return told if hashes_by(self.plan.ifname, self.plan.rss) else told & ~HASH
+    def _trusted(self, reported: int) -> int:
+        """`reported` without hashes where the card does not hash by our key and fields."""
+        return reported if hashes_by(self.plan.ifname, self.plan.rss) else reported & ~HASH
 
     @property
     def _sets_rss(self) -> bool:
@@ -133,7 +133,7 @@ class Xdp(LiveSource[XdpRing]):
             self._settings.spread(spread_over(self.plan.rss, self.share.queues))
         except NicError as error:
             self._warn(f"{error}; its queues are chosen as it likes")
-        self._warn(*self._settings.told())
+        self._warn(*self._settings.restored())
 
     def ready(self) -> None:
         """Compile what the workers call."""
@@ -159,8 +159,8 @@ class Xdp(LiveSource[XdpRing]):
         how = "in the driver, " + ("without a copy" if self.rings[0].socket.zero_copy else "with one copy")
         if self._steering.mode == "generic":
             how = f"in generic mode, since its driver takes no program ({self._steering.reason})"
-        told = [name for what, name in TELLING.items() if self._from_card & what]
-        how += f"; from the card, where it tells them: {', '.join(told)}" if told else ""
+        names = [name for what, name in REPORTED.items() if self._from_card & what]
+        how += f"; from the card, where it tells them: {', '.join(names)}" if names else ""
         return f"{self.plan.ifname}: AF_XDP takes all traffic from this machine's own stack, {how}"
 
     def _let_no_more_come(self) -> None:

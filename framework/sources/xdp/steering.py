@@ -37,7 +37,7 @@ def await_drivers() -> None:
 class Steering:
     """Our program on an interface, its map empty: all frames pass. `mode` tells how the driver runs it.
 
-    wanted: bits to ask the driver for (TIME, HASH, VLAN); `told`: those of them that it is asked for.
+    wanted: bits to ask the driver for (TIME, HASH, VLAN); `reported`: those of them that it is asked for.
 
     The program goes with the last process that has its link open. Raises XdpError.
     """
@@ -47,7 +47,7 @@ class Steering:
         try:
             with Undo() as self._undo:
                 self._map = self._undo.fd(make_xskmap(share.workers))
-                self.told = self._attach_bound(ifindex, wanted)
+                self.reported = self._attach_bound(ifindex, wanted)
                 self.mode, self.reason = self._attach(ifindex)
                 self._undo = self._undo.pop_all()
         except OSError as error:
@@ -71,7 +71,7 @@ class Steering:
 
     def _attach(self, ifindex: int) -> tuple[Mode, str]:
         """Attach in the driver, else in front of the stack. Returns the mode, and the reason why it is generic."""
-        if self.told:
+        if self.reported:
             return "native", ""
         program = self._undo.fd(load_program(redirect_program(self._share, self._map)))
         try:

@@ -48,7 +48,7 @@ class Zerocopy(LiveSource[SocketRing]):
             ring.bind()
         self._settings.spread(self.plan.rss)
         self._watch_link(self._interface.index)
-        self._warn(*self._settings.told())
+        self._warn(*self._settings.restored())
         self._watch_errors(ring.poll_fd for ring in self.rings)
 
     def _let_come(self) -> None:
