@@ -5,6 +5,7 @@
  * do whatever a worker can, at random.
  */
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -172,6 +173,8 @@ int main(int argc, char **argv)
 		die("steps");
 	end = time(NULL) + atoi(argv[2]);
 	signal(SIGPIPE, SIG_IGN);
+	/* A worker's child may outlive it, and holds its rings: waited for, too, before they are opened anew. */
+	prctl(PR_SET_CHILD_SUBREAPER, 1);
 	printf("READY\n");
 	fflush(stdout);
 	while (!done()) {
