@@ -28,8 +28,8 @@ NAP_A_SLOT_S: Final = 50e-9
 class Puller:
     """Kernel rings, chunks and notes of one worker; called with the end of its ring, it pulls.
 
-    number: which of the queue's workers, from 1; fill: the queue's fill ring; reported: what is taken from the card (TIME,
-    HASH, VLAN). Returns how many frames waited.
+    number: which of the queue's workers, from 1; fill: the queue's fill ring; reported: what is taken from the card
+    (TIME, HASH, VLAN). Returns how many frames waited.
     """
 
     def __init__(
@@ -135,7 +135,8 @@ class XdpRing(PulledRing):
     def consumer(self) -> RingEnd:
         """Map as a worker does. Its `pull` brings what waits in the receive ring."""
         fill = (self._first or self).socket.fill
-        puller = Puller(self.plan, self.seat.number, self.socket, fill, self.umem, self.notes(), self.tables, self.reported)
+        seat, memory = self.seat, (self.umem, self.notes(), self.tables)
+        puller = Puller(self.plan, seat.number, self.socket, fill, *memory, self.reported)
         nap_s = min(LONGEST_NAP_S, self.slots * NAP_A_SLOT_S)
         return self.end(puller.chunks, self.socket.fileno(), puller, nap_s)
 
