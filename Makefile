@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 QUEUES ?= 8
 ARGS ?=
 # Tests side by side, one process a CPU (-n 0 in ARGS: all in one); tests/conftest.py shares them out.
-PYTEST := $(BIN)/python -m pytest -n auto --dist loadgroup --no-loadscope-reorder --durations=10
+PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
 
 # ruff takes the packages by their paths below src/: only there it sees their true module names.
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks examples

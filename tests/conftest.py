@@ -163,22 +163,20 @@ def _folder(path: str) -> str:
 
 def _shared(config: pytest.Config) -> bool:
     """Whether tests run in several processes; each of them must find the same tests in the same order."""
-    return config.pluginmanager.hasplugin("xdist") and config.getoption("dist") != "no"
+    # In these processes themselves, xdist sets --dist to "no".
+    return hasattr(config, "workerinput") or (config.pluginmanager.hasplugin("xdist") and config.option.dist != "no")
 
 
-def _share_out(items: list[pytest.Item]) -> None:
-    """Order the tests, and mark those that one process runs in one go."""
+def _longest_first(items: list[pytest.Item]) -> None:
+    """Order the tests. (xdist hands them out file by file, in this order.)"""
     places = {folder: place for place, folder in enumerate(FOLDERS)}
     items.sort(key=lambda item: places.get(_folder(item.location[0]), len(places)))
-    for item in items:
-        folder = _folder(item.location[0])
-        item.add_marker(pytest.mark.xdist_group("lab" if folder == "lab" else item.location[0]))
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if _shared(config):
-        _share_out(items)
+        _longest_first(items)
     for item in items:
         for group in _groups(item):
             if group not in GROUPS:

@@ -52,7 +52,7 @@ def run(folder: Path, *options: str, **environment: str) -> subprocess.Completed
     return subprocess.run(command, capture_output=True, text=True, check=False, env=given, cwd=folder)
 
 
-@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadgroup")], ids=["alone", "side by side"])
+@pytest.mark.parametrize("options", [(), ("-n", "2", "--dist", "loadfile")], ids=["alone", "side by side"])
 def test_what_is_not_there_is_skipped_and_named(folder: Path, options: tuple[str, ...]) -> None:
     found = run(folder, *options)
     assert found.returncode == 0
