@@ -74,9 +74,12 @@ def main() -> dict[str, Any]:
     quiet = is_quiet(source, end)
     ip("link set near up")
     told += hear(source)
-    send()
-    source.stop()
     assert end.pull is not None
+    send()
+    # A busy kernel may pass them on only after the order to stop, which shuts the gate.
+    while int(end.header["write"][0]) < len(FRAMES):
+        end.pull()
+    source.stop()
     ended: list[str] = []
     while not ended:
         select.select([source.events_fd], [], [], 0.001)
