@@ -7,27 +7,17 @@ The kernel runs a program of XDP on each, in its test mode, which hands what pas
 from __future__ import annotations
 
 import ctypes
-import os
 import socket
 import struct
 import sys
 
-SYS_BPF = 321
+from .bpf import bpf
+
 PROG_LOAD, PROG_TEST_RUN = 5, 10
 TYPE_XDP, LIVE_FRAMES, BATCH = 6, 2, 64
 XDP_PASS = 2
 FRAME = b"\x02" * 12 + b"\x08\x00" + struct.pack("!BBHHHBBHII", 0x45, 0, 46, 0, 0, 64, 17, 0, 0x0A000001, 0x0A000002)
 FRAME = (FRAME + struct.pack("!HHHH", 1234, 53, 26, 0)).ljust(60, b"\0")
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def bpf(command: int, attributes: bytes) -> int:
-    memory = ctypes.create_string_buffer(attributes, 128)
-    found = int(libc.syscall(SYS_BPF, command, memory, 128))
-    if found < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return found
 
 
 def main(iface: str, count: str) -> None:

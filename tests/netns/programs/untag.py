@@ -6,14 +6,14 @@ A program of tcx (Linux >= 6.6) takes it off and puts it on again, which the ker
 from __future__ import annotations
 
 import ctypes
-import os
 import socket
 import struct
 import sys
 
 from zcframe.framework.sources.xdp.assembler import INSTRUCTION, Assembler
 
-SYS_BPF = 321
+from .bpf import bpf
+
 PROG_LOAD, LINK_CREATE = 5, 28
 TYPE_SCHED_CLS = 3
 TCX_EGRESS = 47
@@ -23,16 +23,6 @@ ETHERTYPE_AT, TAG_SIZE = 12, 4
 CONTEXT, KEPT, PROTOCOL, TAG, FRAME = 1, 6, 7, 8, 10
 # Register TAG, from network order to the machine's, 16 bits.
 TO_HOST = INSTRUCTION.pack(0xDC, TAG, 0, 16)
-
-libc = ctypes.CDLL(None, use_errno=True)
-
-
-def bpf(command: int, attributes: bytes) -> int:
-    memory = ctypes.create_string_buffer(attributes, 128)
-    found = int(libc.syscall(SYS_BPF, command, memory, 128))
-    if found < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return found
 
 
 def retag() -> bytes:
