@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Final
 
 from zcframe.framework.errors import NicError
-from zcframe.framework.nic import Coalesce, Interface, irqs_of, read_coalesce, read_rings
-from zcframe.framework.nic.link.irq import irqbalance_runs
-from zcframe.framework.sysfs import ROOT, class_net
+from zcframe.framework.nic import Coalesce, Interface, read_coalesce, read_rings
+from zcframe.framework.nic.link.irq import interrupts_of, irqbalance_runs
+from zcframe.framework.nic.link.namespace import file_of
+from zcframe.framework.sysfs import CLASS_NET, ROOT, class_net
 
 # Below /sys/class/net/<interface>; the kernel documents them in networking/{scaling,napi}.rst and ABI/testing.
 PATTERNS: Final = (
@@ -21,6 +22,7 @@ PATTERNS: Final = (
     "napi_defer_hard_irqs",
     "gro_flush_timeout",
 )
+SPEED: Final = "speed"
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Knobs:
     files: text of each file of PATTERNS that can be read, and of smp_affinity_list of each interrupt, by its path.
     irqs: interrupt of each queue, where it is named after the queue. speed: Mb/s, 0 where it is not known. slots: size
     of a receive ring, 0 where the driver does not report it. coalesce: None where the driver does not report it.
+    hidden: why no file of the interface can be read, "" where they can.
     """
 
     ifname: str
@@ -39,6 +42,7 @@ class Knobs:
     slots: int = 0
     coalesce: Coalesce | None = None
     irqbalance: bool = False
+    hidden: str = ""
 
     def queues(self, direction: str, knob: str) -> dict[int, str]:
         """Queue -> path of its file: ("rx", "rps_cpus") or ("tx", "xps_cpus")."""
@@ -63,16 +67,25 @@ def _speed(text: str | None) -> int:
     return int(text) if text is not None and text.isdecimal() else 0
 
 
+def _of_interface(ifname: str, root: Path) -> tuple[dict[str, str | None], str]:
+    """Texts of the files of PATTERNS and of SPEED, by the names that they have in /sys; and why there are none."""
+    try:
+        folder = file_of(f"{CLASS_NET}/{ifname}", root)
+    except NicError as error:
+        return {}, str(error)
+    paths = [path for pattern in (*PATTERNS, SPEED) for path in sorted(folder.glob(pattern))]
+    return {f"{CLASS_NET}/{ifname}/{path.relative_to(folder)}": _text(path) for path in paths}, ""
+
+
 def read_files(ifname: str, root: Path = ROOT) -> Knobs:
     """Knobs that sysfs and procfs below `root` show. Raises NicError where there is no such interface."""
-    device = Interface(ifname, class_net(root)).identity[2]
-    folder = class_net(root) / ifname
-    irqs = irqs_of(ifname, root / "proc", device)
-    paths = [path for pattern in PATTERNS for path in sorted(folder.glob(pattern))]
-    paths += [root / irq_file(irq).lstrip("/") for irq in irqs.values()]
-    texts = {f"/{path.relative_to(root)}": _text(path) for path in paths}
-    files = {path: text for path, text in texts.items() if text is not None}
-    return Knobs(ifname, files, irqs, _speed(_text(folder / "speed")), irqbalance=irqbalance_runs(root / "proc"))
+    interface = Interface(ifname, class_net(root))
+    irqs = interrupts_of(interface, root / "proc")
+    found, hidden = _of_interface(interface.name, root)
+    found |= {irq_file(irq): _text(file_of(irq_file(irq), root)) for irq in irqs.values()}
+    files = {name: text for name, text in found.items() if text is not None}
+    speed = _speed(files.pop(f"{CLASS_NET}/{interface.name}/{SPEED}", None))
+    return Knobs(interface.name, files, irqs, speed, irqbalance=irqbalance_runs(root / "proc"), hidden=hidden)
 
 
 def read_knobs(ifname: str) -> Knobs:

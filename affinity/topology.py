@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from zcframe.framework.errors import NicError
+from zcframe.framework.nic import Interface
 from zcframe.framework.sysfs import ROOT, class_net
 
 from .cpulist import parse_cpu_list
@@ -151,5 +153,7 @@ def read_topology(root: Path = ROOT, mask: Iterable[int] | None = None) -> Topol
 
 def nic_node(interface: str, root: Path = ROOT) -> int | None:
     """NUMA node of a NIC; None where it has none (virtual interfaces, machines with one node, no such interface)."""
-    node = _number(class_net(root) / interface / "device/numa_node", -1)
-    return node if node >= 0 else None
+    try:
+        return Interface(interface, class_net(root)).node
+    except NicError:
+        return None

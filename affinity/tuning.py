@@ -118,6 +118,11 @@ def make_steering(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
     return Tuning(tuple(_needed(_interrupts(knobs, cpus))), tuple(_warnings(knobs)))
 
 
+def _unseen(knobs: Knobs) -> Iterator[str]:
+    if knobs.hidden:
+        yield f"{knobs.hidden}: RPS, XPS, threaded NAPI and its pauses stay as they are"
+
+
 def make_tuning(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
     """All changes of `--tune`. cpus: the CPU of each queue's worker."""
 
@@ -129,7 +134,7 @@ def make_tuning(knobs: Knobs, cpus: Sequence[int]) -> Tuning:
         yield from _deferral(knobs)
         yield from _coalescing(knobs)
 
-    return Tuning(tuple(_needed(steps())), tuple(_warnings(knobs)))
+    return Tuning(tuple(_needed(steps())), (*_warnings(knobs), *_unseen(knobs)))
 
 
 def plan_tuning(ifname: str, cpus: Sequence[int], *, everything: bool) -> Tuning:

@@ -18,9 +18,10 @@ def execute(options: argparse.Namespace) -> int:
     config = load(vars(options))
 
     from zcframe.affinity import make_plan, nic_node, plan_tuning, read_topology
+    from zcframe.framework.nic import real_names
     from zcframe.framework.show.placement import placement_lines, tuning_lines
 
-    topology, ifnames, queues = read_topology(), config.iface, config.queues
+    topology, ifnames, queues = read_topology(), real_names(config.iface), config.queues
     node = nic_node(ifnames[0]) if ifnames else None
     plan = make_plan(topology, queues * max(1, len(ifnames)), config.cpus, node)
     lines = placement_lines(plan, topology)

@@ -22,7 +22,7 @@ def execute(options: argparse.Namespace) -> int:
 
     ifname = getattr(options, "iface", None)
     if ifname is not None:
-        Interface(ifname)
+        ifname = Interface(ifname).name
     found = examine(ifname)
     answer(
         lambda: {"checks": [asdict(check) for check in found]},

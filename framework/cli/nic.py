@@ -96,10 +96,11 @@ def _unbind(options: argparse.Namespace) -> int:
 def _named_interfaces(name: str) -> list[str]:
     """The interface of this name, or the interfaces of the card at this address. Raises UsageError, NicError."""
     from zcframe.framework.errors import NicError
+    from zcframe.framework.nic import Interface
     from zcframe.framework.nic.cards.pci import ADDRESS, ethernet_function
 
     if not ADDRESS.fullmatch(name.lower()):
-        return [name]
+        return [Interface(name).name]
     function = ethernet_function(name)
     if not function.interfaces:
         holder = f"{function.driver} has it" if function.driver else "no driver has it"

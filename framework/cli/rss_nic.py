@@ -73,10 +73,11 @@ def _restore_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _show(options: argparse.Namespace) -> int:
+    from zcframe.framework.nic import Interface
     from zcframe.framework.nic.report.status import read_status
     from zcframe.framework.show.nic import status_lines
 
-    status = read_status(options.iface)
+    status = read_status(Interface(options.iface).name)
     answer(status.document, lambda: status_lines(status), json="json" in options)
     return 0
 
@@ -127,7 +128,7 @@ def _apply(ifname: str, wanted: Wanted) -> None:
 def _set(options: argparse.Namespace) -> int:
     from zcframe.framework.nic import Interface
 
-    Interface(options.iface)
+    options.iface = Interface(options.iface).name
     if hasattr(options, "queues") and hasattr(options, "reta"):
         raise UsageError("--queues and --reta both set the table: give one of them")
     wanted = _wanted(options)
@@ -142,8 +143,7 @@ def _symmetric(options: argparse.Namespace) -> int:
     from zcframe.framework.nic import Interface, judge, read_channels, read_rss
     from zcframe.framework.rss import SYMMETRIC_KEY
 
-    ifname = options.iface
-    Interface(ifname)
+    ifname = options.iface = Interface(options.iface).name
     options.key = SYMMETRIC_KEY
     options.fields = getattr(options, "fields", "5-tuple")
     options.queues = getattr(options, "queues", None) or read_channels(ifname).queues
@@ -154,13 +154,24 @@ def _symmetric(options: argparse.Namespace) -> int:
     return 0 if verdict.finding == "symmetric" else 1
 
 
+def _held_name(name: str) -> str:
+    """The kernel's own name of an interface. One that is gone may have something to put back: its name stays."""
+    from zcframe.framework.errors import NicError
+    from zcframe.framework.nic import Interface
+
+    try:
+        return Interface(name).name
+    except NicError:
+        return name
+
+
 def _restore(options: argparse.Namespace) -> int:
     from zcframe.framework.errors import NicError
     from zcframe.framework.nic import Interface, held, restore
 
     named = getattr(options, "iface", None)
     failed = []
-    for ifname in [named] if named else held():
+    for ifname in [_held_name(named)] if named else held():
         try:
             lines = restore(ifname)
             if not lines:

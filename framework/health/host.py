@@ -11,6 +11,8 @@ from typing import Final
 from zcframe.framework.capabilities import missing
 from zcframe.framework.nic import Interface
 from zcframe.framework.nic.ethtool.offload import Offloads, read_offloads
+from zcframe.framework.nic.link.interface import interface_names
+from zcframe.framework.nic.link.namespace import Sysfs, sysfs
 from zcframe.framework.nic.link.route import default_carriers
 from zcframe.framework.sysfs import ROOT, class_net
 
@@ -58,7 +60,12 @@ class Host:
     @property
     def interfaces(self) -> list[str]:
         """Names of the interfaces of this network namespace."""
-        return [path.name for path in sorted(class_net(self.root).glob("*")) if path.is_dir()]
+        return interface_names(class_net(self.root))
+
+    @property
+    def sysfs(self) -> Sysfs:
+        """Where sysfs shows these interfaces. A made-up machine has no other network namespace."""
+        return sysfs() if self.root == ROOT else Sysfs(self.root / "sys", "there")
 
     def interface(self, ifname: str) -> Interface:
         """An interface of this machine. Raises NicError where there is none of that name."""

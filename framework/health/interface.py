@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework.errors import NicError
-from zcframe.framework.nic import irqs_of
 from zcframe.framework.nic.cards.card import shares_rings
-from zcframe.framework.nic.link.irq import cpus_of
+from zcframe.framework.nic.link.irq import cpus_of, interrupts_of
+from zcframe.framework.nic.link.namespace import file_of
 
 from .check import Check
 from .host import Host
@@ -44,20 +44,30 @@ def offloads(host: Host, ifname: str) -> Check:
     return Check("gro", "warn", text, f"ethtool -K {ifname} {' '.join(f'{name} off' for name in on)}")
 
 
+def _without_rps(host: Host, ifname: str) -> str:
+    """The command that switches it off, in a shell of this network namespace."""
+    command = f"for f in /sys/class/net/{ifname}/queues/rx-*/rps_cpus; do echo 0 > $f; done"
+    if host.sysfs.found == "there":
+        return command
+    return f"unshare --mount sh -c 'mount -t sysfs sysfs /sys && {command}'"
+
+
 def rps(host: Host, ifname: str) -> Check:
     """Whether receive packet steering moves frames to CPUs other than the workers'."""
-    paths = host.entries(f"sys/class/net/{ifname}/queues", "rx-*/rps_cpus")
-    masks = [host.text(str(path.relative_to(host.root))) for path in paths]
+    try:
+        folder = file_of(f"/sys/class/net/{ifname}/queues", host.root)
+    except NicError:
+        return Check("rps", "none", f"what {ifname} has cannot be read here")
+    masks = [path.read_text().strip() for path in folder.glob("rx-*/rps_cpus")]
     if any(mask.strip("0,") for mask in masks):
-        remedy = f"for f in /sys/class/net/{ifname}/queues/rx-*/rps_cpus; do echo 0 > $f; done"
-        return Check("rps", "warn", f"it is on for {ifname}", remedy)
+        return Check("rps", "warn", f"it is on for {ifname}", _without_rps(host, ifname))
     return Check("rps", "ok", f"it is off for {ifname}") if masks else Check("rps", "none", f"{ifname} has no queues")
 
 
 def interrupts(host: Host, ifname: str) -> Check:
     """Whether each queue's interrupt goes to one CPU."""
-    proc, device = host.root / "proc", host.interface(ifname).identity[2]
-    irqs = irqs_of(ifname, proc, device)
+    proc = host.root / "proc"
+    irqs = interrupts_of(host.interface(ifname), proc)
     if not irqs:
         return Check("interrupts", "none", f"{ifname} has none while it is down, or none by queue")
     spread = sum(not cpus_of(irq, proc).isdecimal() for irq in irqs.values())

@@ -41,4 +41,12 @@ def irqbalance(host: Host) -> Check:
     return Check("irqbalance", "ok", "it does not run")
 
 
-CHECKS: Final = (kernel, governor, irqbalance)
+def sysfs(host: Host) -> Check:
+    """Whether /sys shows the interfaces of this network namespace: after nsenter --net it shows another's."""
+    found = host.sysfs
+    if found.found == "none":
+        return Check("sysfs", "none", f"{found.text}: what only sysfs tells of interfaces is left out")
+    return Check("sysfs", "ok", found.text)
+
+
+CHECKS: Final = (kernel, governor, irqbalance, sysfs)

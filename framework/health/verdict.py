@@ -20,7 +20,7 @@ FINDINGS: Final = {check.__name__: check for check in (*sources.CHECKS, *zerocop
 def _backend(host: Host, ifname: str) -> tuple[Backend, Check | None]:
     """What --backend auto takes for an interface, and the first finding that keeps it from working."""
     backend = backend_of(host.interface(ifname))
-    if host.number(f"sys/class/net/{ifname}/type") not in CAPTURED_TYPES:
+    if host.interface(ifname).type not in CAPTURED_TYPES:
         return backend, Check("type", "fail", f"{ifname} carries no Ethernet frames")
     found = (FINDINGS[name](host) for name in backend.findings)
     return backend, next((check for check in found if check.state in ("warn", "fail")), None)

@@ -9,8 +9,8 @@ from zcframe.framework.nic.ethtool.channels import Channels, read_channels, writ
 from zcframe.framework.nic.ethtool.coalesce import Coalesce, read_coalesce, write_coalesce
 from zcframe.framework.nic.ethtool.rings import Rings, read_rings, write_rings
 from zcframe.framework.nic.ethtool.rss import RssSettings, hashes_by, read_rss, write_rss
-from zcframe.framework.nic.link.interface import Interface, set_up
-from zcframe.framework.nic.link.irq import irqs_of
+from zcframe.framework.nic.link.interface import Interface, real_names, set_up
+from zcframe.framework.nic.link.irq import interrupts_of, irqs_of
 from zcframe.framework.nic.link.watch import LinkChange, LinkWatch, link_state
 from zcframe.framework.nic.report.spread import read_spread
 from zcframe.framework.nic.report.symmetry import Verdict, judge, verdict_of
@@ -34,6 +34,7 @@ __all__ = [
     "held",
     "hold",
     "hold_by_hand",
+    "interrupts_of",
     "irqs_of",
     "judge",
     "link_state",
@@ -43,6 +44,7 @@ __all__ = [
     "read_rss",
     "read_setting",
     "read_spread",
+    "real_names",
     "restore",
     "set_up",
     "verdict_of",

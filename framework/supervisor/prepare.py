@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
 from zcframe.framework import abi
@@ -12,6 +12,7 @@ from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
+from zcframe.framework.nic import real_names
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources.backends import choose_backend
 from zcframe.framework.sources.base import Source
@@ -105,6 +106,7 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
 
 def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, CPUs, files and interface. Raises UsageError, PluginSpecError, NicError."""
+    config = replace(config, iface=real_names(config.iface))
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     specs = tuple(parse_spec(text) for text in config.plugins)
     workers = config.queues * max(1, len(config.iface))

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from zcframe.framework.errors import NicError
-from zcframe.framework.nic.link.interface import Interface
+from zcframe.framework.nic.link.interface import Interface, interface_names
 from zcframe.framework.sysfs import ROOT, class_net
 
 from .card import CARDS
@@ -73,7 +73,7 @@ def _ports(names: Iterable[str], carriers: Collection[str], root: Path) -> Itera
             interface = Interface(name, class_net(root))
             yield Port(name, interface.up, interface.linked, name in carriers)
         except NicError:
-            # The interface went away since its name was read, or this is the plain file of the bonding driver.
+            # The interface went away since its name was read.
             continue
 
 
@@ -86,5 +86,5 @@ def take_inventory(carriers: Collection[str], root: Path = ROOT) -> Inventory:
         for function in functions
     )
     taken = {name for function in functions for name in function.interfaces}
-    every = sorted(path.name for path in class_net(root).glob("*"))
+    every = interface_names(class_net(root))
     return Inventory(controllers, tuple(_ports((name for name in every if name not in taken), carriers, root)))

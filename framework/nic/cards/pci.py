@@ -9,6 +9,7 @@ from typing import Final
 
 from zcframe.framework.errors import UsageError
 from zcframe.framework.nearest import hint
+from zcframe.framework.nic.link.netlink import links
 from zcframe.framework.sysfs import ROOT
 
 from .card import Card, card_of
@@ -68,9 +69,13 @@ def parse_address(text: str) -> str:
     return f"{found[1] or '0000'}:{found[2]}"
 
 
-def _interfaces(device: Path) -> tuple[str, ...]:
+def _interfaces(device: Path, root: Path) -> tuple[str, ...]:
     """Interfaces of the function itself, or of the one device below it, as with virtio."""
-    return tuple(sorted(path.name for pattern in ("net/*", "*/net/*") for path in device.glob(pattern)))
+    if root != ROOT:
+        return tuple(sorted(path.name for pattern in ("net/*", "*/net/*") for path in device.glob(pattern)))
+    # A sysfs has the function's interfaces of the network namespace that it was mounted in: another one, perhaps.
+    devices = {device.name, *(path.name for path in device.iterdir() if path.is_dir())}
+    return tuple(sorted(link.name for link in links() if link.bus and link.parent in devices))
 
 
 def _read(device: Path, root: Path) -> PciFunction:
@@ -80,7 +85,7 @@ def _read(device: Path, root: Path) -> PciFunction:
         id=":".join(_text(device / name).removeprefix("0x") for name in ("vendor", "device")),
         driver=driver_of(device.name, root),
         override="" if override in NO_OVERRIDE else override,
-        interfaces=_interfaces(device),
+        interfaces=_interfaces(device, root),
     )
 
 

@@ -4,67 +4,199 @@ from __future__ import annotations
 
 import contextlib
 import errno
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.errors import NicError
-from zcframe.framework.sysfs import CLASS_NET
+from zcframe.framework.errors import NicError, UsageError
+from zcframe.framework.nearest import nearest
+from zcframe.framework.sysfs import CLASS_NET, ROOT
 
-IFF_UP: Final = 1
+from .netlink import IFF_UP, Link, link_by_index, link_by_name, links
+
+# As `ip` prints what is below an interface, or its peer: "eth0.5@eth0", "veth0@if5" for another namespace, "tun0@NONE".
+AT: Final = "@"
+NO_PEER: Final = "NONE"
+NUMA_NODE: Final = "numa_node"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text().strip()
+    except OSError:
+        return ""
+
+
+def _from_folder(folder: Path) -> Link:
+    """An interface of a made-up tree, which has a folder for each."""
+    numbers = {name: _text(folder / name) or "0" for name in ("ifindex", "type", "flags")}
+    device = folder / "device"
+    return Link(
+        index=int(numbers["ifindex"]),
+        name=folder.name,
+        type=int(numbers["type"]),
+        flags=int(numbers["flags"], 16),
+        mac=_text(folder / "address"),
+        carrier=_text(folder / "carrier") == "1",
+        parent=device.resolve().name if device.exists() else "",
+    )
+
+
+def _folders(root: Path) -> list[Path]:
+    # The bonding driver has a plain file among them.
+    return sorted(path for path in root.iterdir() if path.is_dir()) if root.is_dir() else []
+
+
+def interface_names(root: Path = CLASS_NET) -> list[str]:
+    """Names of all interfaces of this network namespace, or of a made-up tree. Raises OSError."""
+    return sorted(link.name for link in links()) if root == CLASS_NET else [path.name for path in _folders(root)]
+
+
+def _is_below(link: Link, peer: str) -> bool:
+    """Whether `ip` prints `peer` behind the name of an interface."""
+    if not link.lower:
+        return peer == NO_PEER
+    if peer == f"if{link.lower}":
+        return True
+    other = None if link.elsewhere else link_by_name(peer)
+    return other is not None and other.index == link.lower
+
+
+def _find(name: str) -> Link | None:
+    """The interface that a name means: its own, an alternative one, or one with what is below it, as `ip` prints it."""
+    if found := link_by_name(name):
+        return found
+    parts = name.split(AT)
+    for count in range(len(parts) - 1, 0, -1):
+        found = link_by_name(AT.join(parts[:count]))
+        if found is not None and _is_below(found, AT.join(parts[count:])):
+            return found
+    return None
+
+
+def _unknown(name: str, known: Iterable[str], every: Iterable[str]) -> NicError:
+    """The error for a name that means no interface. every: with alternative names."""
+    close = nearest(name, every) or nearest(name.partition(AT)[0], every)
+    meant = f"; did you mean {close}?" if close else ""
+    return NicError(f"there is no interface {name!r}: {', '.join(known) or 'none'}{meant}")
+
+
+def _missing(name: str, root: Path) -> NicError:
+    if root != CLASS_NET:
+        known = interface_names(root)
+        return _unknown(name, known, known)
+    with contextlib.suppress(OSError):
+        found = links()
+        return _unknown(name, sorted(link.name for link in found), [n for f in found for n in (f.name, *f.altnames)])
+    return NicError(f"there is no interface {name!r}: the kernel may not be asked for its interfaces (AF_NETLINK)")
 
 
 class Interface:
-    """An interface; each property is read anew. Raises NicError where there is no interface of that name."""
+    """An interface; each property is read anew. Raises NicError where there is no interface of that name.
+
+    name: one of its names, or as `ip` prints it; afterwards the kernel's own. root: CLASS_NET has the kernel asked, for
+    an interface of this network namespace; any other folder is a made-up tree.
+    """
 
     def __init__(self, name: str, root: Path = CLASS_NET) -> None:
-        self.name, self._folder = name, root / name
-        if not name or "/" in name or not self._folder.is_dir():
-            known = ", ".join(sorted(path.name for path in root.iterdir())) if root.is_dir() else "none"
-            raise NicError(f"there is no interface {name!r}: {known}")
+        self._folder = None if root == CLASS_NET else root / name
+        found = _find(name) if self._folder is None else self._read_folder(name)
+        if found is None:
+            raise _missing(name, root)
+        self.name, self._index = found.name, found.index
 
-    def _read(self, fact: str) -> str:
-        try:
-            return (self._folder / fact).read_text().strip()
-        except OSError as error:
-            raise NicError(f"{self.name} is gone: {error.strerror}") from error
+    def _read_folder(self, name: str) -> Link | None:
+        assert self._folder is not None
+        return _from_folder(self._folder) if name and "/" not in name and self._folder.is_dir() else None
+
+    def _now(self) -> Link:
+        found = link_by_index(self._index) if self._folder is None else self._read_folder(self.name)
+        if found is None:
+            raise NicError(f"{self.name} is gone: it was removed, or went to another network namespace")
+        return found
+
+    @property
+    def _device(self) -> Path | None:
+        """The folder of its device, which is the same in each sysfs; None for a virtual interface."""
+        if self._folder is not None:
+            device = self._folder / "device"
+        else:
+            link = self._now()
+            device = ROOT / "sys/bus" / link.bus / "devices" / link.parent if link.bus and link.parent else None
+        return device.resolve() if device is not None and device.exists() else None
 
     @property
     def index(self) -> int:
-        return int(self._read("ifindex"))
+        return self._now().index
 
     @property
     def identity(self) -> tuple[int, str, str]:
         """(index, MAC address, bus address or ""): another interface of the same name differs in it."""
-        device = self._folder / "device"
-        return self.index, self._read("address"), device.resolve().name if device.exists() else ""
+        link = self._now()
+        return link.index, link.mac, link.parent
+
+    @property
+    def type(self) -> int:
+        """ARPHRD_*: what its frames begin with."""
+        return self._now().type
 
     @property
     def up(self) -> bool:
         """Whether it was brought up; that says nothing about a link."""
-        return bool(int(self._read("flags"), 16) & IFF_UP)
+        return bool(self._now().flags & IFF_UP)
 
     @property
     def linked(self) -> bool:
         """Whether its driver sees a link; an interface that is down has none."""
-        try:
-            return (self._folder / "carrier").read_text().strip() == "1"
-        except OSError:
-            return False
+        link = self._now()
+        return bool(link.flags & IFF_UP) and link.carrier
 
     @property
     def driver(self) -> str:
         """Name of the driver of its device; "" for a virtual interface."""
-        link = self._folder / "device/driver"
-        return link.resolve().name if link.exists() else ""
+        device = self._device
+        return (device / "driver").resolve().name if device is not None and (device / "driver").exists() else ""
+
+    @property
+    def node(self) -> int | None:
+        """NUMA node of its device; None where it has none."""
+        device = self._device
+        text = "" if device is None else _text(device / NUMA_NODE)
+        return int(text) if text.isdecimal() else None
+
+    @property
+    def interrupts(self) -> frozenset[int] | None:
+        """Numbers of its device's interrupts: none for a virtual interface; None where they are not told."""
+        device = self._device
+        if device is None:
+            return frozenset() if self._folder is None else None
+        for folder in (device, *device.parents):
+            if (folder / "msi_irqs").is_dir():
+                return frozenset(int(path.name) for path in (folder / "msi_irqs").iterdir())
+        return None
 
 
 def name_of(index: int, root: Path = CLASS_NET) -> str | None:
     """The name of the interface with this index; None where there is none."""
-    for path in root.glob("*/ifindex"):
-        with contextlib.suppress(OSError):
-            if int(path.read_text()) == index:
-                return path.parent.name
-    return None
+    if root == CLASS_NET:
+        found = link_by_index(index)
+        return None if found is None else found.name
+    return next((path.name for path in _folders(root) if _text(path / "ifindex") == str(index)), None)
+
+
+def real_names(names: Iterable[str]) -> tuple[str, ...]:
+    """The kernel's own names of interfaces. Raises NicError for an unknown one, UsageError for one that is named twice."""
+
+    def each() -> Iterator[str]:
+        seen: dict[str, str] = {}
+        for name in names:
+            real = Interface(name).name
+            if real in seen:
+                raise UsageError(f"--iface {seen[real]} {name}: both are {real}, named twice")
+            seen[real] = name
+            yield real
+
+    return tuple(each())
 
 
 def set_up(name: str, up: bool) -> None:

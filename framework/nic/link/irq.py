@@ -8,6 +8,8 @@ from pathlib import Path
 
 from zcframe.framework.sysfs import PROC
 
+from .interface import Interface
+
 
 def _names(ifname: str, device: str) -> re.Pattern[str]:
     """Names of the interrupt of queue 3: "zc0-rxtx-3", "i40e-eth0-TxRx-3", "mlx5_comp3@pci:...", "virtio0-input.3"."""
@@ -30,6 +32,16 @@ def irqs_of(ifname: str, root: Path = PROC, device: str = "") -> dict[int, int]:
         if named:
             found[int(named[named.lastindex or 1])] = int(words[0].rstrip(":"))
     return found
+
+
+def interrupts_of(interface: Interface, root: Path = PROC) -> dict[int, int]:
+    """Queue -> interrupt, of this very interface.
+
+    Interrupts are the machine's, and may bear the name of an interface of another network namespace: those of another
+    device are left out.
+    """
+    named, own = irqs_of(interface.name, root, interface.identity[2]), interface.interrupts
+    return {queue: irq for queue, irq in named.items() if own is None or irq in own}
 
 
 def cpus_of(irq: int, root: Path = PROC) -> str:

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
+from zcframe.framework.errors import NicError
 from zcframe.framework.sysfs import CLASS_NET
 
+from .namespace import file_of
+from .netlink import links
+
 RTN_UNICAST: Final = 1
+# Kinds whose other end is beside them, not below.
+PAIRS: Final = ("veth", "vxcan", "netkit")
 
 
 def _out_interfaces(route: Any) -> Iterator[int]:
@@ -34,20 +41,40 @@ def default_devices() -> frozenset[str]:
     return frozenset(name for index, name in socket.if_nameindex() if index in found)
 
 
-def _below(ifname: str, root: Path) -> set[str]:
-    """The interface and every interface below it: members of a bridge or bond, the card of a VLAN."""
-    found, waiting = set(), [ifname]
+def _lower_by_netlink() -> dict[str, set[str]]:
+    """Interfaces directly below each interface: members of a bridge or bond, the card of a VLAN or macvlan."""
+    found = links()
+    names = {link.index: link.name for link in found}
+    below: dict[str, set[str]] = {link.name: set() for link in found}
+    for link in found:
+        if link.master in names:
+            below[names[link.master]].add(link.name)
+        if link.lower in names and not link.elsewhere and link.kind not in PAIRS:
+            below[link.name].add(names[link.lower])
+    return below
+
+
+def _lower_by_sysfs(ifname: str, root: Path) -> set[str]:
+    """The same as sysfs has it, which knows of some kinds of tunnels, too; empty where none is within reach."""
+    with suppress(NicError):
+        folder = file_of(f"{CLASS_NET}/{ifname}") if root == CLASS_NET else root / ifname
+        return {path.name.removeprefix("lower_") for path in folder.glob("lower_*")}
+    return set()
+
+
+def carriers(devices: Iterable[str], root: Path = CLASS_NET) -> frozenset[str]:
+    """Interfaces that the traffic of `devices` leaves by, `devices` among them.
+
+    root: CLASS_NET has the kernel asked; any other folder is a made-up tree.
+    """
+    known = _lower_by_netlink() if root == CLASS_NET else {}
+    found, waiting = set[str](), list(devices)
     while waiting:
         name = waiting.pop()
         if name not in found:
             found.add(name)
-            waiting += [path.name.removeprefix("lower_") for path in (root / name).glob("lower_*")]
-    return found
-
-
-def carriers(devices: Iterable[str], root: Path = CLASS_NET) -> frozenset[str]:
-    """Interfaces that the traffic of `devices` leaves by, `devices` among them."""
-    return frozenset(name for device in devices for name in _below(device, root))
+            waiting += known.get(name, set()) | _lower_by_sysfs(name, root)
+    return frozenset(found)
 
 
 def default_carriers() -> frozenset[str]:

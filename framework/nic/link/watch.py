@@ -7,22 +7,10 @@ from __future__ import annotations
 
 import errno
 import socket
-import struct
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
-RTMGRP_LINK: Final = 1
-RTM_NEWLINK, RTM_GETLINK = 16, 18
-NLM_F_REQUEST: Final = 1
-IFLA_IFNAME, IFLA_MTU = 3, 4
-IFF_UP, IFF_RUNNING = 0x1, 0x40
-# struct nlmsghdr: length, type, flags, sequence, port. struct ifinfomsg: family, type, index, flags, change.
-MESSAGE: Final = struct.Struct("=IHHII")
-LINK: Final = struct.Struct("=BxHiII")
-# struct rtattr: length, type; then its content, in steps of four bytes.
-ATTRIBUTE: Final = struct.Struct("=HH")
-NUMBER: Final = struct.Struct("=I")
-LARGEST: Final = 1 << 16
+from .netlink import IFF_RUNNING, IFF_UP, LARGEST, RTMGRP_LINK, link_by_index
 
 Kind = Literal["gone", "renamed", "mtu", "down", "up", "unlinked", "linked"]
 
@@ -45,34 +33,12 @@ class LinkState:
     mtu: int
 
 
-def _attributes(packed: bytes) -> dict[int, bytes]:
-    """Content of each attribute of a netlink message, by its type."""
-    found = {}
-    while len(packed) >= ATTRIBUTE.size:
-        size, kind = ATTRIBUTE.unpack_from(packed)
-        found[kind] = packed[ATTRIBUTE.size : size]
-        packed = packed[max(-(-size // 4) * 4, ATTRIBUTE.size) :]
-    return found
-
-
 def link_state(index: int) -> LinkState | None:
-    """State of the interface with this index; None where this network namespace has none.
-
-    All of it comes in one answer, by index: while an interface is renamed the kernel finds it by neither name.
-    """
-    request = MESSAGE.pack(MESSAGE.size + LINK.size, RTM_GETLINK, NLM_F_REQUEST, 0, 0) + LINK.pack(0, 0, index, 0, 0)
-    try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
-            kernel.sendto(request, (0, 0))
-            answer = kernel.recv(LARGEST)
-    except OSError:
+    """State of the interface with this index; None where this network namespace has none."""
+    found = link_by_index(index)
+    if found is None:
         return None
-    if MESSAGE.unpack_from(answer)[1] != RTM_NEWLINK:
-        return None
-    flags = LINK.unpack_from(answer, MESSAGE.size)[3]
-    found = _attributes(answer[MESSAGE.size + LINK.size :])
-    name, mtu = found[IFLA_IFNAME].rstrip(b"\0").decode(), NUMBER.unpack(found[IFLA_MTU])[0]
-    return LinkState(name, bool(flags & IFF_UP), bool(flags & IFF_RUNNING), mtu)
+    return LinkState(found.name, bool(found.flags & IFF_UP), bool(found.flags & IFF_RUNNING), found.mtu)
 
 
 def compare(before: LinkState, after: LinkState | None) -> list[LinkChange]:

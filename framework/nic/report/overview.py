@@ -10,7 +10,7 @@ from zcframe.framework.errors import NicError
 from zcframe.framework.nic.cards.pci import PciFunction, function_of
 from zcframe.framework.nic.ethtool.driver import read_driver
 from zcframe.framework.nic.link.interface import Interface
-from zcframe.framework.nic.link.irq import cpus_of, irqs_of
+from zcframe.framework.nic.link.irq import cpus_of, interrupts_of
 from zcframe.framework.sysfs import ROOT
 
 from .memshare import SharedRing, shared_rings
@@ -56,8 +56,7 @@ def _driver(ifname: str) -> str:
 
 
 def _interrupts(ifname: str, proc: Path) -> tuple[QueueInterrupt, ...]:
-    device = Interface(ifname).identity[2]
-    found = sorted(irqs_of(ifname, proc, device).items())
+    found = sorted(interrupts_of(Interface(ifname), proc).items())
     return tuple(QueueInterrupt(queue, irq, cpus_of(irq, proc)) for queue, irq in found)
 
 

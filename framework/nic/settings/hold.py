@@ -12,6 +12,7 @@ from pathlib import Path
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface, name_of
+from zcframe.framework.nic.link.namespace import file_of
 from zcframe.framework.sysfs import ROOT, class_net
 
 from .record import BY_HAND, FOLDER, Record, load, locked, names, remove, save
@@ -66,7 +67,7 @@ def _absence(record: Record, root: Path) -> str:
 def _put_back(folder: Path, record: Record, root: Path) -> None:
     """Undo the changes of a record, the last one first, and remove it. Raises NicError for changes that remain."""
     # An interrupt or a queue that is gone needs nothing put back.
-    before = {n: v for n, v in reversed(record.before.items()) if not n.startswith("/") or (root / n[1:]).exists()}
+    before = {n: v for n, v in reversed(record.before.items()) if not n.startswith("/") or file_of(n, root).exists()}
     refused = in_passes(before, lambda name, value: write_setting(record.ifname, name, value, root))
     if refused:
         save(folder, record.with_before({name: v for name, v in record.before.items() if name in refused}))

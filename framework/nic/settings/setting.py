@@ -17,6 +17,7 @@ from zcframe.framework.nic.ethtool.coalesce import Coalesce, read_coalesce, writ
 from zcframe.framework.nic.ethtool.rings import Rings, read_rings, write_rings
 from zcframe.framework.nic.ethtool.rss import RssSettings, read_rss, write_rss
 from zcframe.framework.nic.link.interface import Interface, set_up
+from zcframe.framework.nic.link.namespace import file_of
 from zcframe.framework.sysfs import ROOT
 
 Value = Any
@@ -75,7 +76,7 @@ def is_path(name: str) -> bool:
 
 def read_setting(ifname: str, name: str, root: Path = ROOT) -> Value:
     """The value of a setting at this moment. root: what holds sys/ and proc/. Raises NicError and OSError."""
-    return (root / name.lstrip("/")).read_text().strip() if is_path(name) else VERBS[name].read(ifname)
+    return file_of(name, root).read_text().strip() if is_path(name) else VERBS[name].read(ifname)
 
 
 def _write_file(path: Path, name: str, value: str) -> None:
@@ -91,6 +92,6 @@ def _write_file(path: Path, name: str, value: str) -> None:
 def write_setting(ifname: str, name: str, value: Value, root: Path = ROOT) -> None:
     """Give a setting a value. Raises OSError, and NicError, also where a file took the value and did not keep it."""
     if is_path(name):
-        _write_file(root / name.lstrip("/"), name, value)
+        _write_file(file_of(name, root), name, value)
     else:
         VERBS[name].write(ifname, value)

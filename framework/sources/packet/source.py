@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import errno
-import socket
 import time
 from dataclasses import replace
 from typing import Final
 
 from zcframe.framework.errors import PacketError
-from zcframe.framework.nic import LinkChange, link_state, read_channels, read_spread
+from zcframe.framework.nic import Interface, LinkChange, link_state, read_channels, read_spread
 from zcframe.framework.nic.link.promiscuous import be_promiscuous
 from zcframe.framework.sources.live import LiveSource
 from zcframe.framework.sources.settings import down_line, spread_over, symmetry_line
@@ -37,7 +36,7 @@ class Packet(LiveSource[PacketRing]):
     look_ns = LOOK_NS
 
     def _make(self) -> None:
-        self._index = _index_of(self.plan.ifname)
+        self._index = Interface(self.plan.ifname).index
         if self.plan.verify:
             # What cannot be verified is refused before anything is changed.
             read_spread(self.plan.ifname)
@@ -143,11 +142,3 @@ class Packet(LiveSource[PacketRing]):
             self._let_no_more_come()
         elif change.kind in ("up", "down"):
             self._join_until = time.monotonic() + JOIN_S if change.kind == "up" else 0.0
-
-
-def _index_of(ifname: str) -> int:
-    try:
-        return socket.if_nametoindex(ifname)
-    except OSError:
-        known = ", ".join(name for _, name in socket.if_nameindex())
-        raise PacketError(f"there is no interface {ifname!r}: {known}") from None
