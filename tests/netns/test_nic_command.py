@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,24 @@ pytestmark = pytest.mark.needs("root", "namespaces", "ethtool")
 
 QUEUES = 4
 CARD = "0000:02:00.0"
-# What a machine with an 82576 shows: its interface is near of the namespace. Its kernel is not there: files take every write.
+# What a machine with an 82576 shows. Its kernel is not there: files take every write.
 CARD_TREE = {
     f"bus/pci/devices/{CARD}/vendor": "0x8086\n",
     f"bus/pci/devices/{CARD}/device": "0x10c9\n",
     f"bus/pci/devices/{CARD}/class": "0x020000\n",
     f"bus/pci/devices/{CARD}/driver_override": "(null)\n",
-    f"bus/pci/devices/{CARD}/net/near/flags": "",
     "bus/pci/drivers/igb/bind": "",
     "bus/pci/drivers/igb/unbind": "",
     "bus/pci/drivers/zc82576/bind": "",
     "bus/pci/drivers_probe": "",
-    "class/net/near/flags": "0x1003\n",
-    "class/net/near/carrier": "1\n",
 }
+# What the kernel would tell of near if it were the card's interface; Python runs this when it starts.
+CARD_LINK = f"""
+from dataclasses import replace
+from zcframe.framework.nic.cards import pci
+links = pci.links
+pci.links = lambda: [replace(link, parent="{CARD}", bus="pci") if link.name == "near" else link for link in links()]
+"""
 
 
 @pytest.fixture
@@ -41,13 +46,15 @@ def space(space: Space) -> Space:
 
 
 @pytest.fixture
-def card_space(space: Space, tmp_path: Path) -> Space:
-    """The same, with the card of CARD_TREE instead of what sysfs shows."""
+def card_space(space: Space, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Space:
+    """The same, with the card of CARD_TREE instead of what sysfs shows, and near as its interface."""
     for name, text in CARD_TREE.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "bus/pci/devices" / CARD / "driver").symlink_to("../../drivers/igb")
+    (tmp_path / "sitecustomize.py").write_text(CARD_LINK)
     space.run("mount", "--bind", tmp_path, "/sys")
+    monkeypatch.setattr(space, "zcframe", partial(space.zcframe, launcher=["env", f"PYTHONPATH={tmp_path}"]))
     return space
 
 
@@ -253,7 +260,7 @@ def test_the_card_is_listed(card_space: Space) -> None:
         ("bind 02:00.0 --driver ixgbe", 1, "the driver ixgbe is not loaded: modprobe ixgbe"),
         ("bind 02:00.0 --force", 2, "there is no option --force"),
         ("unbind 9:9", 2, "'9:9' is no PCI address"),
-        ("status nothere0", 1, "no interface 'nothere0': near"),
+        ("status nothere0", 1, "no interface 'nothere0': far, lo, near"),
         ("status 03:00.0", 2, "there is no PCI function 0000:03:00.0"),
     ],
 )

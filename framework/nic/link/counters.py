@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from zcframe.framework.errors import NicError
 from zcframe.framework.sysfs import ROOT, class_net
 
 from .netlink import link_by_index
@@ -40,7 +42,9 @@ def read_drop_counters(index: int, root: Path = ROOT) -> DropCounters | None:
     """
     if root != ROOT:
         return _of_folder(index, root)
-    found = link_by_index(index)
+    found = None
+    with suppress(NicError):
+        found = link_by_index(index)
     if found is None:
         return None
     return DropCounters(found.counters.missed, found.counters.fifo, found.counters.dropped)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -18,6 +17,7 @@ from .netlink import IFF_UP, Link, link_by_index, link_by_name, links
 AT: Final = "@"
 NO_PEER: Final = "NONE"
 NUMA_NODE: Final = "numa_node"
+MSI_IRQS: Final = "msi_irqs"
 
 
 def _text(path: Path) -> str:
@@ -48,7 +48,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def interface_names(root: Path = CLASS_NET) -> list[str]:
-    """Names of all interfaces of this network namespace, or of a made-up tree. Raises OSError."""
+    """Names of all interfaces of this network namespace, or of a made-up tree. Raises NicError."""
     return sorted(link.name for link in links()) if root == CLASS_NET else [path.name for path in _folders(root)]
 
 
@@ -85,10 +85,9 @@ def _missing(name: str, root: Path) -> NicError:
     if root != CLASS_NET:
         known = interface_names(root)
         return _unknown(name, known, known)
-    with contextlib.suppress(OSError):
-        found = links()
-        return _unknown(name, sorted(link.name for link in found), [n for f in found for n in (f.name, *f.altnames)])
-    return NicError(f"there is no interface {name!r}: the kernel may not be asked for its interfaces (AF_NETLINK)")
+    found = links()
+    every = [one for link in found for one in (link.name, *link.altnames)]
+    return _unknown(name, sorted(link.name for link in found), every)
 
 
 class Interface:
@@ -171,8 +170,11 @@ class Interface:
         if device is None:
             return frozenset() if self._folder is None else None
         for folder in (device, *device.parents):
-            if (folder / "msi_irqs").is_dir():
-                return frozenset(int(path.name) for path in (folder / "msi_irqs").iterdir())
+            if (folder / MSI_IRQS).is_dir():
+                return frozenset(int(path.name) for path in (folder / MSI_IRQS).iterdir())
+            if (folder / "subsystem").resolve().name == "pci":
+                # Interrupts further up are those of bridges.
+                break
         return None
 
 
@@ -185,7 +187,7 @@ def name_of(index: int, root: Path = CLASS_NET) -> str | None:
 
 
 def real_names(names: Iterable[str]) -> tuple[str, ...]:
-    """The kernel's own names of interfaces. Raises NicError for an unknown one, UsageError for one that is named twice."""
+    """The kernel's own names of interfaces. Raises NicError for an unknown name, UsageError for one named twice."""
 
     def each() -> Iterator[str]:
         seen: dict[str, str] = {}

@@ -150,15 +150,12 @@ def _is_there(link: Link) -> bool:
 
 def _is_proved_by_hardware() -> bool:
     """Whether /sys shows an interface of this network namespace that is hardware. Names and addresses prove nothing."""
-    try:
-        return any(_is_there(link) for link in links() if link.parent)
-    except OSError:
-        return False
+    return any(_is_there(link) for link in links() if link.parent)
 
 
 @functools.cache
 def sysfs() -> Sysfs:
-    """Where this network namespace is shown. Asked once: a process stays in its namespaces."""
+    """Where this network namespace is shown. Asked once: a process stays in its namespaces. Raises NicError."""
     try:
         fd = mount_sysfs()
     except OSError as error:

@@ -6,12 +6,15 @@ of the command would pay for it.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
+
+from zcframe.framework.errors import NicError
 
 RTMGRP_LINK: Final = 1
 NLMSG_ERROR, NLMSG_DONE = 2, 3
@@ -36,7 +39,8 @@ ERRNO: Final = struct.Struct("=i")
 # struct rtnl_link_stats64, up to rx_missed_errors: the places of what we read.
 STATISTICS: Final = struct.Struct("=16Q")
 RX_DROPPED, RX_FIFO_ERRORS, RX_MISSED_ERRORS = 6, 14, 15
-LARGEST: Final = 1 << 18
+# More than the kernel puts into one answer, or one part of a long one.
+LARGEST: Final = 1 << 16
 # A list that changes while it is read is read again, so often.
 ATTEMPTS: Final = 10
 
@@ -159,21 +163,23 @@ def _ask(index: int, attributes: bytes = b"", *, many: bool = False) -> list[tup
     flags = NLM_F_REQUEST | (NLM_F_DUMP if many else 0)
     size = MESSAGE.size + LINK.size + len(attributes)
     request = MESSAGE.pack(size, RTM_GETLINK, flags, 0, 0) + LINK.pack(0, 0, index, 0, 0) + attributes
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
-        kernel.sendto(request, (0, 0))
-        return list(_messages(kernel, many=many))
+    try:
+        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, socket.NETLINK_ROUTE) as kernel:
+            kernel.sendto(request, (0, 0))
+            return list(_messages(kernel, many=many))
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            return []
+        raise NicError(f"cannot ask the kernel for interfaces (AF_NETLINK): {error.strerror or error}") from error
 
 
 def _one(index: int, attributes: bytes = b"") -> Link | None:
-    try:
-        answer = _ask(index, attributes)
-    except OSError:
-        return None
+    answer = _ask(index, attributes)
     return _link(answer[0][1]) if answer else None
 
 
 def link_by_index(index: int) -> Link | None:
-    """The interface with this index; None where this network namespace has none.
+    """The interface with this index; None where this network namespace has none. Raises NicError.
 
     While an interface is renamed the kernel finds it by neither name: by its index it always does.
     """
@@ -181,7 +187,7 @@ def link_by_index(index: int) -> Link | None:
 
 
 def link_by_name(name: str) -> Link | None:
-    """The interface that the kernel finds by this name, its own or an alternative one; None without one."""
+    """The interface of this name, its own or an alternative one, as the kernel finds it; None without. Raises NicError."""
     packed = os.fsencode(name) + b"\0"
     if not 1 < len(packed) <= ALTIFNAMSIZ:
         return None
@@ -190,7 +196,7 @@ def link_by_name(name: str) -> Link | None:
 
 
 def links() -> list[Link]:
-    """All interfaces of this network namespace, by index. Raises OSError where the kernel may not be asked."""
+    """All interfaces of this network namespace, by index. Raises NicError where the kernel may not be asked."""
     for _ in range(ATTEMPTS):
         answer = _ask(0, many=True)
         if not any(flags & NLM_F_DUMP_INTR for flags, _ in answer):

@@ -7,8 +7,11 @@ from __future__ import annotations
 
 import errno
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
+
+from zcframe.framework.errors import NicError
 
 from .netlink import IFF_RUNNING, IFF_UP, LARGEST, RTMGRP_LINK, link_by_index
 
@@ -34,7 +37,7 @@ class LinkState:
 
 
 def link_state(index: int) -> LinkState | None:
-    """State of the interface with this index; None where this network namespace has none."""
+    """State of the interface with this index; None where this network namespace has none. Raises NicError."""
     found = link_by_index(index)
     if found is None:
         return None
@@ -100,7 +103,10 @@ class LinkWatch:
         self._drain()
         if self._state is None:
             return []
-        before, self._state = self._state, link_state(self._index)
+        before = self._state
+        # Where the kernel may not be asked at this moment, nothing is known to have changed.
+        with suppress(NicError):
+            self._state = link_state(self._index)
         return [change for change in compare(before, self._state) if self._is_news(change)]
 
     def _is_news(self, change: LinkChange) -> bool:
