@@ -187,7 +187,7 @@ def link_by_index(index: int) -> Link | None:
 
 
 def link_by_name(name: str) -> Link | None:
-    """The interface of this name, its own or an alternative one, as the kernel finds it; None without. Raises NicError."""
+    """The interface that the kernel finds by one of its names, alternative ones too; None without. Raises NicError."""
     packed = os.fsencode(name) + b"\0"
     if not 1 < len(packed) <= ALTIFNAMSIZ:
         return None
