@@ -121,8 +121,10 @@ class Interface:
             device = self._folder / "device"
         else:
             link = self._now()
-            device = ROOT / "sys/bus" / link.bus / "devices" / link.parent if link.bus and link.parent else None
-        return device.resolve() if device is not None and device.exists() else None
+            if not (link.bus and link.parent):
+                return None
+            device = ROOT / "sys/bus" / link.bus / "devices" / link.parent
+        return device.resolve() if device.exists() else None
 
     @property
     def index(self) -> int:

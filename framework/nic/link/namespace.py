@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
+from zcframe.framework.capabilities import STATUS, missing
 from zcframe.framework.errors import NicError
 from zcframe.framework.sysfs import CLASS_NET, ROOT
 
@@ -109,6 +110,9 @@ def _in_thread(mount: Callable[[], int]) -> int:
 
 def mount_sysfs() -> int:
     """Descriptor of a sysfs of this network namespace. Raises OSError where this process may mount none."""
+    # A service manager may kill a process for system calls that it has no right to make anyway.
+    if lacks := missing(STATUS.read_text(), "CAP_SYS_ADMIN"):
+        raise OSError(errno.EPERM, f"{lacks[0]} is missing")
     try:
         return _mount()
     except OSError as error:
