@@ -194,12 +194,22 @@ def test_names_are_understood_wherever_one_is_taken(entered: Entered, inner: Spa
     assert entered.zcframe("nic", "status", "uplink0", "--json").document["interfaces"][0]["interface"] == "near"
     assert "tuning of near," in entered.zcframe("affinity", "--iface", "uplink0", "--queues", 1).stdout
     assert "near: nothing to put back" in entered.zcframe("rss", "restore", "near@far").stdout
+    found = entered.zcframe("nic", "list", "--json").document["virtual"]
+    assert [port["name"] for port in found] == ["far", "lo", "near", "other", "otherp"]
+
+
+def test_the_doctor_examines_the_interface_of_this_namespace(entered: Entered, outer: Space, inner: Space) -> None:
+    steering = "/sys/class/net/near/queues/rx-0/rps_cpus"
+    for space in (outer, inner):
+        space.run("sh", "-c", f"echo 1 > {steering}")
     checks = {c["name"]: c for c in entered.zcframe("doctor", "--iface", "uplink0", "--json").document["checks"]}
     assert checks["capture"]["text"] == "zcframe run --iface near uses packet"
     assert checks["link"]["text"].startswith("near is up and has its link")
     assert "mounted for this command alone" in checks["sysfs"]["text"]
-    found = entered.zcframe("nic", "list", "--json").document["virtual"]
-    assert [port["name"] for port in found] == ["far", "lo", "near", "other", "otherp"]
+    # What it says mends it does, and nothing else.
+    assert checks["rps"]["state"] == "warn"
+    entered.run("sh", "-c", checks["rps"]["remedy"])
+    assert [int(space.run("cat", steering), 16) for space in (outer, inner)] == [1, 0]
 
 
 def test_other_names_are_refused_in_one_line(entered: Entered) -> None:
