@@ -14,12 +14,13 @@ from zcframe.framework.stats import Observer, QueueStats, RssInfo, RunPlan, RunR
 
 
 def _source(source: SourceInfo) -> dict[str, Any]:
-    return {
+    found = {
         "kind": source.kind,
         "names": list(source.names),
         "backend": source.backend,
         "link_types": list(source.link_types),
     }
+    return found | ({"promiscuous": source.promiscuous} if source.promiscuous is not None else {})
 
 
 def _rss(rss: RssInfo) -> dict[str, Any]:

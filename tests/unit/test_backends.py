@@ -72,3 +72,11 @@ def test_options_that_a_source_does_not_take(
     with pytest.raises(UsageError) as error:
         plan(backend, fanout, verify=verify, hugepages=hugepages)
     assert str(error.value) == refusal
+
+
+def test_what_takes_every_frame_cannot_be_told_not_to() -> None:
+    rss = RssConfig.make("symmetric", "5-tuple", 1)
+    for backend in ("packet", "xdp"):
+        assert not LivePlan(backend, "eth0", rss, queues=1, promiscuous=False).promiscuous
+    with pytest.raises(UsageError, match="--no-promiscuous: eth0 is captured by the zerocopy source"):
+        LivePlan("zerocopy", "eth0", rss, queues=1, promiscuous=False)

@@ -14,11 +14,12 @@ import pytest
 
 from zcframe.framework import abi
 from zcframe.framework.nic import LinkChange
-from zcframe.framework.nic.link import promiscuous
+from zcframe.framework.nic.link import hardware, promiscuous
 from zcframe.framework.nic.link.watch import LinkState
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.sources.base import SourceEvent
+from zcframe.framework.sources.packet import classic_bpf
 from zcframe.framework.sources.packet import socket as calls
 from zcframe.framework.sources.packet import source as packet
 from zcframe.framework.sources.packet import tpacket as layout
@@ -43,6 +44,11 @@ LAYOUT = {
     "FRAME_LENGTH": "offsetof(struct tpacket3_hdr, tp_len)",
     "FRAME_STATUS": "offsetof(struct tpacket3_hdr, tp_status)",
     "FRAME_MAC": "offsetof(struct tpacket3_hdr, tp_mac)",
+    "FRAME_NETWORK": "offsetof(struct tpacket3_hdr, tp_net)",
+    "FRAME_PROTOCOL": "TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) + offsetof(struct sockaddr_ll, sll_protocol)",
+    "FRAME_HARDWARE": "TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) + offsetof(struct sockaddr_ll, sll_hatype)",
+    "FRAME_ADDRESS_SIZE": "TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) + offsetof(struct sockaddr_ll, sll_halen)",
+    "FRAME_ADDRESS": "TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) + offsetof(struct sockaddr_ll, sll_addr)",
     "FRAME_VLAN_TCI": "offsetof(struct tpacket3_hdr, hv1.tp_vlan_tci)",
     "FRAME_VLAN_TPID": "offsetof(struct tpacket3_hdr, hv1.tp_vlan_tpid)",
     "FRAME_VLAN_VALID": "TP_STATUS_VLAN_VALID",
@@ -61,8 +67,9 @@ CALLS = {
     "PACKET_MR_PROMISC": "PACKET_MR_PROMISC",
     "SO_ATTACH_FILTER": "SO_ATTACH_FILTER",
     "SO_DETACH_FILTER": "SO_DETACH_FILTER",
-    "ARPHRD_ETHER": "ARPHRD_ETHER",
-    "ARPHRD_LOOPBACK": "ARPHRD_LOOPBACK",
+    "HARDWARE": "(unsigned)(SKF_AD_OFF + SKF_AD_HATYPE)",
+    "NETWORK": "(unsigned)SKF_NET_OFF",
+    **{name: name for name in vars(hardware) if name.startswith("ARPHRD_")},
 }
 SIZES = {
     "RING_REQUEST": "tpacket_req3",
@@ -70,8 +77,9 @@ SIZES = {
     "MEMBERSHIP": "packet_mreq",
     "PROGRAM": "sock_fprog",
     "INSTRUCTION": "sock_filter",
+    "ADDRESS": "sockaddr_ll",
 }
-HEADERS = ["stddef.h", "stdio.h", "sys/socket.h", "linux/if_packet.h", "linux/filter.h", "net/if_arp.h"]
+HEADERS = ["stddef.h", "stdio.h", "sys/socket.h", "linux/if_packet.h", "linux/filter.h", "linux/if_arp.h"]
 
 
 def told_by_gcc(folder: Path, expressions: list[str]) -> list[int]:
@@ -83,7 +91,9 @@ def told_by_gcc(folder: Path, expressions: list[str]) -> list[int]:
 
 
 def _of_ours(name: str) -> Any:
-    return next(getattr(module, name) for module in (layout, calls, promiscuous) if hasattr(module, name))
+    return next(
+        getattr(module, name) for module in (layout, calls, promiscuous, hardware, classic_bpf) if hasattr(module, name)
+    )
 
 
 @pytest.mark.needs("gcc")
