@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from zcframe.framework.config import load
+from zcframe.framework.config import ANY, load
 
 from .parser import add_options
 
@@ -22,11 +22,12 @@ def execute(options: argparse.Namespace) -> int:
     from zcframe.framework.show.placement import placement_lines, tuning_lines
 
     topology, ifnames, queues = read_topology(), real_names(config.iface), config.queues
-    node = nic_node(ifnames[0]) if ifnames else None
+    node = nic_node(ifnames[0]) if ifnames and ifnames[0] != ANY else None
     plan = make_plan(topology, queues * max(1, len(ifnames)), config.cpus, node)
     lines = placement_lines(plan, topology)
     for port, ifname in enumerate(ifnames):
         cpus = plan.cpus[port * queues : (port + 1) * queues]
-        lines += tuning_lines(ifname, plan_tuning(ifname, cpus, everything=True))
+        if ifname != ANY:
+            lines += tuning_lines(ifname, plan_tuning(ifname, cpus, everything=True))
     print("\n".join(lines))
     return 0

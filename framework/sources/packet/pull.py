@@ -270,6 +270,6 @@ def pull_for(mixed: bool) -> Callable[[Words], int]:
     return pull_mixed if mixed else pull
 
 
-def warm_up(mixed: bool) -> None:
+def warm_up(mixed: bool = False) -> None:
     """Compile, in the supervisor, what every worker calls."""
     precompile(pull_for(mixed), types.Array(types.int64, 1, "C"))

@@ -91,7 +91,8 @@ class Packet(LiveSource[PacketRing]):
 
     def _spread(self) -> None:
         """Have the card's queues share out by the key and fields that the user gave."""
-        self._settings.spread(spread_over(self.plan.rss, read_channels(self.plan.ifname).queues))
+        # A tun that nobody holds open has no queue.
+        self._settings.spread(spread_over(self.plan.rss, max(1, read_channels(self.plan.ifname).queues)))
         self._warn(*self._settings.restored())
 
     def _verify(self) -> None:
