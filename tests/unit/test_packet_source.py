@@ -15,11 +15,14 @@ import pytest
 from zcframe.framework import abi
 from zcframe.framework.nic import LinkChange
 from zcframe.framework.nic.link import hardware, promiscuous
+from zcframe.framework.nic.link.netlink import Counters as Tally
+from zcframe.framework.nic.link.netlink import Link
 from zcframe.framework.nic.link.watch import LinkState
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.packet import classic_bpf
+from zcframe.framework.sources.packet import losses as book
 from zcframe.framework.sources.packet import socket as calls
 from zcframe.framework.sources.packet import source as packet
 from zcframe.framework.sources.packet import tpacket as layout
@@ -157,6 +160,31 @@ def test_losses(tmp_path: Path, said: tuple[int, int, int, int], lost: int, at_l
     statistics.say(*(100 + count for count in said))
     losses.refresh()
     assert (losses.lost, losses.at_least) == (lost, at_least)
+
+
+def link(index: int, missed: int, kind: str = "") -> Link:
+    return Link(index, f"if{index}", kind=kind, counters=Tally(missed=missed))
+
+
+def test_losses_of_all_interfaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One goes, one comes with what it lost elsewhere, and a bond counts what its ports count."""
+    Statistics(tmp_path)
+    told = iter(
+        (
+            [link(1, 5), link(2, 7), link(9, 12, "bond")],
+            [link(1, 6), link(2, 9), link(9, 15, "bond")],
+            [link(1, 6), link(3, 100)],
+            [link(1, 6), link(3, 101)],
+        )
+    )
+    monkeypatch.setattr(book, "links", lambda: next(told))
+    losses = Losses(book.EVERY, tmp_path)
+    losses.begin()
+    counted = []
+    for _ in range(3):
+        losses.refresh()
+        counted.append((losses.lost, losses.at_least))
+    assert counted == [(3, False), (3, False), (4, False)]
 
 
 def test_losses_of_a_driver_that_counts_anew(tmp_path: Path) -> None:
