@@ -23,6 +23,8 @@ from typing import Any, TextIO
 
 from multiprocessing_logging import MultiProcessingHandler
 
+from . import streams
+from .clock import event_line
 from .terminal import clean
 
 BUFFER_SIZE = 1 << 20
@@ -34,7 +36,6 @@ TEXTS = {"msg": 4096, "exc_text": 4096, "name": 200, "processName": 200, "funcNa
 NUMBERS = ("levelno", "process", "lineno")
 
 PACKAGE = "zcframe"
-FORMAT = "%(asctime)s %(processName)s %(levelname)s %(name)s: %(message)s"
 
 # A traceback has several lines.
 KEPT = "\t\n"
@@ -192,6 +193,20 @@ class LogFunnel(MultiProcessingHandler):  # type: ignore[misc]  # the package ha
         logging.Handler.close(self)
 
 
+class EventFormatter(logging.Formatter):
+    """The one form of lines about a run, which notices have too. origin: name the logger as well."""
+
+    def __init__(self, *, origin: bool = False) -> None:
+        super().__init__()
+        self._origin = origin
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        process = "" if record.processName in (None, "MainProcess") else str(record.processName)
+        place = " ".join(filter(None, (process, record.name if self._origin else "")))
+        text = f"{record.levelname.lower()}: {place + ': ' if place else ''}{record.message}"
+        return event_line(text, record.created)
+
+
 class _StderrHandler(logging.StreamHandler[TextIO]):
     """Writes to the sys.stderr of the moment: the live view puts itself there while it is on the screen."""
 
@@ -214,7 +229,7 @@ def install(*, verbose: bool = False, sub_handler: logging.Handler | None = None
     """
     handler = sub_handler or _StderrHandler()
     if handler.formatter is None:
-        handler.setFormatter(logging.Formatter(FORMAT))
+        handler.setFormatter(EventFormatter(origin=verbose))
     funnel = LogFunnel(handler)
     logging.getLogger().addHandler(funnel)
     logging.getLogger(PACKAGE).setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -235,9 +250,6 @@ def name_process(name: str) -> None:
     It also lets go of the fork's copy of the live view, which would draw on the supervisor's terminal.
     """
     multiprocessing.current_process().name = name
-    if sys.__stdout__ is not None:
-        sys.stdout = sys.__stdout__
-    if sys.__stderr__ is not None:
-        sys.stderr = sys.__stderr__
+    streams.renew()
     with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
         comm.write(name)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from zcframe import __version__
+from zcframe.framework import streams
 from zcframe.framework.errors import UsageError, ZcframeError
 from zcframe.framework.nearest import hint
 
@@ -88,48 +88,30 @@ def _bug(error: Exception, *, verbose: bool) -> int:
     return FAILED
 
 
-def _close_stdout() -> None:
-    """The reader of stdout is gone: point it at /dev/null, so that Python's flush at exit reports no error."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def _refused(error: OSError, *, verbose: bool) -> int:
     """Report an error of the operating system that no other code handles, such as a full disk. It is not a bug."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _close_stdout()
     if verbose:
         traceback.print_exception(error)
     print(f"zcframe: the system refused: {error}", file=sys.stderr)
     return FAILED
 
 
-def _occupy_standard_streams() -> None:
-    """Open /dev/null for each closed standard stream, so that no other file, such as a ring, gets its number."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(number, True)
-    os.close(number)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); returns the exit code, raises nothing."""
-    _occupy_standard_streams()
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    streams.occupy()
+    with streams.standard():
+        return _outcome(list(sys.argv[1:] if argv is None else argv))
+
+
+def _outcome(arguments: Sequence[str]) -> int:
+    """Exit code of the command; whatever went wrong was told."""
     verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
     try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
-        return code
+        return _dispatch(arguments)
     except ZcframeError as error:
         _complain(str(error), error.details, verbose=verbose)
         return error.exit_code
     except BrokenPipeError:
-        _close_stdout()
         return FAILED
     except KeyboardInterrupt:
         print("zcframe: interrupted", file=sys.stderr)

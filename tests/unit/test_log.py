@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 
 import pytest
 
@@ -266,3 +267,18 @@ def test_other_packages_do_not_debug_into_the_log(funnel: log.LogFunnel, collect
     logging.getLogger("numba.core").debug("ssa")
     logging.getLogger("zcframe.worker").debug("ours")
     assert [line.rsplit(" ", 1)[1] for line in collector.lines] == ["ours"]
+
+
+@pytest.mark.parametrize(("origin", "logger"), [(False, ""), (True, " zcframe.affinity")])
+def test_a_line_has_the_form_of_notices(origin: bool, logger: str) -> None:
+    """Time, whose it is, how bad it is; a traceback follows."""
+    fields = {"name": "zcframe.affinity", "levelno": logging.WARNING, "levelname": "WARNING", "created": 1.7e9}
+    record = logging.makeLogRecord(fields | {"processName": "zc-rx-3", "msg": "no CPU %d", "args": (5,)})
+    record.exc_text = "Traceback: ..."
+    first, second = log.EventFormatter(origin=origin).format(record).splitlines()
+    time, rest = first.split(" ", 1)
+    assert datetime.fromisoformat(time).timestamp() == 1.7e9
+    assert rest == f"zcframe: warning: zc-rx-3{logger}: no CPU 5"
+    assert second == "Traceback: ..."
+    record.processName = "MainProcess"
+    assert log.EventFormatter().format(record).splitlines()[0].endswith("zcframe: warning: no CPU 5")
