@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -24,8 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, OPTIONS)
 
 
-def _wants_live_view(config: RunConfig) -> bool:
-    return not config.json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+def _may_be_live() -> bool:
+    # A terminal first: without one, what draws is not imported.
+    if not sys.stdout.isatty():
+        return False
+    from zcframe.framework.show.live import fits
+
+    return fits(sys.stdout)
 
 
 def _observers(config: RunConfig) -> Iterator[Observer]:
@@ -35,16 +39,16 @@ def _observers(config: RunConfig) -> Iterator[Observer]:
     if config.json:
         from zcframe.framework.outputs.document import DocumentObserver
 
-        yield from (Notices(), DocumentObserver(interval=config.stats_interval is not None))
+        yield from (Notices(announces=True), DocumentObserver(interval=config.stats_interval is not None))
         return
     from zcframe.framework.show.summary import SummaryObserver, TickObserver
 
-    live = _wants_live_view(config)
+    live = _may_be_live()
     if live:
         from zcframe.framework.show.live import LiveObserver
 
         yield LiveObserver()
-    yield Notices()
+    yield Notices(announces=not live)
     if config.stats_interval is not None and not live:
         yield TickObserver()
     yield SummaryObserver()

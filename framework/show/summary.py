@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import TextIO
 
+from zcframe.framework.clock import local
+from zcframe.framework.outputs.writing import hand_over
 from zcframe.framework.stats import Ledger, Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
 from zcframe.framework.stats.ledger import SHOWN, SHOWN_IF_ANY
 from zcframe.framework.terminal import clean
 
 from .report import plugin_lines
-from .text import megabits, table
+from .text import fitting, megabits, number, table
 
 WIDTH = 100
+# Below this a text is not folded any further.
+NARROWEST = 20
 ROWS = 24
 ALWAYS = ("packets", "bytes", *SHOWN)
 COLUMNS = (*ALWAYS, *SHOWN_IF_ANY, "restarts")
+# Where the terminal is too narrow for all columns, these are left out, in this order: sums of others come first.
+DROPPED_FIRST = ("accepted", "delivered", "bytes", "cpu", "arrived", "restarts", "truncated", "dropped", "faulted")
 
 
 def source_line(source: SourceInfo) -> str:
@@ -33,6 +41,11 @@ def queue_label(source: SourceInfo, queue: QueueStats | QueuePlan) -> str:
     return f"{queue.ifname}/{queue.queue}" if several else str(queue.queue)
 
 
+def shares_queues(snapshot: RunSnapshot) -> bool:
+    """Whether several workers read one queue, so that only their numbers tell them apart."""
+    return len({(queue.ifname, queue.queue) for queue in snapshot.queues}) < len(snapshot.queues)
+
+
 def cpu_cell(cpu: int | None) -> int | str:
     return "-" if cpu is None else cpu
 
@@ -43,14 +56,23 @@ def _counts(queue: QueueStats) -> dict[str, int]:
     return {"packets": queue.packets, "bytes": queue.bytes, **rows, "restarts": queue.restarts}
 
 
-def _queue_table(snapshot: RunSnapshot) -> list[str]:
-    """A row a queue and one for all; of the rare columns those that hold something."""
+def _place(source: SourceInfo, queue: QueueStats) -> dict[str, int | str]:
+    """The columns that say whose row it is."""
+    return {"queue": queue_label(source, queue), "worker": queue.worker, "cpu": cpu_cell(queue.cpu)}
+
+
+def _queue_table(snapshot: RunSnapshot, width: int) -> list[str]:
+    """A row a worker and one for all; of the rare columns those that hold something."""
     counts = [_counts(queue) for queue in snapshot.queues]
     totals = {name: sum(row[name] for row in counts) for name in COLUMNS}
-    shown = [name for name, total in totals.items() if total or name in ALWAYS]
-    places = [(queue_label(snapshot.source, queue), cpu_cell(queue.cpu)) for queue in snapshot.queues]
-    rows = [[*place, *(row[name] for name in shown)] for place, row in zip(places, counts, strict=True)]
-    return table(["queue", "cpu", *shown], [*rows, ["all", "", *(totals[name] for name in shown)]])
+    places = [_place(snapshot.source, queue) for queue in snapshot.queues]
+    rows = [{**place, **row} for place, row in zip(places, counts, strict=True)]
+    rows.append({"queue": "all", "worker": "", "cpu": "", **totals})
+    names = ["queue", "worker", "cpu", *(name for name, total in totals.items() if total or name in ALWAYS)]
+    widths = {name: max(len(name), *(len(number(row[name])) for row in rows)) for name in names}
+    tells = () if shares_queues(snapshot) else ("worker",)
+    shown = fitting(widths, (*tells, *DROPPED_FIRST), width)
+    return table(shown, [[row[name] for name in shown] for row in rows])
 
 
 def _by_name(verb: str, counts: dict[str, int]) -> str:
@@ -93,10 +115,23 @@ def _rate_line(last: RunSnapshot) -> str:
     return f"{amount}: {totals.packets / seconds:,.0f} packets/s, {megabits(totals.bytes / seconds)} Mb/s"
 
 
+def _time_lines(last: RunSnapshot) -> Iterator[str]:
+    if last.started and last.ended:
+        yield f"started {local(last.started)}, ended {local(last.ended)}"
+
+
+def _folded(lines: Iterable[str], width: int) -> list[str]:
+    """Lines of text at most `width` wide, unless that is what they have anyway: what is folded goes on indented."""
+    if width >= WIDTH:
+        return list(lines)
+    return [part for line in lines for part in textwrap.wrap(line, max(width, NARROWEST), subsequent_indent="  ")]
+
+
 def summary_lines(last: RunSnapshot, width: int = WIDTH) -> list[str]:
-    """The whole summary: amounts, the ledger of each queue, balance, and each plugin's report."""
-    lines = [source_line(last.source), _rate_line(last), "", *_queue_table(last)]
-    lines += [*_ledger_lines(last.totals.ledger), balance_line(last), *_check_lines(last.rss)]
+    """The whole summary: amounts, the ledger of each worker, balance, and each plugin's report."""
+    lines = _folded([source_line(last.source), *_time_lines(last), _rate_line(last)], width)
+    lines += ["", *_queue_table(last, width)]
+    lines += _folded([*_ledger_lines(last.totals.ledger), balance_line(last), *_check_lines(last.rss)], width)
     for name, report in last.plugins.items():
         lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines
@@ -106,7 +141,8 @@ def tick_line(snapshot: RunSnapshot) -> str:
     """The run so far in one line."""
     totals = snapshot.totals
     lost = f"lost {totals.ledger.lost:,} ({totals.ledger.loss:.2%})"
-    return f"{snapshot.elapsed_s:.1f} s  {totals.packets:,} packets  {totals.bytes:,} bytes  {lost}"
+    time = f"{local(snapshot.at)}  " if snapshot.at else ""
+    return f"{time}{snapshot.elapsed_s:.1f} s  {totals.packets:,} packets  {totals.bytes:,} bytes  {lost}"
 
 
 class SummaryObserver(Observer):
@@ -116,18 +152,22 @@ class SummaryObserver(Observer):
         self._stdout = stdout or sys.stdout
 
     def finished(self, result: RunResult) -> None:
-        _print_all(summary_lines(result.last), self._stdout)
+        text = "\n".join(summary_lines(result.last, _width_of(self._stdout)))
+        hand_over(f"{text}\n", self._stdout, "the summary", wanted=False)
 
 
 class TickObserver(Observer):
     """A line on stderr a tick."""
 
+    title = "the lines of --stats-interval"
+
     def tick(self, snapshot: RunSnapshot) -> None:
         print(tick_line(snapshot), file=sys.stderr, flush=True)
 
 
-def _print_all(lines: Sequence[str], stream: TextIO) -> None:
-    # Characters that the stream cannot encode (LANG=C) are replaced.
-    encoding = stream.encoding or "utf-8"
-    text = "\n".join(lines).encode(encoding, "replace").decode(encoding)
-    print(text, file=stream, flush=True)
+def _width_of(stream: TextIO) -> int:
+    """Columns of the terminal, WIDTH at most; without a terminal WIDTH."""
+    try:
+        return min(os.get_terminal_size(stream.fileno()).columns or WIDTH, WIDTH) if stream.isatty() else WIDTH
+    except (OSError, ValueError):
+        return WIDTH

@@ -1,5 +1,6 @@
 """What a run counts: the ledger of every queue, snapshots while it goes on, the result at its end."""
 
+from .events import Event, Events
 from .ledger import Ledger
 from .observer import (
     Observer,
@@ -17,6 +18,8 @@ from .observer import (
 )
 
 __all__ = [
+    "Event",
+    "Events",
     "Ledger",
     "Observer",
     "Observers",

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zcframe.framework.errors import ZcframeError
 from zcframe.framework.nic import Change
 
+from .events import Event
 from .ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -56,11 +61,15 @@ class RssInfo:
 
 @dataclass(frozen=True)
 class QueuePlan:
-    """The CPU that the worker of an interface's queue is to run on; None where it is not pinned."""
+    """The CPU that a worker of an interface's queue is to run on; None where it is not pinned.
+
+    worker: its number in the run; several workers may share a queue.
+    """
 
     queue: int
     cpu: int | None
     ifname: str = ""
+    worker: int = 0
 
 
 @dataclass(frozen=True)
@@ -94,10 +103,11 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class QueueStats:
-    """One queue of an interface and its worker.
+    """One worker of a run, and the queue of an interface that it reads, alone or with others.
 
-    `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was delivered; `restart_ms` is the longest time
-    from a worker's end until its successor could take packets, 0 where none was replaced.
+    `worker` is its number in the run. `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was
+    delivered; `restart_ms` is the longest time from a worker's end until its successor could take packets, 0 where none
+    was replaced. `cut_at` is how many bytes of a frame the worker can see at most.
     """
 
     queue: int
@@ -110,6 +120,13 @@ class QueueStats:
     ledger: Ledger = field(default_factory=Ledger)
     ifname: str = ""
     restart_ms: float = 0.0
+    worker: int = 0
+    cut_at: int = 0
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What tells this row from all others."""
+        return self.ifname, self.queue, self.worker
 
 
 @dataclass(frozen=True)
@@ -127,7 +144,9 @@ class RunSnapshot:
     """A run at one moment.
 
     plugins: each plugin's report by name. lines: by name, what a plugin says of itself in words, where it does.
-    progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known.
+    progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
+    hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
+    itself: seconds since the epoch, 0 where not known or not yet.
     """
 
     source: SourceInfo
@@ -138,6 +157,10 @@ class RunSnapshot:
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     progress: tuple[int, int] | None = None
     warnings: Sequence[str] = ()
+    events: Sequence[Event] = ()
+    started: float = 0.0
+    ended: float = 0.0
+    at: float = 0.0
 
     @property
     def totals(self) -> Totals:
@@ -172,8 +195,15 @@ class Observer:
     """Watches a run; each kind of observer fills in what it needs.
 
     Every method is called from the supervisor's loop and must return at once, but for `preparing` and `close`, which
-    the command calls.
+    the command calls. title: what it is to people. reads_reports: whether it looks at plugins' reports before the end,
+    for which workers have to pause.
     """
+
+    title = "an output"
+
+    @property
+    def reads_reports(self) -> bool:
+        return False
 
     def preparing(self) -> None:
         """Called before the supervisor: it compiles, which takes some seconds where nothing is in the cache."""
@@ -192,27 +222,62 @@ class Observer:
 
 
 class Observers(Observer):
-    """Several observers as one, each told in turn."""
+    """Several observers as one, each told in turn.
+
+    A capture does not depend on how it is watched: an observer that fails before the end is told of once and hears no
+    more until the end. Failures at the end are one error, which names them all.
+    """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._all = tuple(observers)
+        self._watching = list(observers)
+
+    @property
+    def reads_reports(self) -> bool:
+        return any(observer.reads_reports for observer in self._watching)
+
+    def _each(self, tell: Callable[[Observer], None]) -> None:
+        for observer in tuple(self._watching):
+            try:
+                tell(observer)
+            except Exception as error:
+                self._watching.remove(observer)
+                _close(observer)
+                _tell_of(observer, error)
 
     def preparing(self) -> None:
-        for observer in self._all:
-            observer.preparing()
+        self._each(lambda observer: observer.preparing())
 
     def started(self, plan: RunPlan) -> None:
-        for observer in self._all:
-            observer.started(plan)
+        self._each(lambda observer: observer.started(plan))
 
     def tick(self, snapshot: RunSnapshot) -> None:
-        for observer in self._all:
-            observer.tick(snapshot)
+        self._each(lambda observer: observer.tick(snapshot))
 
     def finished(self, result: RunResult) -> None:
+        """Tell all of them. Raises ZcframeError where one could not hand over what it holds."""
+        failures: list[str] = []
         for observer in self._all:
-            observer.finished(result)
+            try:
+                observer.finished(result)
+            except ZcframeError as error:
+                failures.append(str(error))
+        if failures:
+            raise ZcframeError("; ".join([*filter(None, [result.error]), *failures]), details=result.details)
 
     def close(self) -> None:
         for observer in self._all:
-            observer.close()
+            _close(observer)
+
+
+def _close(observer: Observer) -> None:
+    try:
+        observer.close()
+    except Exception:
+        log.debug("%s could not be closed", observer.title, exc_info=True)
+
+
+def _tell_of(observer: Observer, error: Exception) -> None:
+    cause = " ".join(f"{type(error).__name__}: {error}".split())
+    trace = log.isEnabledFor(logging.DEBUG)
+    log.warning("%s is off from here on, the capture goes on: %s", observer.title, cause, exc_info=trace)

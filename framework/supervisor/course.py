@@ -7,20 +7,23 @@ import time
 from dataclasses import dataclass, field
 
 from zcframe.framework.errors import ZcframeError
+from zcframe.framework.stats import Events
 
 
 @dataclass
 class Course:
-    """Times are those of time.monotonic(); `started` and `ended` are 0 before that.
+    """Times are those of time.monotonic(); `started` and `ended` are 0 before that. `_at`: seconds since the epoch.
 
     drain_until: set by the order to stop; workers that have not emptied their rings by then are ended.
     """
 
     started: float = 0.0
     ended: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
     drain_until: float = math.inf
     source_failed: bool = False
-    warnings: list[str] = field(default_factory=list)
+    warnings: Events = field(default_factory=Events)
     error: ZcframeError | None = None
 
     @property

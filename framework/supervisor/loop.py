@@ -87,7 +87,7 @@ class Supervisor:
         except ZcframeError as error:
             self.course.fail(error)
         self.crew.end(OBEY_S)
-        self.course.ended = time.monotonic()
+        self.course.ended, self.course.ended_at = time.monotonic(), time.time()
         return self._settle()
 
     # --- start
@@ -102,7 +102,7 @@ class Supervisor:
         self._selector.register(self.source.events_fd, selectors.EVENT_READ, self._hear_source)
         for member in self.crew.members:
             self._watch(member)
-        self.course.started = time.monotonic()
+        self.course.started, self.course.started_at = time.monotonic(), time.time()
         self.source.go()
 
     def _watch(self, member: Member) -> None:
@@ -149,7 +149,7 @@ class Supervisor:
         interval = self.config.stats_interval
         self._next_tick = now + (interval or TICK_S)
         # To read a worker's state is to stop it for milliseconds: not where nobody looks before the end.
-        if now >= self._next_report and (interval is not None or not self.config.json):
+        if now >= self._next_report and self.observer.reads_reports:
             self.snapshots.read_live()
             self._next_report = now + (time.monotonic() - now) / REPORT_SHARE
         self.observer.tick(self.snapshots.take(self.course))

@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import dataclass, field
 
+from zcframe.framework.stats import Events
 from zcframe.framework.worker.post import Post
 
 from .deaths import Death, Deaths
@@ -33,7 +34,7 @@ class Member:
     restarts: int = 0
     died_ns: int = 0
     longest_restart_ns: int = 0
-    warnings: list[str] = field(default_factory=list)
+    warnings: Events = field(default_factory=Events)
 
     @property
     def alive(self) -> bool:

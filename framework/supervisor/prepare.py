@@ -136,7 +136,8 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         source=SourceInfo(source.kind, tuple(source.names), source.backend, tuple(source.link_types)),
         rss=RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name),
         queues=tuple(
-            QueuePlan(ring.queue, cpu, ring.ifname) for ring, cpu in zip(source.rings, prepared.cpus, strict=True)
+            QueuePlan(ring.queue, cpu, ring.ifname, number)
+            for number, (ring, cpu) in enumerate(zip(source.rings, prepared.cpus, strict=True))
         ),
         plugins=tuple(
             PluginPlan(plugin.name, dict(plugin.params), spec.origin)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from zcframe.framework.sources.base import Source
@@ -34,7 +35,7 @@ class Snapshots:
 
     def take(self, course: Course) -> RunSnapshot:
         """The counters of now, with the reports that were made last."""
-        worker_warnings = [warning for member in self.crew.members for warning in member.warnings]
+        events = [*course.warnings, *(event for member in self.crew.members for event in member.warnings)]
         return RunSnapshot(
             source=self.plan.source,
             elapsed_s=course.elapsed_s,
@@ -43,7 +44,11 @@ class Snapshots:
             plugins=self._made.reports,
             lines=self._made.lines,
             progress=self._progress(),
-            warnings=[*self.plan.warnings, *course.warnings, *worker_warnings],
+            warnings=self.plan.warnings,
+            events=sorted(events, key=lambda event: event.number),
+            started=course.started_at,
+            ended=course.ended_at,
+            at=course.ended_at or time.time(),
         )
 
     def _queues(self, course: Course) -> list[QueueStats]:
