@@ -1,0 +1,56 @@
+"""A Debian release of its own in a folder, for what this machine's is too old for: the tools of newer kernels' headers
+need a newer C library, and a newer interpreter comes with it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from .packages import Apt, output
+
+# Mounts end with the process that made them, and so with their namespace: nothing is left in the folder.
+ENTER = """
+while [ "$1" != -- ]; do mkdir -p "$2" && mount --bind "$1" "$2"; shift 2; done
+shift
+mount -t proc proc proc
+exec chroot . "$@"
+"""
+
+
+@dataclass(frozen=True)
+class Root:
+    """A folder with a whole Debian release in it."""
+
+    path: Path
+
+    def command(self, *command: str, mounts: Mapping[Path, str] | None = None) -> list[str]:
+        """The command line that runs a command in here; mounts: folder of this machine -> where it is seen, "/src"."""
+        pairs = [word for folder, seen in (mounts or {}).items() for word in (str(folder), seen.lstrip("/"))]
+        inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", f'cd "$0"; {ENTER}']
+        return [*inside, str(self.path), *pairs, "--", *command]
+
+    def install(self, *packages: str, suite: str) -> None:
+        """Packages of one of the release's suites, without what they only recommend. Raises LabError."""
+        apt = ["apt-get", "-q", "-y", "-o", "APT::Sandbox::User=root"]
+        output(*self.command(*apt, "update"))
+        output(*self.command(*apt, "install", "--no-install-recommends", "-t", suite, *packages))
+
+
+def prepare_root(apt: Apt, cache: Path, suite: str, *packages: str) -> Root:
+    """The root of a suite, "trixie" or "testing", made by debootstrap where it is not there yet. Raises LabError."""
+    root = Root(cache / "roots" / suite)
+    if root.path.exists():
+        return root
+    apt.need("debootstrap")
+    partial = root.path.with_suffix(".partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    include = ",".join(packages)
+    output("debootstrap", "--variant=minbase", f"--include={include}", suite, partial, apt.archive)
+    # Certificates and name servers as here: whoever reaches the archive from this machine reaches it from there.
+    shutil.copy("/etc/resolv.conf", partial / "etc/resolv.conf")
+    partial.rename(root.path)
+    return root
