@@ -15,9 +15,13 @@ from .packages import Apt, output
 ENTER = """
 while [ "$1" != -- ]; do mkdir -p "$2" && mount --bind "$1" "$2"; shift 2; done
 shift
+mount --rbind /dev dev
+mount --rbind /sys sys
 mount -t proc proc proc
 exec chroot . "$@"
 """
+
+REACH = (Path("/etc/resolv.conf"), Path("/etc/ssl/certs/ca-certificates.crt"))
 
 
 @dataclass(frozen=True)
@@ -50,7 +54,8 @@ def prepare_root(apt: Apt, cache: Path, suite: str, *packages: str) -> Root:
     partial.mkdir(parents=True)
     include = ",".join(packages)
     output("debootstrap", "--variant=minbase", f"--include={include}", suite, partial, apt.archive)
-    # Certificates and name servers as here: whoever reaches the archive from this machine reaches it from there.
-    shutil.copy("/etc/resolv.conf", partial / "etc/resolv.conf")
+    # Name servers and certificates as here: what this machine reaches is reached from there.
+    for file in filter(Path.exists, REACH):
+        shutil.copy(file, partial / file.relative_to("/"))
     partial.rename(root.path)
     return root
