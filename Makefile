@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 QUEUES ?= 8
+SUITE ?= testing
 ARGS ?=
 # Tests side by side, one process a CPU (-n 0 in ARGS: all in one); tests/conftest.py shares them out.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
@@ -26,8 +27,8 @@ test: $(VENV)/.has-test ## every test that this machine can run; ARGS="tests/uni
 test-quick: ARGS += tests/unit tests/property
 test-quick: test ## unit and property tests only, in two minutes
 
-test-newest: $(VENV)/.has-test ## unit and property tests on the newest Python of Debian's testing (root, Debian)
-	@$(BIN)/python -m tests.lab.newest $(ARGS)
+test-newest: $(VENV)/.has-test ## make run and make test-quick on Debian's testing and its Python; SUITE=trixie: on that one (root, Debian)
+	@MAKEFLAGS= $(BIN)/python -m tests.lab.release $(SUITE) $(ARGS)
 
 test-all: ARGS += --whole
 test-all: test ## every test as thoroughly as it can be: each instruction, ten times the examples

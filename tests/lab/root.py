@@ -11,8 +11,12 @@ from pathlib import Path
 
 from .packages import Apt, output
 
-# Mounts end with the process that made them, and so with their namespace: nothing is left in the folder.
+# Name servers and certificates are this machine's: what it reaches is reached from there. Mounts end with the process
+# that made them, and so with their namespace: nothing is left in the folder.
 ENTER = """
+for file in etc/resolv.conf etc/ssl/certs/ca-certificates.crt; do
+    [ ! -e "/$file" ] || { mkdir -p "${file%/*}"; cp --remove-destination "/$file" "$file"; }
+done
 while [ "$1" != -- ]; do mkdir -p "$2" && mount --bind "$1" "$2"; shift 2; done
 shift
 mount --rbind /dev dev
@@ -20,8 +24,6 @@ mount --rbind /sys sys
 mount -t proc proc proc
 exec chroot . "$@"
 """
-
-REACH = (Path("/etc/resolv.conf"), Path("/etc/ssl/certs/ca-certificates.crt"))
 
 
 @dataclass(frozen=True)
@@ -36,11 +38,18 @@ class Root:
         inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", f'cd "$0"; {ENTER}']
         return [*inside, str(self.path), *pairs, "--", *command]
 
-    def install(self, *packages: str, suite: str) -> None:
-        """Packages of one of the release's suites, without what they only recommend. Raises LabError."""
+    def install(self, *packages: str, suite: str = "") -> None:
+        """Packages, of another suite than its own if one is named, without what they only recommend. Raises LabError."""
         apt = ["apt-get", "-q", "-y", "-o", "APT::Sandbox::User=root"]
         output(*self.command(*apt, "update"))
-        output(*self.command(*apt, "install", "--no-install-recommends", "-t", suite, *packages))
+        target = ["-t", suite] if suite else []
+        output(*self.command(*apt, "install", "--no-install-recommends", *target, *packages))
+
+    def need(self, *packages: str) -> None:
+        """Install the packages that are not there yet. Raises LabError."""
+        there = {path.stem.partition(":")[0] for path in self.path.glob("var/lib/dpkg/info/*.list")}
+        if missing := [package for package in packages if package not in there]:
+            self.install(*missing)
 
 
 def prepare_root(apt: Apt, cache: Path, suite: str, *packages: str) -> Root:
@@ -54,8 +63,5 @@ def prepare_root(apt: Apt, cache: Path, suite: str, *packages: str) -> Root:
     partial.mkdir(parents=True)
     include = ",".join(packages)
     output("debootstrap", "--variant=minbase", f"--include={include}", suite, partial, apt.archive)
-    # Name servers and certificates as here: what this machine reaches is reached from there.
-    for file in filter(Path.exists, REACH):
-        shutil.copy(file, partial / file.relative_to("/"))
     partial.rename(root.path)
     return root
