@@ -88,6 +88,9 @@ class Xdp(LiveSource[XdpRing]):
     def _take(self) -> None:
         """Put the program on the interface and take the queues; all frames pass to the stack until `go()`."""
         self._steering = self._undo.closing(Steering(self.share, self._index, self._wanted()))
+        # What is set while the program is there may need it to be put back: a veth has no NAPI without. Taking it away
+        # resets some drivers, so that their settings are looked at again behind it.
+        self._undo.callback(self._settings.undo_early)
         for ring in self.rings:
             ring.bind(self._index, COPY if self._steering.mode == "generic" else 0)
         try:
