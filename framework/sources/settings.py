@@ -34,8 +34,11 @@ class Settings:
         return self._hold
 
     def restored(self) -> list[str]:
-        """Lines about settings that a former run had left, and that were put back."""
-        return [self._hold.restored] if self._hold is not None and self._hold.restored else []
+        """Lines about settings that a former run had left, and that were put back; each is returned once."""
+        lines = [self._hold.restored] if self._hold is not None and self._hold.restored else []
+        if self._hold is not None:
+            self._hold.restored = ""
+        return lines
 
     def spread(self, rss: RssConfig) -> None:
         """Have the card spread by this key, table and fields. Raises NicError where it cannot."""
