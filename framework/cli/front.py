@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -17,6 +18,7 @@ from .parser import Parser
 
 FAILED = 1
 USAGE = 2
+NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
@@ -103,7 +105,8 @@ def _refused(error: OSError, *, verbose: bool) -> int:
         _close_stdout()
     if verbose:
         traceback.print_exception(error)
-    print(f"zcframe: the system refused: {error}", file=sys.stderr)
+    remedy = "; raise the limit of open files (ulimit -n), or use fewer --queues" if error.errno in NO_FILES else ""
+    print(f"zcframe: the system refused: {error}{remedy}", file=sys.stderr)
     return FAILED
 
 

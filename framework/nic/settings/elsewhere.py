@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface
-from zcframe.framework.nic.link.namespace import PREFIX, inode_of, known_gone, namespace_key
-from zcframe.framework.sysfs import PROC
+from zcframe.framework.nic.link.netns import PREFIX, inode_of, known_gone, namespace_key
+from zcframe.framework.sysfs import PROC, class_net
 
 from .record import Record, by_hand, leave, load, names, own_folder, remove, save
 from .setting import Value
@@ -41,11 +41,23 @@ class Foreign(NamedTuple):
 
 
 def on_its_bus(record: Record, root: Path) -> bool:
-    """Whether the device of the record works, and has no interface in the namespace that is seen below `root`."""
-    if not record.device:
+    """Whether the device of the record has a driver, and no interface here: it must be in another namespace."""
+    if not record.device or not any((root / "sys/bus").glob(f"*/devices/{record.device}/driver")):
         return False
-    found = (root / "sys/bus").glob(f"*/devices/{record.device}")
-    return any((device / "driver").exists() and not any(device.glob("net/*")) for device in found)
+    return all(interface.identity[2] != record.device for interface in _interfaces(root))
+
+
+def _interfaces(root: Path) -> Iterator[Interface]:
+    """Interfaces of this network namespace."""
+    for path in class_net(root).glob("*/ifindex"):
+        with contextlib.suppress(NicError):
+            yield Interface(path.parent.name, class_net(root))
+
+
+def bring_all_here(folder: Path, root: Path) -> None:
+    """Move records of interfaces that are here to `folder`, which is that of this namespace. Raises NicError."""
+    for interface in _interfaces(root):
+        bring_here(folder, interface)
 
 
 def _top(folder: Path) -> Path:

@@ -19,7 +19,7 @@ from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface, name_of
 from zcframe.framework.sysfs import ROOT, class_net
 
-from .elsewhere import bring_here, on_its_bus
+from .elsewhere import bring_all_here, bring_here, on_its_bus
 from .record import BY_HAND, Record, by_hand, leave, load, locked, names, own_folder, remove, save
 from .setting import Value, read_setting, write_setting
 
@@ -281,7 +281,5 @@ def restore(ifname: str, folder: Path | None = None, root: Path = ROOT) -> list[
 def held(folder: Path | None = None, root: Path = ROOT) -> list[str]:
     """Interfaces of this network namespace with changes on file, those that came from another one among them."""
     folder = folder or own_folder()
-    for path in class_net(root).glob("*/ifindex"):
-        with contextlib.suppress(NicError):
-            bring_here(folder, Interface(path.parent.name, class_net(root)))
+    bring_all_here(folder, root)
     return sorted({*names(folder), *names(by_hand(folder))})

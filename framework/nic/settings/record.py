@@ -17,7 +17,7 @@ from typing import Final
 
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface
-from zcframe.framework.nic.link.namespace import PREFIX, namespace_key
+from zcframe.framework.nic.link.netns import PREFIX, namespace_key
 
 from .setting import Value
 

@@ -161,7 +161,7 @@ class Xdp(LiveSource[XdpRing]):
     def _announcement(self) -> str:
         how = "in the driver, " + ("without a copy" if self.rings[0].socket.zero_copy else "with one copy")
         if self._steering.mode == "generic":
-            how = f"in generic mode, since its driver takes no program ({self._steering.reason})"
+            how = f"in generic mode, since {self._steering.reason}"
         names = [name for what, name in REPORTED.items() if self._from_card & what]
         how += f"; from the card, where it tells them: {', '.join(names)}" if names else ""
         return f"{self.plan.ifname}: AF_XDP takes all traffic from this machine's own stack, {how}"
