@@ -21,6 +21,8 @@ from zcframe.framework.sources.soft82576 import ReplayPlan
 from zcframe.framework.sources.trace import bundled_trace
 from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 
+from .workers import with_queues
+
 
 @dataclass(frozen=True)
 class Prepared:
@@ -105,11 +107,13 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
 
 def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, CPUs, files and interface. Raises UsageError, PluginSpecError, NicError."""
+    topology = read_topology()
+    config = with_queues(config, topology)
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     specs = tuple(parse_spec(text) for text in config.plugins)
     workers = config.queues * max(1, len(config.iface))
     node = nic_node(config.iface[0]) if config.iface else None
-    affinity = make_plan(read_topology(), workers, config.cpus, node)
+    affinity = make_plan(topology, workers, config.cpus, node)
     return Prepared(
         config=config,
         rss=rss,
