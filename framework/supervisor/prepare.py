@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass
 
 from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
-from zcframe.framework import abi
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
@@ -147,7 +146,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         pace=_pace(config),
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,
-        memory=len(prepared.cpus) * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
+        memory=sum(ring.memory for ring in source.rings),
         tuning=tuple(change for tuning in prepared.tuning for change in tuning.changes) if config.tune else (),
         warnings=(*prepared.affinity.warnings, *(text for tuning in prepared.tuning for text in tuning.warnings)),
     )
