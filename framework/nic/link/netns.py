@@ -70,7 +70,7 @@ def _held_inodes(proc: Path) -> set[int]:
     """Inodes of all network namespaces that a process is in, has open, or sees mounted."""
     found: set[int] = set()
     for folder in proc.glob("[0-9]*"):
-        for pattern in ("ns/net", "task/*/ns/net", "fd/*"):
+        for pattern in ("ns/*", "task/*/ns/*", "fd/*"):
             for link in folder.glob(pattern):
                 with contextlib.suppress(OSError):
                     kind, _, number = os.readlink(link).partition(":[")
