@@ -153,7 +153,7 @@ class RunConfig:
         "queues",
         _queues,
         "N",
-        "receive queues, 1 to 16, a worker each (8; of an interface, as many as suit it and the CPUs, 8 at most)",
+        "receive queues, 1 to 16, a worker each (8; with --iface as many as suit it and the CPUs)",
     )
     read: tuple[str, ...] = _option(
         (), "read", _texts, "FILE", "capture files, pcap or pcapng (the bundled trace, for ever)", many=True

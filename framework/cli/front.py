@@ -105,8 +105,11 @@ def _refused(error: OSError, *, verbose: bool) -> int:
         _close_stdout()
     if verbose:
         traceback.print_exception(error)
-    remedy = "; raise the limit of open files (ulimit -n), or use fewer --queues" if error.errno in NO_FILES else ""
-    print(f"zcframe: the system refused: {error}{remedy}", file=sys.stderr)
+    if error.errno in NO_FILES:
+        reason = f"{error.strerror}: raise the limit (ulimit -n), or use fewer --queues"
+    else:
+        reason = str(error)
+    print(f"zcframe: the system refused: {reason}", file=sys.stderr)
     return FAILED
 
 

@@ -216,7 +216,9 @@ def test_what_cannot_be_put_back_is_told_and_stays_on_file(space: Space) -> None
         run.terminate()
         told, _ = run.communicate()
     assert run.returncode == 0, told
-    line = f"near cannot be put back: {THREADED}: Operation not supported; it stays on file, and zcframe rss restore near"
+    line = (
+        f"near cannot be put back: {THREADED}: Operation not supported; it stays on file, and zcframe rss restore near"
+    )
     assert line in told
     assert space.run("cat", THREADED) == "1"
     again = space.zcframe("rss", "restore")
@@ -256,7 +258,10 @@ def test_network_namespaces_have_records_of_their_own(space: Space) -> None:
     assert space.zcframe("rss", "set", "near", "--channels", "3").code == 0
     assert space.zcframe("rss", "set", "near", "--channels", "2", launcher=inner).code == 0
     done = space.zcframe("rss", "restore", launcher=inner)
-    assert (done.code, done.stdout.splitlines()[0]) == (0, "near: put back what was changed by zcframe rss set: channels")
+    assert (done.code, done.stdout.splitlines()[0]) == (
+        0,
+        "near: put back what was changed by zcframe rss set: channels",
+    )
     inode = space.run("readlink", "/proc/self/ns/net").strip("net:[]")
     assert f"near in network namespace {inode}: left alone; zcframe rss restore in it puts it back" in done.stdout
     assert receive_queues(space) == 3
@@ -283,7 +288,9 @@ def test_a_record_of_version_0_1_is_still_found(space: Space) -> None:
     record = json.loads(space.run("cat", file))
     assert record.pop("netns").startswith("netns-")
     old = "/run/zcframe/set/near.json"
-    space.run("sh", "-c", f"rm -r /run/zcframe/netns-*; mkdir -p -m 700 /run/zcframe/set; echo '{json.dumps(record)}' > {old}")
+    space.run(
+        "sh", "-c", f"rm -r /run/zcframe/netns-*; mkdir -p -m 700 /run/zcframe/set; echo '{json.dumps(record)}' > {old}"
+    )
     other = record | {"mac": "02:00:00:00:00:01"}
     space.run("sh", "-c", f"echo '{json.dumps(other)}' > /run/zcframe/near.json")
     assert "rss set" in space.zcframe("rss", "restore").stdout

@@ -137,6 +137,23 @@ def test_an_mtu_beyond_a_page_is_refused(space: Space) -> None:
     assert space.zcframe(*CHECK, "near", "--queues", 1).code == 0
 
 
+def test_an_mtu_beyond_what_the_driver_takes_is_no_number(space: Space) -> None:
+    space.veth(1, mtu=3700)
+    done = space.zcframe("run", "--json", *NEAR, "--duration", 0.1)
+    assert done.code == 0
+    assert "in generic mode, since the MTU of 3700 is too large for its driver to run a program\n" in done.stderr
+
+
+@pytest.mark.parametrize(("backend", "limit"), [("xdp", 16), ("xdp", 24), ("packet", 26)])
+def test_too_few_descriptors_are_a_limit_to_raise(space: Space, backend: str, limit: int) -> None:
+    space.veth(1)
+    words = ("run", "--json", "--iface", "near", "--backend", backend, "--queues", 2, "--duration", 0.1)
+    done = space.zcframe(*words, launcher=["prlimit", f"--nofile={limit}"])
+    assert done.code == 1
+    (line,) = done.complaints
+    assert "ulimit -n" in line and "--queues" in line and "[Errno" not in line
+
+
 # Puts a program on near that lets all pass, in the way that is named; it stays when this ends, but for "held".
 FOREIGN = """
 import ctypes, os, socket, struct, sys

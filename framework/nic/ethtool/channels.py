@@ -34,7 +34,6 @@ class Channels:
             raise NicError(f"{queues} channels: the driver allows 1 to {most}")
         return replace(self, combined=queues, rx=0) if self.max_combined else replace(self, rx=queues)
 
-
     def command(self, ifname: str, queues: int) -> str:
         """How ethtool sets the same as `with_queues()`, in the kinds of queues that the driver has. Raises NicError."""
         wanted = self.with_queues(queues)

@@ -103,7 +103,7 @@ def _records(folder: Path) -> Iterator[Record]:
 
 
 def bring_here(folder: Path, interface: Interface) -> None:
-    """Move records of this interface that lie elsewhere to `folder`, which is that of this namespace. Raises NicError."""
+    """Move records of this interface that lie elsewhere to `folder`, that of this namespace. Raises NicError."""
     for other in _others(folder):
         for source, target in ((other, folder), (by_hand(other), by_hand(folder))):
             for record in _records(source):
@@ -127,7 +127,7 @@ def foreign(folder: Path | None = None) -> list[Foreign]:
 
 
 def forget_gone(folder: Path | None = None, proc: Path = PROC) -> list[Foreign]:
-    """Remove records of namespaces that are gone for certain, and their interfaces with them; returns what they held."""
+    """Remove records of namespaces that are gone for certain, their interfaces with them; returns what they held."""
     folder = folder or own_folder()
     gone = known_gone({other.key for other in foreign(folder) if other.key}, proc)
     dropped = [other for other in foreign(folder) if other.key in gone]

@@ -69,8 +69,8 @@ class Packet(LiveSource[PacketRing]):
         """Report before the first frame what keeps frames away: symmetry, state, somebody else's XDP program."""
         name = self.plan.ifname
         if found := occupant_of(name, self._index):
-            text = f"{name} has an XDP program, number {found}: only what it lets pass is seen; {found.remedy} takes it off"
-            self._warn(text)
+            seen = f"only what it lets pass is seen; {found.remedy} takes it off"
+            self._warn(f"{name} has an XDP program, number {found}: {seen}")
         if self.plan.fanout == "qm" and len(self.rings) > 1:
             self._warn(symmetry_line(self.plan.ifname))
         state = link_state(self._index)

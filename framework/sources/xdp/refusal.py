@@ -24,7 +24,10 @@ NAP_S: Final = 0.005
 
 ETHERNET_MTU: Final = 1500
 # What mends an error that any call may raise.
-REMEDIES: Final = {errno.EMFILE: ": raise the limit (ulimit -n), or use fewer --queues", errno.ENFILE: ": sysctl fs.file-max"}
+REMEDIES: Final = {
+    errno.EMFILE: ": raise the limit (ulimit -n), or use fewer --queues",
+    errno.ENFILE: ": sysctl fs.file-max",
+}
 
 T = TypeVar("T")
 

@@ -16,8 +16,8 @@ from zcframe.framework.ring import Undo
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
 from .metadata import FUNCTIONS
-from .program import redirect_program
 from .occupant import occupant_of
+from .program import redirect_program
 from .refusal import name_of, patiently, refused_natively, setcap_line
 from .share import Share
 
@@ -106,7 +106,9 @@ def _taken(ifname: str, ifindex: int) -> str:
     found = occupant_of(ifname, ifindex)
     if found is None:
         return f"{ifname} had an XDP program until now: try again, or use --backend packet"
-    return f"{ifname} has an XDP program already, number {found}: take it away by {found.remedy}, or use --backend packet"
+    return (
+        f"{ifname} has an XDP program already, number {found}: take it away by {found.remedy}, or use --backend packet"
+    )
 
 
 def _refusal(ifname: str, ifindex: int, error: OSError) -> str:
