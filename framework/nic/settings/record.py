@@ -6,6 +6,7 @@ It outlives a process that is killed. It lies in the folder of its network names
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import json
 import os
@@ -81,6 +82,14 @@ def own_folder() -> Path:
     return FOLDER / namespace_key()
 
 
+def _no_place(path: Path, error: OSError) -> NicError:
+    """A file or folder that records cannot be kept in."""
+    remedies = dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "; make room there")
+    remedies |= dict.fromkeys((errno.EACCES, errno.EPERM), "; run as root")
+    remedy = remedies.get(error.errno or 0, "")
+    return NicError(f"cannot keep in {path} what is to be put back: {error.strerror}{remedy}")
+
+
 def _open_locked(folder: Path) -> int:
     """Descriptor of the folder, locked. It is made where it is missing, or where its last holder just removed it."""
     while True:
@@ -100,7 +109,7 @@ def locked(folder: Path) -> Iterator[None]:
     try:
         fd = _open_locked(folder)
     except OSError as error:
-        raise NicError(f"cannot keep in {folder} what is to be put back: {error.strerror}; run as root") from error
+        raise _no_place(folder, error) from error
     try:
         found = os.fstat(fd)
         if found.st_uid != os.geteuid() or found.st_mode & 0o022:
@@ -153,7 +162,7 @@ def save(folder: Path, record: Record) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             new.unlink(missing_ok=True)
-        raise NicError(f"cannot keep in {path} what is to be put back: {error.strerror}") from error
+        raise _no_place(path, error) from error
 
 
 def remove(folder: Path, ifname: str) -> None:
