@@ -144,8 +144,8 @@ def _option(
 class RunConfig:
     """What `zcframe run` is to do. Fields that were not given (`None`) are filled in from the others when it is made.
 
-    After that `loop` is a number (0: for ever), and exactly one of `pps` and `speed` is set. Where an interface is named
-    and no number of queues is given, framework/supervisor/workers.py puts one in when the run is prepared.
+    After that `loop` is a number (0: for ever), and exactly one of `pps` and `speed` is set. Where an interface
+    is named and no number of queues is given, framework/supervisor/workers.py puts one in when the run is prepared.
     """
 
     queues: int = _option(

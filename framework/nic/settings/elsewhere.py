@@ -8,6 +8,7 @@ the name, index and MAC address of another. A record of version 0.1 does not say
 from __future__ import annotations
 
 import contextlib
+import socket
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from typing import NamedTuple
 from zcframe.framework.errors import NicError
 from zcframe.framework.nic.link.interface import Interface
 from zcframe.framework.nic.link.netns import PREFIX, inode_of, known_gone, namespace_key
-from zcframe.framework.sysfs import PROC, class_net
+from zcframe.framework.sysfs import PROC, ROOT, class_net
 
 from .record import Record, by_hand, leave, load, names, own_folder, remove, save
 from .setting import Value
@@ -48,10 +49,11 @@ def on_its_bus(record: Record, root: Path) -> bool:
 
 
 def _interfaces(root: Path) -> Iterator[Interface]:
-    """Interfaces of this network namespace."""
-    for path in class_net(root).glob("*/ifindex"):
+    """Interfaces of this network namespace: /sys may show another one's."""
+    shown = (path.parent.name for path in class_net(root).glob("*/ifindex"))
+    for name in (name for _, name in socket.if_nameindex()) if root == ROOT else shown:
         with contextlib.suppress(NicError):
-            yield Interface(path.parent.name, class_net(root))
+            yield Interface(name, class_net(root))
 
 
 def bring_all_here(folder: Path, root: Path) -> None:

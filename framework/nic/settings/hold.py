@@ -88,17 +88,27 @@ def _has(ifname: str, name: str, value: Value, root: Path) -> bool:
         return False
 
 
+def _is_gone(ifname: str, name: str, root: Path) -> bool:
+    """Whether there is no such setting any more."""
+    try:
+        read_setting(ifname, name, root)
+    except FileNotFoundError:
+        return True
+    except (OSError, NicError):
+        return False
+    return False
+
+
 def _write_back(record: Record, root: Path) -> Refused:
     """Give every setting of a record its former value, the last one first. Returns those that were refused."""
 
     def write(name: str, value: Value) -> None:
-        # The kernel refuses some settings even the value that they have.
-        if not _has(record.ifname, name, value, root):
+        # The kernel refuses some settings even the value that they have. What is gone, such as an interrupt or a queue,
+        # needs nothing put back.
+        if not _has(record.ifname, name, value, root) and not _is_gone(record.ifname, name, root):
             write_setting(record.ifname, name, value, root)
 
-    # An interrupt or a queue that is gone needs nothing put back.
-    before = {n: v for n, v in reversed(record.before.items()) if not n.startswith("/") or (root / n[1:]).exists()}
-    return in_passes(before, write)
+    return in_passes(dict(reversed(record.before.items())), write)
 
 
 def _put_back(folder: Path, record: Record, root: Path) -> Refused:
