@@ -44,6 +44,7 @@ def test_each_namespace_has_a_name_of_its_own_that_stays() -> None:
 
 
 def test_the_first_namespace_is_that_of_the_first_cookie(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(netns, "FIRST_PIDS", 1)
     for cookie, first in ((netns.FIRST_COOKIE, True), (netns.FIRST_COOKIE + 1, False)):
         monkeypatch.setattr(netns, "_cookie", lambda cookie=cookie: cookie)
         assert (namespace_key() == netns.FIRST) == first

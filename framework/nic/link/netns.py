@@ -49,9 +49,9 @@ def _sees_all(proc: Path) -> bool:
 
 
 def _is_first(cookie: int, inode: int, proc: Path) -> bool:
-    if cookie != UNKNOWN:
-        return cookie == FIRST_COOKIE
-    return _sees_all(proc) and inode == _inode(proc / "1/ns/net")
+    """Whether this is the machine's own: that of its pid 1, where that is seen from here, else by the cookie."""
+    of_init = _inode(proc / "1/ns/net") if _sees_all(proc) else UNKNOWN
+    return cookie == FIRST_COOKIE if of_init == UNKNOWN else inode == of_init
 
 
 def namespace_key(proc: Path = PROC) -> str:
