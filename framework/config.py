@@ -17,6 +17,7 @@ from .errors import UsageError
 from .nearest import hint
 
 MAX_QUEUES = 16
+DEFAULT_QUEUES = 8
 MIN_SLOTS = 64
 MAX_SLOTS = 65536
 TRACE_PPS = 100_000.0
@@ -118,7 +119,7 @@ def _slots(raw: Any) -> int:
     return value
 
 
-_queues = _whole(1, MAX_QUEUES, "at least one receive queue is needed", "the 82576 has 16 receive queues")
+_queues = _whole(1, MAX_QUEUES, "at least one receive queue is needed", f"zcframe has at most {MAX_QUEUES}")
 
 
 @dataclass(frozen=True)
@@ -143,10 +144,17 @@ def _option(
 class RunConfig:
     """What `zcframe run` is to do. Fields that were not given (`None`) are filled in from the others when it is made.
 
-    After that `loop` is a number (0: for ever), and exactly one of `pps` and `speed` is set.
+    After that `loop` is a number (0: for ever), and exactly one of `pps` and `speed` is set. Where an interface
+    is named and no number of queues is given, framework/supervisor/workers.py puts one in when the run is prepared.
     """
 
-    queues: int = _option(8, "queues", _queues, "N", "receive queues, 1 to 16, a worker each (8)")
+    queues: int = _option(
+        DEFAULT_QUEUES,
+        "queues",
+        _queues,
+        "N",
+        "receive queues, 1 to 16, a worker each (8; with --iface as many as suit it and the CPUs)",
+    )
     read: tuple[str, ...] = _option(
         (), "read", _texts, "FILE", "capture files, pcap or pcapng (the bundled trace, for ever)", many=True
     )

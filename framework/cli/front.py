@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import sys
 import traceback
@@ -17,6 +18,7 @@ from .parser import Parser
 
 FAILED = 1
 USAGE = 2
+NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
@@ -92,7 +94,11 @@ def _refused(error: OSError, *, verbose: bool) -> int:
     """Report an error of the operating system that no other code handles, such as a full disk. It is not a bug."""
     if verbose:
         traceback.print_exception(error)
-    print(f"zcframe: the system refused: {error}", file=sys.stderr)
+    if error.errno in NO_FILES:
+        reason = f"{error.strerror}: raise the limit (ulimit -n), or use fewer --queues"
+    else:
+        reason = str(error)
+    print(f"zcframe: the system refused: {reason}", file=sys.stderr)
     return FAILED
 
 

@@ -14,6 +14,7 @@ from zcframe.framework.nic.ethtool.offload import Offloads, read_offloads
 from zcframe.framework.nic.link.interface import interface_names
 from zcframe.framework.nic.link.namespace import Sysfs, sysfs
 from zcframe.framework.nic.link.route import default_carriers
+from zcframe.framework.sources.xdp.occupant import Occupant, occupant_of
 from zcframe.framework.sysfs import ROOT, class_net
 
 AF_XDP: Final = 44
@@ -28,6 +29,14 @@ def try_socket(family: int) -> int:
     return 0
 
 
+def occupant(ifname: str) -> Occupant | None:
+    """The XDP program on an interface."""
+    try:
+        return occupant_of(ifname, socket.if_nametoindex(ifname))
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True)
 class Host:
     """A machine. root: what holds sys/ and proc/. The other fields ask the kernel that this process runs on."""
@@ -36,6 +45,7 @@ class Host:
     try_socket: Callable[[int], int] = try_socket
     offloads: Callable[[str], Offloads] = read_offloads
     default_carriers: Callable[[], frozenset[str]] = default_carriers
+    occupant: Callable[[str], Occupant | None] = occupant
 
     def text(self, path: str) -> str:
         """Content of a file below the root, without blanks around it; "" where it cannot be read."""

@@ -111,7 +111,8 @@ class LiveSource(ABC, Generic[R]):
 
     def _tune(self) -> None:
         """Make the plan's changes to the interface."""
-        self._warn(*self._settings.tune())
+        refused = self._settings.tune()
+        self._warn(*self._settings.restored(), *refused)
 
     def _warn(self, *texts: str) -> None:
         """Have the next `poll_events()` report this, and wake the supervisor for it."""

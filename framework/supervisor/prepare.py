@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
-from zcframe.framework import abi
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
@@ -21,6 +20,8 @@ from zcframe.framework.sources.plan import LivePlan, SeveralPlan
 from zcframe.framework.sources.soft82576 import ReplayPlan
 from zcframe.framework.sources.trace import bundled_trace
 from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
+
+from .workers import with_queues
 
 
 @dataclass(frozen=True)
@@ -106,12 +107,13 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
 
 def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, CPUs, files and interface. Raises UsageError, PluginSpecError, NicError."""
-    config = replace(config, iface=real_names(config.iface))
+    topology = read_topology()
+    config = with_queues(replace(config, iface=real_names(config.iface)), topology)
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     specs = tuple(parse_spec(text) for text in config.plugins)
     workers = config.queues * max(1, len(config.iface))
     node = nic_node(config.iface[0]) if config.iface else None
-    affinity = make_plan(read_topology(), workers, config.cpus, node)
+    affinity = make_plan(topology, workers, config.cpus, node)
     return Prepared(
         config=config,
         rss=rss,
@@ -146,7 +148,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         pace=_pace(config),
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,
-        memory=len(prepared.cpus) * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
+        memory=sum(ring.memory for ring in source.rings),
         tuning=tuple(change for tuning in prepared.tuning for change in tuning.changes) if config.tune else (),
         warnings=(*prepared.affinity.warnings, *(text for tuning in prepared.tuning for text in tuning.warnings)),
     )

@@ -90,7 +90,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--que", "8"], "zcframe: there is no option --que"),
         (["run", "--queues"], "zcframe: argument --queues: expected one argument"),
         (["run", "stray"], "zcframe: unexpected argument 'stray'"),
-        (["run", "--queues", "17"], "zcframe: --queues 17: the 82576 has 16 receive queues"),
+        (["run", "--queues", "17"], "zcframe: --queues 17: zcframe has at most 16"),
         (["run", "--config", "nowhere.toml"], "zcframe: --config nowhere.toml: No such file or directory"),
         (["rss", "--quues", "8"], "zcframe: there is no option --quues: did you mean --queues?"),
         (["plugins", "--jsn"], "zcframe: there is no option --jsn"),

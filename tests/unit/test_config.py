@@ -62,7 +62,7 @@ def test_pace_and_rounds(given: dict[str, Any], pace: tuple[int, float | None, s
     ("given", "said"),
     [
         ({"queues": "0"}, "--queues 0: at least one receive queue is needed"),
-        ({"queues": "17"}, "--queues 17: the 82576 has 16 receive queues"),
+        ({"queues": "17"}, "--queues 17: zcframe has at most 16"),
         ({"queues": "-3"}, "--queues -3: at least one"),
         ({"queues": "eight"}, "--queues eight: a whole number is needed"),
         ({"queues": "8.0"}, "--queues 8.0: a whole number is needed"),
@@ -136,7 +136,7 @@ def test_a_pace_on_the_command_line_replaces_the_files_other_kind_of_pace(tmp_pa
         ("quues = 4", "zc.toml: there is no option 'quues': did you mean queues?"),
         ("ring_slotz = 4", "there is no option 'ring_slotz': did you mean ring-slots?"),
         ("check = true", "there is no option 'check'"),
-        ("queues = 17", "zc.toml: queues = 17: the 82576 has 16 receive queues"),
+        ("queues = 17", "zc.toml: queues = 17: zcframe has at most 16"),
         ("queues = true", "queues = True: a whole number is needed"),
         ("queues = 1.0", "a whole number is needed"),
         ("pps = true", "a number is needed"),

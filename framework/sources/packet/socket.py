@@ -48,6 +48,9 @@ def open_socket(ifname: str) -> socket.socket:
             f" interpreter: {setcap('CAP_NET_RAW')}"
         ) from None
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            limit = "raise the limit (ulimit -n), or use fewer --queues"
+            raise PacketError(f"cannot open a packet socket for {ifname}: {error.strerror}; {limit}") from error
         if error.errno != errno.EAFNOSUPPORT:
             raise PacketError(f"cannot open a packet socket for {ifname}: {error.strerror}") from error
         raise PacketError("this kernel has no packet sockets: modprobe af_packet, or set CONFIG_PACKET") from None
