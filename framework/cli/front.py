@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import sys
@@ -11,6 +12,7 @@ from typing import Any
 
 from zcframe import __version__
 from zcframe.framework.errors import UsageError, ZcframeError
+from zcframe.framework.jit.environment import shield_numba
 from zcframe.framework.nearest import hint
 
 from .parser import Parser
@@ -32,7 +34,7 @@ HELP = f"""usage: zcframe COMMAND [OPTION]...
 Multi-queue, RSS-aware packet capture: plugins written in Python, run at native speed.
 
 commands:
-{"".join(f"  {name:10} {doc}{chr(10)}" for name, doc in COMMANDS.items())}
+{"".join(f"  {name:13} {doc}{chr(10)}" for name, doc in COMMANDS.items())}
   zcframe COMMAND --help lists the options of a command; zcframe --version prints the version.
   Start with: zcframe run --queues 8
 
@@ -40,9 +42,14 @@ exit codes: 0 done, also after Ctrl-C; 1 failed; 2 wrong usage; 3 loss above --m
 """
 
 
+def load_command(name: str) -> Any:
+    """The module of a subcommand."""
+    return importlib.import_module(f".{name.replace('-', '_')}", __package__)
+
+
 def _command(name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments of one subcommand, or of one of its verbs, and run it."""
-    command: Any = importlib.import_module(f".{name}", __package__)
+    command = load_command(name)
     prog, description = f"zcframe {name}", COMMANDS[name]
     verbs = getattr(command, "VERBS", {})
     if verbs and arguments and not arguments[0].startswith("-"):
@@ -103,15 +110,20 @@ def _refused(error: OSError, *, verbose: bool) -> int:
         _close_stdout()
     if verbose:
         traceback.print_exception(error)
-    print(f"zcframe: the system refused: {error}", file=sys.stderr)
+    advice = "; raise the limit (ulimit -n)" if error.errno == errno.EMFILE else ""
+    print(f"zcframe: the system refused: {error}{advice}", file=sys.stderr)
     return FAILED
 
 
 def _occupy_standard_streams() -> None:
     """Open /dev/null for each closed standard stream, so that no other file, such as a ring, gets its number."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(number, True)
-    os.close(number)
+    try:
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            os.set_inheritable(number, True)
+        os.close(number)
+    except OSError:
+        # A root without /dev, or no descriptor left: then these three are taken, as a rule.
+        pass
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
@@ -119,6 +131,7 @@ def _occupy_standard_streams() -> None:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); returns the exit code, raises nothing."""
     _occupy_standard_streams()
+    shield_numba()
     arguments = list(sys.argv[1:] if argv is None else argv)
     verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
     try:

@@ -12,6 +12,7 @@ from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
+from zcframe.framework.jit.cache import complaint
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources.backends import choose_backend
 from zcframe.framework.sources.base import Source
@@ -145,7 +146,11 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         ring_slots=config.ring_slots,
         memory=len(prepared.cpus) * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
         tuning=tuple(change for tuning in prepared.tuning for change in tuning.changes) if config.tune else (),
-        warnings=(*prepared.affinity.warnings, *(text for tuning in prepared.tuning for text in tuning.warnings)),
+        warnings=(
+            *filter(None, [complaint()]),
+            *prepared.affinity.warnings,
+            *(text for tuning in prepared.tuning for text in tuning.warnings),
+        ),
     )
 
 
