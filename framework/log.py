@@ -23,6 +23,7 @@ from typing import Any, TextIO
 
 from multiprocessing_logging import MultiProcessingHandler
 
+from .child import PR_SET_NAME, prctl
 from .terminal import clean
 
 BUFFER_SIZE = 1 << 20
@@ -239,5 +240,5 @@ def name_process(name: str) -> None:
         sys.stdout = sys.__stdout__
     if sys.__stderr__ is not None:
         sys.stderr = sys.__stderr__
-    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
-        comm.write(name)
+    # /proc/self/comm cannot be written where the interpreter has file capabilities.
+    prctl(PR_SET_NAME, name.encode())

@@ -26,6 +26,7 @@ COMMANDS = {
     "affinity": "print the topology and the plan, and what would be pinned where",
     "doctor": "say what keeps live capture from working, or from being fast, and what mends it",
     "rss": "predict the queue balance of a capture, or show, set and restore a NIC's",
+    "setup-capture": "let a group capture without root, by a copy of the interpreter",
     "nic": "list cards, give one to zc82576 or back, show how one is doing",
 }
 

@@ -13,6 +13,7 @@ from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
 from zcframe.framework.jit.cache import complaint
+from zcframe.framework.privileges import kept_by_workers, kept_line
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources.backends import choose_backend
 from zcframe.framework.sources.base import Source
@@ -37,6 +38,7 @@ class Prepared:
     affinity: Plan
     tuning: tuple[Tuning, ...]
     source_plan: SourcePlan
+    warnings: tuple[str, ...] = ()
 
     @property
     def cpus(self) -> tuple[int, ...]:
@@ -119,6 +121,7 @@ def prepare(config: RunConfig) -> Prepared:
         affinity=affinity,
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus),
+        warnings=tuple(filter(None, [kept_line(kept_by_workers())])) if config.iface else (),
     )
 
 
@@ -147,6 +150,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         memory=len(prepared.cpus) * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
         tuning=tuple(change for tuning in prepared.tuning for change in tuning.changes) if config.tune else (),
         warnings=(
+            *prepared.warnings,
             *filter(None, [complaint()]),
             *prepared.affinity.warnings,
             *(text for tuning in prepared.tuning for text in tuning.warnings),

@@ -9,6 +9,7 @@ import platform
 import time
 from typing import Final, Literal
 
+from zcframe.framework.capabilities import STATUS, advice
 from zcframe.framework.errors import XdpError
 from zcframe.framework.ring import Undo
 
@@ -16,7 +17,7 @@ from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, p
 from .btf import function_ids
 from .metadata import FUNCTIONS
 from .program import redirect_program
-from .refusal import name_of, patiently, setcap_line
+from .refusal import name_of, patiently
 from .share import Share
 
 Mode = Literal["native", "generic"]
@@ -106,7 +107,7 @@ def _refusal(ifname: str, error: OSError) -> str:
     reasons = {
         errno.EBUSY: foreign,
         errno.EEXIST: foreign,
-        errno.EPERM: f"no permission to put an XDP program on {ifname}: run as root, or {setcap_line()}",
+        errno.EPERM: f"no permission to put an XDP program on {ifname}: {advice(STATUS.read_text(), 'xdp')}",
         errno.ENODEV: f"there is no interface {ifname}",
         errno.ENOSYS: "this kernel has no bpf(): use --backend packet",
     }
