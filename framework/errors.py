@@ -7,6 +7,7 @@
     ├── LinkTypeError            a capture whose link type has no Ethernet meaning
     ├── RingError                a ring or User Buffer that cannot be made or does not fit the ABI
     ├── CacheError               the private cache directory is unusable
+    ├── SetupError               a copy of the interpreter that is not safe to make, or does not work
     ├── PluginCompileError       a plugin that numba cannot compile
     ├── PluginStuckError         a plugin that did not return within the deadline
     ├── CrashLoopError           workers that die again and again
@@ -57,6 +58,10 @@ class RingError(ZcframeError):
 
 
 class CacheError(ZcframeError):
+    pass
+
+
+class SetupError(ZcframeError):
     pass
 
 

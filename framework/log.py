@@ -24,6 +24,7 @@ from typing import Any, TextIO
 from multiprocessing_logging import MultiProcessingHandler
 
 from . import streams
+from .child import PR_SET_NAME, prctl
 from .clock import event_line
 from .terminal import clean
 
@@ -259,5 +260,5 @@ def name_process(name: str) -> None:
     """
     multiprocessing.current_process().name = name
     streams.renew()
-    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
-        comm.write(name)
+    # /proc/self/comm cannot be written where the interpreter has file capabilities.
+    prctl(PR_SET_NAME, name.encode())

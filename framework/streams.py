@@ -206,9 +206,11 @@ def _own_description(fd: int) -> int | None:
 
 def occupy() -> None:
     """Open /dev/null for each closed standard stream, so that no other file, such as a ring, gets its number."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(number, True)
-    os.close(number)
+    # Without /dev/null, or without a descriptor left, these three are taken as a rule.
+    with contextlib.suppress(OSError):
+        while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+            os.set_inheritable(number, True)
+        os.close(number)
     sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
     sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 

@@ -12,6 +12,7 @@ from typing import Any
 from zcframe import __version__
 from zcframe.framework import streams
 from zcframe.framework.errors import UsageError, ZcframeError
+from zcframe.framework.jit.environment import shield_numba
 from zcframe.framework.nearest import hint
 
 from .parser import Parser
@@ -26,6 +27,7 @@ COMMANDS = {
     "affinity": "print the topology and the plan, and what would be pinned where",
     "doctor": "say what keeps live capture from working, or from being fast, and what mends it",
     "rss": "predict the queue balance of a capture, or show, set and restore a NIC's",
+    "setup-capture": "let a group capture without root, by a copy of the interpreter",
     "nic": "list cards, give one to zc82576 or back, show how one is doing",
 }
 
@@ -34,7 +36,7 @@ HELP = f"""usage: zcframe COMMAND [OPTION]...
 Multi-queue, RSS-aware packet capture: plugins written in Python, run at native speed.
 
 commands:
-{"".join(f"  {name:10} {doc}{chr(10)}" for name, doc in COMMANDS.items())}
+{"".join(f"  {name:13} {doc}{chr(10)}" for name, doc in COMMANDS.items())}
   zcframe COMMAND --help lists the options of a command; zcframe --version prints the version.
   Start with: zcframe run --queues 8
 
@@ -42,9 +44,14 @@ exit codes: 0 done, also after Ctrl-C; 1 failed; 2 wrong usage; 3 loss above --m
 """
 
 
+def load_command(name: str) -> Any:
+    """The module of a subcommand."""
+    return importlib.import_module(f".{name.replace('-', '_')}", __package__)
+
+
 def _command(name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments of one subcommand, or of one of its verbs, and run it."""
-    command: Any = importlib.import_module(f".{name}", __package__)
+    command = load_command(name)
     prog, description = f"zcframe {name}", COMMANDS[name]
     verbs = getattr(command, "VERBS", {})
     if verbs and arguments and not arguments[0].startswith("-"):
@@ -105,6 +112,7 @@ def _refused(error: OSError, *, verbose: bool) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); returns the exit code, raises nothing."""
     streams.occupy()
+    shield_numba()
     with streams.standard():
         return _outcome(list(sys.argv[1:] if argv is None else argv))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from . import interface, machine, memory, sources, zerocopy
+from . import interface, machine, memory, rights, sources, zerocopy
 from .check import Check
 from .host import Host
 from .verdict import capture
@@ -11,7 +11,7 @@ from .verdict import capture
 def examine(ifname: str | None = None, host: Host | None = None) -> list[Check]:
     """Findings about the machine, and about an interface where one is named. Raises NicError where it is missing."""
     host = host or Host()
-    checks = (*machine.CHECKS, *sources.CHECKS, *zerocopy.CHECKS, *memory.CHECKS)
+    checks = (*machine.CHECKS, *sources.CHECKS, *zerocopy.CHECKS, *rights.CHECKS, *memory.CHECKS)
     found = [check(host) for check in checks]
     if ifname is not None:
         found += [check(host, ifname) for check in interface.CHECKS]

@@ -12,16 +12,21 @@ import numba
 import numpy.ma  # noqa: F401
 
 from .cache import cache_directory
+from .stored import store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # numba reads this when a function is decorated: it must stand before the first @compiled.
-numba.config.CACHE_DIR = str(cache_directory())
+CACHE = cache_directory()
+numba.config.CACHE_DIR = str(CACHE or "")
 
 
 def compiled(function: F) -> F:
-    """Compile an entry point: cached on disk, releases the GIL, raises ZeroDivisionError as Python does."""
-    return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+    """Compile an entry point: kept on disk, releases the GIL, raises ZeroDivisionError as Python does."""
+    dispatcher = numba.njit(nogil=True)(function)
+    if CACHE is not None:
+        store(dispatcher)
+    return dispatcher  # type: ignore[no-any-return]
 
 
 def inlined(function: F) -> F:

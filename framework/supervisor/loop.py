@@ -18,11 +18,11 @@ from zcframe.framework import log as funnel
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import ZcframeError
+from zcframe.framework.privileges import drop_privileges
 from zcframe.framework.sources.opening import open_source
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
 from zcframe.framework.worker.loop import warm_up
-from zcframe.framework.worker.privileges import drop_privileges
 
 from .course import Course
 from .crew import Crew
@@ -75,8 +75,8 @@ class Supervisor:
         warning = pin_to(cpu) if cpu is not None else None
         if warning:
             log.warning("%s", warning)
-        if self.source.kind == "iface":
-            drop_privileges()
+        # What it keeps stands in the plan's warnings, once for all workers.
+        drop_privileges()
 
     def run(self, signals: StopSignals) -> RunResult:
         """Let packets flow until the source ends or somebody asks for the end."""

@@ -11,7 +11,9 @@ from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
+from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
+from zcframe.framework.privileges import kept_by_workers, kept_line
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources.backends import choose_backend
 from zcframe.framework.sources.base import Source
@@ -38,6 +40,7 @@ class Prepared:
     affinity: Plan
     tuning: tuple[Tuning, ...]
     source_plan: SourcePlan
+    warnings: tuple[str, ...] = ()
 
     @property
     def cpus(self) -> tuple[int, ...]:
@@ -122,6 +125,7 @@ def prepare(config: RunConfig) -> Prepared:
         affinity=affinity,
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus),
+        warnings=tuple(filter(None, [kept_line(kept_by_workers())])) if config.iface else (),
     )
 
 
@@ -150,7 +154,12 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         ring_slots=config.ring_slots,
         memory=sum(ring.memory for ring in source.rings),
         tuning=tuple(change for tuning in prepared.tuning for change in tuning.changes) if config.tune else (),
-        warnings=(*prepared.affinity.warnings, *(text for tuning in prepared.tuning for text in tuning.warnings)),
+        warnings=(
+            *prepared.warnings,
+            *filter(None, [complaint()]),
+            *prepared.affinity.warnings,
+            *(text for tuning in prepared.tuning for text in tuning.warnings),
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import logging
 import os
@@ -25,6 +26,7 @@ from zcframe.framework.chain.workspace import (
     progress_size,
 )
 from zcframe.framework.child import die_with
+from zcframe.framework.errors import ZcframeError
 from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
@@ -162,6 +164,10 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, c
     die_with(parent)
     try:
         Worker(post, chain, state, skip).run()
+    except (OSError, ZcframeError) as error:
+        advice = "; raise the limit (ulimit -n)" if getattr(error, "errno", 0) == errno.EMFILE else ""
+        log.error("worker of queue %d cannot go on: %s%s", post.ring.queue, error, advice)
+        os._exit(1)
     except Exception:
         log.exception("worker of queue %d failed", post.ring.queue)
         os._exit(1)

@@ -147,14 +147,22 @@ def together(*commands: Sequence[object]) -> list[Finished]:
 class Background:
     """The command while it runs: `flowing()` waits for the first packets, `finish()` for the end.
 
-    launcher: words in front of it. What it has counted so far is known where it was given --json and --stats-interval.
+    launcher: words in front of it; program: what stands for `zcframe`. What it has counted so far is known where it was
+    given --json and --stats-interval.
     """
 
-    def __init__(self, folder: Path, *arguments: object, launcher: Sequence[object] = (), **popen: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: object,
+        launcher: Sequence[object] = (),
+        program: Sequence[str] = PROGRAM,
+        **popen: Any,
+    ) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [*_as_words(launcher), *PROGRAM, *_as_words(arguments)],
+                [*_as_words(launcher), *program, *_as_words(arguments)],
                 **{"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, "env": environment(), **popen},
                 start_new_session=True,
                 preexec_fn=die_with_tests,

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from zcframe.framework.capabilities import setcap
+from zcframe.framework.capabilities import STATUS, advice
 from zcframe.framework.errors import LinkTypeError, PacketError, RingError
 
 ETH_P_ALL: Final = 0x0003
@@ -44,8 +44,7 @@ def open_socket(ifname: str) -> socket.socket:
         return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     except PermissionError:
         raise PacketError(
-            f"no permission to capture from {ifname}: CAP_NET_RAW is missing; run as root, or give it to the"
-            f" interpreter: {setcap('CAP_NET_RAW')}"
+            f"no permission to capture from {ifname}: CAP_NET_RAW is missing; {advice(STATUS.read_text(), 'packet')}"
         ) from None
     except OSError as error:
         if error.errno in (errno.EMFILE, errno.ENFILE):

@@ -12,6 +12,7 @@ from typing import Final
 
 from zcframe.framework.child import ending, fork_child
 from zcframe.framework.errors import SourceDiedError, UsageError
+from zcframe.framework.privileges import drop_to_reading
 from zcframe.framework.ring import Ring, Undo
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.rss.spread import Spread
@@ -96,6 +97,7 @@ class Soft82576:
 
         def body() -> None:
             ours.close()
+            drop_to_reading(path for index, path in enumerate(self.plan.files) if index not in self._streams)
             run_nic(self.plan, self.rings, self._streams, ChildEnd(theirs), self._progress)
 
         self.pid = fork_child(PROCESS_NAME, body)

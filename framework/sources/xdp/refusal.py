@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from zcframe.framework.capabilities import STATUS, missing, setcap
+from zcframe.framework.capabilities import STATUS, advice, missing
 from zcframe.framework.errors import XdpError
 
 # Each, and what it is needed for.
@@ -61,13 +61,9 @@ def patiently(call: Callable[[], T]) -> T:
         time.sleep(NAP_S)
 
 
-def setcap_line() -> str:
-    """The command that gives this interpreter what is needed."""
-    return setcap(*NEEDED)
-
-
 def check_capabilities(status: Path = STATUS) -> None:
     """Raises XdpError, which names those that this process has not."""
-    lacking = [f"{name} ({NEEDED[name]})" for name in missing(status.read_text(), *NEEDED)]
+    text = status.read_text()
+    lacking = [f"{name} ({NEEDED[name]})" for name in missing(text, *NEEDED)]
     if lacking:
-        raise XdpError(f"AF_XDP needs {', '.join(lacking)}: run as root, or {setcap_line()}")
+        raise XdpError(f"AF_XDP needs {', '.join(lacking)}: {advice(text, 'xdp')}")

@@ -9,6 +9,7 @@ import platform
 import time
 from typing import Final, Literal
 
+from zcframe.framework.capabilities import STATUS, advice
 from zcframe.framework.errors import XdpError
 from zcframe.framework.nic import link_state
 from zcframe.framework.ring import Undo
@@ -18,7 +19,7 @@ from .btf import function_ids
 from .metadata import FUNCTIONS
 from .occupant import occupant_of
 from .program import redirect_program
-from .refusal import name_of, patiently, refused_natively, setcap_line
+from .refusal import name_of, patiently, refused_natively
 from .share import Share
 
 Mode = Literal["native", "generic"]
@@ -116,7 +117,7 @@ def _refusal(ifname: str, ifindex: int, error: OSError) -> str:
     if number in (errno.EBUSY, errno.EEXIST):
         return _taken(ifname, ifindex)
     reasons = {
-        errno.EPERM: f"no permission to put an XDP program on {ifname}: run as root, or {setcap_line()}",
+        errno.EPERM: f"no permission to put an XDP program on {ifname}: {advice(STATUS.read_text(), 'xdp')}",
         errno.ENODEV: f"there is no interface {ifname}",
         errno.ENOSYS: "this kernel has no bpf(): use --backend packet",
     }
