@@ -126,6 +126,7 @@ class Totals:
 class RunSnapshot:
     """A run at one moment.
 
+    no_ip: packets in which no IP header was read, by ethertype, as it was when the plugins' reports were made.
     plugins: each plugin's report by name. lines: by name, what a plugin says of itself in words, where it does.
     progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known.
     """
@@ -138,6 +139,7 @@ class RunSnapshot:
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     progress: tuple[int, int] | None = None
     warnings: Sequence[str] = ()
+    no_ip: Mapping[int, int] = field(default_factory=dict)
 
     @property
     def totals(self) -> Totals:

@@ -42,6 +42,7 @@ class Snapshots:
             queues=self._queues(course),
             plugins=self._made.reports,
             lines=self._made.lines,
+            no_ip=self._made.no_ip,
             progress=self._progress(),
             warnings=[*self.plan.warnings, *course.warnings, *worker_warnings],
         )
