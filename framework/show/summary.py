@@ -8,11 +8,12 @@ from pathlib import PurePath
 from typing import TextIO
 
 from zcframe.framework.stats import Ledger, Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.stats.ethertypes import ethertype_name
 from zcframe.framework.stats.ledger import SHOWN, SHOWN_IF_ANY
 from zcframe.framework.terminal import clean
 
 from .report import plugin_lines
-from .text import megabits, table
+from .text import megabits, table, wrapped
 
 WIDTH = 100
 ROWS = 24
@@ -68,6 +69,14 @@ def _ledger_lines(ledger: Ledger) -> Iterator[str]:
         yield "THE LEDGER DOES NOT CLOSE: frames are missing without a cause; this is a bug in zcframe"
 
 
+def _no_ip_lines(last: RunSnapshot) -> Iterator[str]:
+    """What flows and hosts cannot hold, where there was any: packets without IP, as far as IP was looked for."""
+    found = last.no_ip
+    if found.packets:
+        kinds = [f"{ethertype_name(key)} {packets:,}" for key, packets in found.by_key().items()]
+        yield from wrapped([f"no IP in {found.packets:,} packets:", *kinds], WIDTH)
+
+
 def balance_line(snapshot: RunSnapshot) -> str:
     """How evenly RSS spread the packets."""
     rss = snapshot.rss
@@ -96,7 +105,7 @@ def _rate_line(last: RunSnapshot) -> str:
 def summary_lines(last: RunSnapshot, width: int = WIDTH) -> list[str]:
     """The whole summary: amounts, the ledger of each queue, balance, and each plugin's report."""
     lines = [source_line(last.source), _rate_line(last), "", *_queue_table(last)]
-    lines += [*_ledger_lines(last.totals.ledger), balance_line(last), *_check_lines(last.rss)]
+    lines += [*_ledger_lines(last.totals.ledger), *_no_ip_lines(last), balance_line(last), *_check_lines(last.rss)]
     for name, report in last.plugins.items():
         lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines

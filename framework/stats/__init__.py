@@ -2,6 +2,7 @@
 
 from .ledger import Ledger
 from .observer import (
+    NoIp,
     Observer,
     Observers,
     PluginPlan,
@@ -18,6 +19,7 @@ from .observer import (
 
 __all__ = [
     "Ledger",
+    "NoIp",
     "Observer",
     "Observers",
     "PluginPlan",

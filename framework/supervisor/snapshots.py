@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from zcframe.framework.sources.base import Source
-from zcframe.framework.stats import QueueStats, RunPlan, RunSnapshot
+from zcframe.framework.stats import NoIp, QueueStats, RunPlan, RunSnapshot
 
 from .accounts import RingBooks, queue_stats
 from .course import Course
@@ -42,7 +42,7 @@ class Snapshots:
             queues=self._queues(course),
             plugins=self._made.reports,
             lines=self._made.lines,
-            no_ip=self._made.no_ip,
+            no_ip=NoIp(self._made.no_ip),
             progress=self._progress(),
             warnings=[*self.plan.warnings, *course.warnings, *worker_warnings],
         )
