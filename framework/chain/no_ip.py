@@ -1,9 +1,9 @@
 """Packets in which no IP header was read, by ethertype: a count beside the plugins' own, for why they saw nothing.
 
 The state is an array a worker, one counter an ethertype: exact whatever comes, and of its 512 KiB only the pages in use
-exist. A burst's packets are counted behind its last one, in a transaction of their own which the ledger's commit ends: so
-packets with IP cost next to nothing. Where a worker was killed before that, its successor undoes what was counted, and
-counts all packets anew that it commits.
+exist. A burst's packets are counted behind its last one, in a transaction of their own which the ledger's commit ends:
+so packets with IP cost next to nothing. Where a worker was killed before that, its successor undoes what was counted,
+and counts all packets anew that it commits.
 """
 
 from __future__ import annotations

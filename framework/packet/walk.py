@@ -2,7 +2,7 @@
 
     VLAN tags      802.1Q, 802.1ad, and the older 0x9100, 0x9200, 0x9300, in any number and order
     short tags     VN-tag, E-TAG (802.1BR), HSR, R-TAG (802.1CB), Cisco's CMD (TrustSec), Arista's times
-    whole frames   802.1ah (PBB), FabricPath, TRILL, transparent bridging, NSH: an Ethernet header follows, or may follow
+    whole frames   802.1ah (PBB), FabricPath, TRILL, transparent bridging, NSH: an Ethernet header follows, or may
     MPLS           up to the bottom of the stack, then what `_behind_labels` says
     PPPoE          of a session; the protocol in one byte or two, bridging, multilink with whole packets
     LLC            SNAP of Ethernet's types (00:00:00 and 00:00:f8), and the SAP of IP
@@ -122,11 +122,30 @@ def _size(header, room, ethertype):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _leads_on(ethertype):  # type: ignore[no-untyped-def]
-    """Whether IP, or a header of the walk, is behind this type: a sign that a number is an ethertype."""
-    if ethertype == IPV4 or ethertype == IPV6 or ethertype == MPLS or ethertype == PPPOE:
-        return True
-    return _fixed_size(ethertype) != 0
+def _behind_llc(frame, length, at):  # type: ignore[no-untyped-def]
+    """(ethertype, offset) of what an LLC header announces: SNAP names an ethertype, one SAP is that of IP."""
+    if length - at < 3 or load_u8(frame + at + 2) != LLC_UI:
+        return STOP, at
+    if load_u8(frame + at) == LLC_IP:
+        return IPV4, at + 3
+    if load_be16(frame + at) != LLC_SNAP or length - at < SNAP_HEADER:
+        return STOP, at
+    organisation = load_be16(frame + at + 3) << 8 | load_u8(frame + at + 5)
+    ethertype = load_be16(frame + at + 6)
+    known = (organisation == 0 or organisation == 0xF8) and ethertype >= FIRST_ETHERTYPE
+    return (ethertype, at + SNAP_HEADER) if known else (STOP, at)
+
+
+@inlined
+def _is_frame(frame, length, at):  # type: ignore[no-untyped-def]
+    """Whether what is at `at` may be an Ethernet frame: where one has its type is IP's, or that of a header here."""
+    if length - at < ETHERNET_HEADER:
+        return False
+    ethertype = load_be16(frame + at + 12)
+    if ethertype <= MAX_802_3 or ethertype == LLC:
+        return _behind_llc(frame, length, at + ETHERNET_HEADER)[0] != STOP
+    known = ethertype in (IPV4, IPV6, MPLS, MPLS_UPSTREAM, PPPOE, NSH, MACSEC, TRILL, ARISTA)
+    return known or _fixed_size(ethertype) != 0
 
 
 @inlined
@@ -134,8 +153,8 @@ def _behind_labels(frame, length, at):  # type: ignore[no-untyped-def]
     """(ethertype, offset) of what follows the bottom of an MPLS stack, whose type no label tells.
 
     The first four bits do (RFC 4928): 4 and 6 are IP, 1 is a channel beside a pseudowire (RFC 4385), which may hold IP.
-    Anything else is taken for an Ethernet frame, behind a control word where the bits are 0, if an ethertype is where
-    it would have one. (RFC 4448)
+    Anything else is taken for an Ethernet frame, behind a control word where the bits are 0, if it may be one. (RFC
+    4448)
     """
     if length - at < 4:
         return STOP, at
@@ -147,9 +166,9 @@ def _behind_labels(frame, length, at):  # type: ignore[no-untyped-def]
         if channel == PSEUDOWIRE_IPV4 or channel == PSEUDOWIRE_IPV6:
             return IPV4 if channel == PSEUDOWIRE_IPV4 else IPV6, at + 4
         return STOP, at
-    if first == 0 and length - at >= 4 + ETHERNET_HEADER and _leads_on(load_be16(frame + at + 16)):
+    if first == 0 and _is_frame(frame, length, at + 4):
         return BRIDGED, at + 4
-    if length - at >= ETHERNET_HEADER and _leads_on(load_be16(frame + at + 12)):
+    if _is_frame(frame, length, at):
         return BRIDGED, at
     return STOP, at
 
@@ -159,7 +178,8 @@ def _bridged(frame, length, at):  # type: ignore[no-untyped-def]
     """(ethertype, offset) of the Ethernet frame that PPP's bridging holds."""
     if length - at < 2 or load_u8(frame + at + 1) != BRIDGED_802_3 or load_u8(frame + at) & BRIDGED_SQUEEZED:
         return STOP, at
-    return BRIDGED, at + (6 if load_u8(frame + at) & BRIDGED_LAN else 2)
+    at += 6 if load_u8(frame + at) & BRIDGED_LAN else 2
+    return (BRIDGED, at) if at <= length else (STOP, at)
 
 
 @inlined
@@ -184,21 +204,6 @@ def _behind_ppp(frame, length, at):  # type: ignore[no-untyped-def]
             break
         at += MULTILINK_HEADER
     return STOP, at
-
-
-@inlined
-def _behind_llc(frame, length, at):  # type: ignore[no-untyped-def]
-    """(ethertype, offset) of what an LLC header announces: SNAP names an ethertype, one SAP is that of IP."""
-    if length - at < 3 or load_u8(frame + at + 2) != LLC_UI:
-        return STOP, at
-    if load_u8(frame + at) == LLC_IP:
-        return IPV4, at + 3
-    if load_be16(frame + at) != LLC_SNAP or length - at < SNAP_HEADER:
-        return STOP, at
-    organisation = load_be16(frame + at + 3) << 8 | load_u8(frame + at + 5)
-    ethertype = load_be16(frame + at + 6)
-    known = (organisation == 0 or organisation == 0xF8) and ethertype >= FIRST_ETHERTYPE
-    return (ethertype, at + SNAP_HEADER) if known else (STOP, at)
 
 
 @inlined

@@ -102,9 +102,7 @@ def _without_ip(frame: Frame) -> Frame:
     return frame._replace(data=frame.data[:12] + LLDP + frame.data[14:])
 
 
-FRAMES = tuple(
-    _without_ip(frame) if number % 5 == 3 else frame for number, frame in enumerate(read_capture(BUNDLED))
-)
+FRAMES = tuple(_without_ip(frame) if number % 5 == 3 else frame for number, frame in enumerate(read_capture(BUNDLED)))
 PLUGINS: tuple[BoundPlugin, ...] = (
     *(bound(Gate, ts=FRAMES[GATE].ts), bound(Writes), bound(Picky)),
     *(bound("flows", capacity=2048), bound("sizes")),
