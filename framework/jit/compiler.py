@@ -34,6 +34,11 @@ def inlined(function: F) -> F:
     return numba.njit(forceinline=True, nogil=True)(function)  # type: ignore[no-any-return]
 
 
+def outlined(function: F) -> F:
+    """Compile a part of an entry point that is seldom needed: it is called, so that what is around it stays small."""
+    return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+
+
 def precompile(function: Callable[..., Any], *arguments: Any) -> None:
     """Compile an entry point for these numba types, or load it from the cache, without calling it."""
     function.compile(arguments)  # type: ignore[attr-defined]

@@ -79,6 +79,7 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
             "restarts": totals.restarts,
             "packets": totals.packets,
             "bytes": totals.bytes,
+            "no_ip": {"packets": snapshot.no_ip.packets, "ethertypes": snapshot.no_ip.by_key()},
             "ledger": totals.ledger.as_json(),
         },
         "plugins": {name: dict(report) for name, report in snapshot.plugins.items()},

@@ -12,11 +12,12 @@ from typing import TextIO
 from zcframe.framework.clock import local
 from zcframe.framework.outputs.writing import hand_over
 from zcframe.framework.stats import Ledger, Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.stats.ethertypes import ethertype_name
 from zcframe.framework.stats.ledger import SHOWN, SHOWN_IF_ANY
 from zcframe.framework.terminal import clean
 
 from .report import plugin_lines
-from .text import fitting, megabits, number, table
+from .text import fitting, megabits, number, table, wrapped
 
 WIDTH = 100
 # Below this a text is not folded any further.
@@ -90,6 +91,14 @@ def _ledger_lines(ledger: Ledger) -> Iterator[str]:
         yield "THE LEDGER DOES NOT CLOSE: frames are missing without a cause; this is a bug in zcframe"
 
 
+def _no_ip_lines(last: RunSnapshot) -> Iterator[str]:
+    """What flows and hosts cannot hold, where there was any: packets without IP, as far as IP was looked for."""
+    found = last.no_ip
+    if found.packets:
+        kinds = [f"{ethertype_name(key)} {packets:,}" for key, packets in found.by_key().items()]
+        yield from wrapped([f"no IP in {found.packets:,} packets:", *kinds], WIDTH)
+
+
 def balance_line(snapshot: RunSnapshot) -> str:
     """How evenly RSS spread the packets."""
     rss = snapshot.rss
@@ -131,7 +140,8 @@ def summary_lines(last: RunSnapshot, width: int = WIDTH) -> list[str]:
     """The whole summary: amounts, the ledger of each worker, balance, and each plugin's report."""
     lines = _folded([source_line(last.source), *_time_lines(last), _rate_line(last)], width)
     lines += ["", *_queue_table(last, width)]
-    lines += _folded([*_ledger_lines(last.totals.ledger), balance_line(last), *_check_lines(last.rss)], width)
+    told = [*_ledger_lines(last.totals.ledger), *_no_ip_lines(last), balance_line(last), *_check_lines(last.rss)]
+    lines += _folded(told, width)
     for name, report in last.plugins.items():
         lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines

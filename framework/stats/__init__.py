@@ -3,6 +3,7 @@
 from .events import Event, Events
 from .ledger import Ledger
 from .observer import (
+    NoIp,
     Observer,
     Observers,
     PluginPlan,
@@ -21,6 +22,7 @@ __all__ = [
     "Event",
     "Events",
     "Ledger",
+    "NoIp",
     "Observer",
     "Observers",
     "PluginPlan",

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import logging
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from zcframe.framework.errors import ZcframeError
 from zcframe.framework.nic import Change
 
+from .ethertypes import ethertype_key
 from .events import Event
 from .ledger import Ledger
 
@@ -140,9 +142,32 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class NoIp:
+    """Packets in which no IP header was read: how many of each ethertype, the most frequent first."""
+
+    SHOWN: ClassVar[int] = 16
+
+    ethertypes: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def packets(self) -> int:
+        return sum(self.ethertypes.values())
+
+    def by_key(self) -> dict[str, int]:
+        """By key of the ethertype, as documents write it; beyond SHOWN of them, the others together as "other"."""
+        counts: Counter[str] = Counter()
+        for ethertype, packets in self.ethertypes.items():
+            counts[ethertype_key(ethertype)] += packets
+        ranked = counts.most_common()
+        rest = sum(packets for _, packets in ranked[self.SHOWN :])
+        return dict(ranked[: self.SHOWN]) | ({"other": rest} if rest else {})
+
+
+@dataclass(frozen=True)
 class RunSnapshot:
     """A run at one moment.
 
+    no_ip: as it was when the plugins' reports were made.
     plugins: each plugin's report by name. lines: by name, what a plugin says of itself in words, where it does.
     progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
     hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
@@ -161,6 +186,7 @@ class RunSnapshot:
     started: float = 0.0
     ended: float = 0.0
     at: float = 0.0
+    no_ip: NoIp = field(default_factory=NoIp)
 
     @property
     def totals(self) -> Totals:

@@ -16,6 +16,7 @@ from contextlib import ExitStack, closing
 from zcframe.affinity import pin_to
 from zcframe.framework import log as funnel
 from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import ZcframeError
 from zcframe.framework.privileges import drop_privileges
@@ -58,7 +59,7 @@ class Supervisor:
             self.source.ready()
             rings = self.source.rings
             domains = max(ring.domain for ring in rings) + 1
-            layouts = [plugin.layout for plugin in prepared.plugins]
+            layouts = state_layouts(prepared.plugins, len(rings))
             state = opened.enter_context(closing(StateMemory(layouts, domains)))
             self.crew = opened.enter_context(closing(Crew(rings, chain, state, prepared.cpus, self._confine)))
             self.plan = run_plan(prepared, self.source)

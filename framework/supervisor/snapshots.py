@@ -6,7 +6,7 @@ import time
 from dataclasses import replace
 
 from zcframe.framework.sources.base import Source
-from zcframe.framework.stats import QueueStats, RunPlan, RunSnapshot
+from zcframe.framework.stats import NoIp, QueueStats, RunPlan, RunSnapshot
 
 from .accounts import RingBooks, queue_stats
 from .course import Course
@@ -43,6 +43,7 @@ class Snapshots:
             queues=self._queues(course),
             plugins=self._made.reports,
             lines=self._made.lines,
+            no_ip=NoIp(self._made.no_ip),
             progress=self._progress(),
             warnings=self.plan.warnings,
             events=sorted(events, key=lambda event: event.number),

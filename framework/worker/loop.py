@@ -61,18 +61,19 @@ class Worker:
         self._stop, self._pause_order = (orders.view(ORDERS)[name] for name in ("stop", "pause"))
         self.parked = self.progress.view("u4", PARKED)
         states = [state.address(k, post.ring.domain) for k in range(len(chain.plugins))]
+        no_ip = state.address(len(states)) + post.number * state.layouts[len(states)].shard_size
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
-        self.ctx = self._context(orders.address, state, states)
+        self.ctx = self._context(orders.address, state, no_ip, states)
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
         # The rest of the start takes microseconds.
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
         recover(self.ctx, chain.codes, skip)
 
-    def _context(self, orders: int, state: StateMemory, states: list[int]) -> Words:
-        """What the chain is called with. orders: address; states: address of each plugin's state."""
+    def _context(self, orders: int, state: StateMemory, no_ip: int, states: list[int]) -> Words:
+        """What the chain is called with: addresses of orders, counts, and of each plugin's state."""
         ring, (first, *others) = self.ring, states or [0]
         context = ChainContext(
             header=ring.header_address,
@@ -84,6 +85,7 @@ class Worker:
             orders=orders,
             state_low=state.low,
             state_high=state.high,
+            no_ip=no_ip,
             states=first,
         )
         return words_of(context, *others)

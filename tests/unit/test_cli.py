@@ -159,7 +159,7 @@ def test_json_is_one_document_of_the_schema_and_all_else_goes_to_stderr(
         "ledger",
     ]
     assert (queue["queue"], queue["cpu"], queue["pid"], queue["packets"]) == (1, 1, 4001, 2000)
-    assert list(document["totals"]) == ["restarts", "packets", "bytes", "ledger"]
+    assert list(document["totals"]) == ["restarts", "packets", "bytes", "no_ip", "ledger"]
     assert document["totals"]["packets"] == 3000
     assert document["totals"]["ledger"]["arrived"] == 3000
     assert document["plugins"]["flows"]["count"] == 3
