@@ -55,6 +55,7 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
             "packets": totals.packets,
             "bytes": totals.bytes,
             "ledger": totals.ledger.as_json(),
+            "lost": snapshot.lost,
         },
         "plugins": {name: dict(report) for name, report in snapshot.plugins.items()},
     }
@@ -98,7 +99,10 @@ def one_line(found: Mapping[str, Any]) -> str:
 
 
 class DocumentObserver(Observer):
-    """One document on stdout when the run is over; with `interval` also one line of the same form on stderr a tick."""
+    """One document on stdout when the run is over; one line of the same form on stderr a tick, with `interval`.
+
+    Such a line is also written when somebody asks for the counters.
+    """
 
     def __init__(self, *, interval: bool, stdout: TextIO | None = None) -> None:
         self._interval = interval
@@ -106,7 +110,10 @@ class DocumentObserver(Observer):
 
     def tick(self, snapshot: RunSnapshot) -> None:
         if self._interval:
-            print(one_line(document(snapshot)), file=sys.stderr, flush=True)
+            self.asked(snapshot)
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        print(one_line(document(snapshot)), file=sys.stderr, flush=True)
 
     def finished(self, result: RunResult) -> None:
         print(one_line(document(result.last)), file=self._stdout, flush=True)

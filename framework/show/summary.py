@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 from typing import TextIO
 
-from zcframe.framework.stats import Ledger, Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.stats import Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
 from zcframe.framework.stats.ledger import SHOWN, SHOWN_IF_ANY
 from zcframe.framework.terminal import clean
 
@@ -57,13 +57,21 @@ def _by_name(verb: str, counts: dict[str, int]) -> str:
     return f"{verb} by " + ", ".join(f"{clean(name)} {n:,}" for name, n in counts.items())
 
 
-def _ledger_lines(ledger: Ledger) -> Iterator[str]:
+def _lost_line(snapshot: RunSnapshot) -> str:
+    ledger = snapshot.totals.ledger
+    least = "at least " if ledger.at_least else ""
+    line = f"lost {least}{snapshot.lost:,} of {ledger.arrived:,} frames ({snapshot.loss:.4%})"
+    left = ledger.in_flight if snapshot.final else 0
+    return f"{line}, {left:,} of them in flight when the run ended" if left else line
+
+
+def _ledger_lines(snapshot: RunSnapshot) -> Iterator[str]:
+    ledger = snapshot.totals.ledger
     if ledger.dropped_by:
         yield _by_name("dropped", ledger.dropped_by)
     if ledger.faulted_by:
         yield _by_name("faulted", ledger.faulted_by)
-    least = "at least " if ledger.at_least else ""
-    yield f"lost {least}{ledger.lost:,} of {ledger.arrived:,} frames ({ledger.loss:.4%})"
+    yield _lost_line(snapshot)
     if not ledger.closes():
         yield "THE LEDGER DOES NOT CLOSE: frames are missing without a cause; this is a bug in zcframe"
 
@@ -93,10 +101,15 @@ def _rate_line(last: RunSnapshot) -> str:
     return f"{amount}: {totals.packets / seconds:,.0f} packets/s, {megabits(totals.bytes / seconds)} Mb/s"
 
 
+def counter_lines(snapshot: RunSnapshot) -> list[str]:
+    """The summary without the plugins' reports."""
+    lines = [source_line(snapshot.source), _rate_line(snapshot), "", *_queue_table(snapshot)]
+    return [*lines, *_ledger_lines(snapshot), balance_line(snapshot), *_check_lines(snapshot.rss)]
+
+
 def summary_lines(last: RunSnapshot, width: int = WIDTH) -> list[str]:
     """The whole summary: amounts, the ledger of each queue, balance, and each plugin's report."""
-    lines = [source_line(last.source), _rate_line(last), "", *_queue_table(last)]
-    lines += [*_ledger_lines(last.totals.ledger), balance_line(last), *_check_lines(last.rss)]
+    lines = counter_lines(last)
     for name, report in last.plugins.items():
         lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines
@@ -110,10 +123,13 @@ def tick_line(snapshot: RunSnapshot) -> str:
 
 
 class SummaryObserver(Observer):
-    """The summary on stdout when the run is over."""
+    """The summary on stdout when the run is over; without the plugins' reports on stderr, when somebody asks for it."""
 
     def __init__(self, stdout: TextIO | None = None) -> None:
         self._stdout = stdout or sys.stdout
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        _print_all(counter_lines(snapshot), sys.stderr)
 
     def finished(self, result: RunResult) -> None:
         _print_all(summary_lines(result.last), self._stdout)

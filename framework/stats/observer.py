@@ -127,7 +127,8 @@ class RunSnapshot:
     """A run at one moment.
 
     plugins: each plugin's report by name. lines: by name, what a plugin says of itself in words, where it does.
-    progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known.
+    progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. final: the run is over,
+    and no worker will take what is still in flight.
     """
 
     source: SourceInfo
@@ -138,6 +139,19 @@ class RunSnapshot:
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     progress: tuple[int, int] | None = None
     warnings: Sequence[str] = ()
+    final: bool = False
+
+    @property
+    def lost(self) -> int:
+        """Frames that arrived and that no worker took, or will take."""
+        ledger = self.totals.ledger
+        return ledger.lost + (ledger.in_flight if self.final else 0)
+
+    @property
+    def loss(self) -> float:
+        """`lost` as a fraction of the frames that arrived, 0..1."""
+        arrived = self.totals.ledger.arrived
+        return self.lost / arrived if arrived else 0.0
 
     @property
     def totals(self) -> Totals:
@@ -184,6 +198,9 @@ class Observer:
     def tick(self, snapshot: RunSnapshot) -> None:
         """Called every 0.25 s, or every --stats-interval."""
 
+    def asked(self, snapshot: RunSnapshot) -> None:
+        """Called when somebody asks for the counters so far, by SIGUSR1."""
+
     def finished(self, result: RunResult) -> None:
         """Called once, after the last worker ended."""
 
@@ -208,6 +225,10 @@ class Observers(Observer):
     def tick(self, snapshot: RunSnapshot) -> None:
         for observer in self._all:
             observer.tick(snapshot)
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        for observer in self._all:
+            observer.asked(snapshot)
 
     def finished(self, result: RunResult) -> None:
         for observer in self._all:

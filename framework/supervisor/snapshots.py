@@ -44,6 +44,7 @@ class Snapshots:
             lines=self._made.lines,
             progress=self._progress(),
             warnings=[*self.plan.warnings, *course.warnings, *worker_warnings],
+            final=course.ended > 0,
         )
 
     def _queues(self, course: Course) -> list[QueueStats]:
