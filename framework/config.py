@@ -104,6 +104,14 @@ def _rate(raw: Any) -> float:
     return _positive("the rate")(raw if factor == 1.0 else raw[:-1]) * factor
 
 
+def _patience(raw: Any) -> float:
+    text = raw.strip().lower() if isinstance(raw, str) else raw
+    value = math.inf if text in ("inf", math.inf) else _number(raw)
+    if value < 0:
+        raise ValueError("0 or more seconds are needed, inf for no limit")
+    return value
+
+
 def _fraction(raw: Any) -> float:
     value = _number(raw)
     if not 0.0 <= value <= 1.0:
@@ -231,6 +239,9 @@ class RunConfig:
     duration: float | None = _option(None, "duration", _positive("the duration"), "S", "end after S seconds")
     count: int | None = _option(
         None, "count", _whole(1, None, "at least one packet is needed"), "N", "end after N packets"
+    )
+    drain: float = _option(
+        1.5, "drain", _patience, "S", "at the end, give workers S seconds to empty their rings; 0: none, inf: all (1.5)"
     )
     max_loss: float | None = _option(
         None, "max-loss", _fraction, "FRACTION", "exit code 3 if more than FRACTION of the frames were lost, 0 to 1"

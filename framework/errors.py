@@ -12,6 +12,7 @@
     ├── PluginStuckError         a plugin that did not return within the deadline
     ├── CrashLoopError           workers that die again and again
     ├── SourceDiedError          the process that feeds the rings died
+    ├── ProcessError             a process that the system refuses
     ├── NicError                 an interface that is not there, or does not do what was asked for
     │   └── UnsupportedError     a driver that has no such verb
     ├── PacketError              AF_PACKET is not there, or refuses
@@ -25,6 +26,16 @@ plugin's call, nowhere else.
 """
 
 from __future__ import annotations
+
+import errno
+from typing import Final
+
+REMEDIES: Final = {
+    errno.EAGAIN: "more processes are needed: raise pids.max of the cgroup, TasksMax of the service, or ulimit -u",
+    errno.ENOMEM: "more memory is needed: end other programs, use fewer --queues, or raise the limit of the cgroup",
+    errno.EMFILE: "more file descriptors are needed: raise ulimit -n",
+    errno.ENFILE: "more file descriptors are needed: raise sysctl fs.file-max",
+}
 
 
 class ZcframeError(Exception):
@@ -81,6 +92,10 @@ class SourceDiedError(ZcframeError):
     pass
 
 
+class ProcessError(ZcframeError):
+    pass
+
+
 class NicError(ZcframeError):
     pass
 
@@ -103,3 +118,14 @@ class ZerocopyError(ZcframeError):
 
 class JournalFullError(RuntimeError):
     pass
+
+
+def refusal(error: OSError | MemoryError) -> str:
+    """What the system refused, with its name, and what to do about it."""
+    if isinstance(error, MemoryError):
+        return f"ENOMEM, {str(error) or 'out of memory'}; {REMEDIES[errno.ENOMEM]}"
+    number = error.errno or 0
+    remedy = REMEDIES.get(number, "")
+    text = f"{errno.errorcode.get(number, 'error')}, {error.strerror or error}"
+    text += f": {error.filename}" if error.filename else ""
+    return f"{text}; {remedy}" if remedy else text

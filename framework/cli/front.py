@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -109,9 +110,19 @@ def _refused(error: OSError, *, verbose: bool) -> int:
     return FAILED
 
 
+def _hold_keys() -> None:
+    """Block Ctrl-C and Ctrl-\\ where a shell has this background job ignore them: a run looks later who sent them.
+
+    This comes before the import of numpy, whose threads would take, and so ignore, what is sent meanwhile.
+    """
+    keys = (signal.SIGINT, signal.SIGQUIT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {key for key in keys if signal.getsignal(key) == signal.SIG_IGN})
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); returns the exit code, raises nothing."""
     streams.occupy()
+    _hold_keys()
     shield_numba()
     with streams.standard():
         return _outcome(list(sys.argv[1:] if argv is None else argv))

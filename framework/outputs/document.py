@@ -81,6 +81,7 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
             "bytes": totals.bytes,
             "no_ip": {"packets": snapshot.no_ip.packets, "ethertypes": snapshot.no_ip.by_key()},
             "ledger": totals.ledger.as_json(),
+            "lost": snapshot.lost,
         },
         "plugins": {name: dict(report) for name, report in snapshot.plugins.items()},
     }
@@ -124,7 +125,10 @@ def one_line(found: Mapping[str, Any]) -> str:
 
 
 class DocumentObserver(Observer):
-    """One document on stdout when the run is over; with `interval` also one line of the same form on stderr a tick."""
+    """One document on stdout when the run is over; one line of the same form on stderr a tick, with `interval`.
+
+    Such a line is also written when somebody asks for the counters.
+    """
 
     title = "the lines of --stats-interval"
 
@@ -138,7 +142,10 @@ class DocumentObserver(Observer):
 
     def tick(self, snapshot: RunSnapshot) -> None:
         if self._interval:
-            print(one_line(document(snapshot)), file=sys.stderr, flush=True)
+            self.asked(snapshot)
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        print(one_line(document(snapshot)), file=sys.stderr, flush=True)
 
     def finished(self, result: RunResult) -> None:
         hand_over(f"{one_line(document(result.last))}\n", self._stdout, "the JSON document", wanted=True)

@@ -11,7 +11,7 @@ from typing import TextIO
 
 from zcframe.framework.clock import local
 from zcframe.framework.outputs.writing import hand_over
-from zcframe.framework.stats import Ledger, Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.stats import Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
 from zcframe.framework.stats.ethertypes import ethertype_name
 from zcframe.framework.stats.ledger import SHOWN, SHOWN_IF_ANY
 from zcframe.framework.terminal import clean
@@ -80,13 +80,21 @@ def _by_name(verb: str, counts: dict[str, int]) -> str:
     return f"{verb} by " + ", ".join(f"{clean(name)} {n:,}" for name, n in counts.items())
 
 
-def _ledger_lines(ledger: Ledger) -> Iterator[str]:
+def _lost_line(snapshot: RunSnapshot) -> str:
+    ledger = snapshot.totals.ledger
+    least = "at least " if ledger.at_least else ""
+    line = f"lost {least}{snapshot.lost:,} of {ledger.arrived:,} frames ({snapshot.loss:.4%})"
+    left = ledger.in_flight if snapshot.final else 0
+    return f"{line}, {left:,} of them in flight when the run ended" if left else line
+
+
+def _ledger_lines(snapshot: RunSnapshot) -> Iterator[str]:
+    ledger = snapshot.totals.ledger
     if ledger.dropped_by:
         yield _by_name("dropped", ledger.dropped_by)
     if ledger.faulted_by:
         yield _by_name("faulted", ledger.faulted_by)
-    least = "at least " if ledger.at_least else ""
-    yield f"lost {least}{ledger.lost:,} of {ledger.arrived:,} frames ({ledger.loss:.4%})"
+    yield _lost_line(snapshot)
     if not ledger.closes():
         yield "THE LEDGER DOES NOT CLOSE: frames are missing without a cause; this is a bug in zcframe"
 
@@ -136,12 +144,17 @@ def _folded(lines: Iterable[str], width: int) -> list[str]:
     return [part for line in lines for part in textwrap.wrap(line, max(width, NARROWEST), subsequent_indent="  ")]
 
 
+def counter_lines(snapshot: RunSnapshot, width: int = WIDTH) -> list[str]:
+    """The summary without the plugins' reports."""
+    lines = _folded([source_line(snapshot.source), *_time_lines(snapshot), _rate_line(snapshot)], width)
+    lines += ["", *_queue_table(snapshot, width)]
+    told = [*_ledger_lines(snapshot), *_no_ip_lines(snapshot), balance_line(snapshot), *_check_lines(snapshot.rss)]
+    return lines + _folded(told, width)
+
+
 def summary_lines(last: RunSnapshot, width: int = WIDTH) -> list[str]:
     """The whole summary: amounts, the ledger of each worker, balance, and each plugin's report."""
-    lines = _folded([source_line(last.source), *_time_lines(last), _rate_line(last)], width)
-    lines += ["", *_queue_table(last, width)]
-    told = [*_ledger_lines(last.totals.ledger), *_no_ip_lines(last), balance_line(last), *_check_lines(last.rss)]
-    lines += _folded(told, width)
+    lines = counter_lines(last, width)
     for name, report in last.plugins.items():
         lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines
@@ -156,10 +169,13 @@ def tick_line(snapshot: RunSnapshot) -> str:
 
 
 class SummaryObserver(Observer):
-    """The summary on stdout when the run is over."""
+    """The summary on stdout when the run is over; without the plugins' reports on stderr, when somebody asks for it."""
 
     def __init__(self, stdout: TextIO | None = None) -> None:
         self._stdout = stdout or sys.stdout
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        print("\n".join(counter_lines(snapshot, _width_of(sys.stderr))), file=sys.stderr, flush=True)
 
     def finished(self, result: RunResult) -> None:
         text = "\n".join(summary_lines(result.last, _width_of(self._stdout)))

@@ -131,6 +131,16 @@ class LiveSource(ABC, Generic[R]):
             self._end, self._deadline = event, time.monotonic() + SETTLE_S
             self._alarm.start(self.look_ns)
 
+    def _fail(self, text: str) -> None:
+        """Note that the interface is gone.
+
+        That counts until the end is reported, also behind the order to stop: nobody can tell which of them came first,
+        and frames may be missing that were to be captured.
+        """
+        event = SourceEvent("failed", text)
+        self._finish(event)
+        self._end = event
+
     def poll_events(self) -> list[SourceEvent]:
         """News, then the end, once: stopped as ordered, or the interface is gone."""
         if self._ended:
@@ -145,7 +155,7 @@ class LiveSource(ABC, Generic[R]):
     def _hear(self, change: LinkChange) -> None:
         """Report a change of the interface; where the interface is gone, that is the end."""
         if change.kind == "gone":
-            self._finish(SourceEvent("failed", change.text))
+            self._fail(change.text)
         else:
             self._news.append(SourceEvent("warning", change.text))
 
@@ -157,6 +167,10 @@ class LiveSource(ABC, Generic[R]):
         # Behind the end nobody clears the alarm: the descriptor can be read for ever.
         self._alarm.start(AT_ONCE_NS if self._ended else self.look_ns)
         return [self._end] if self._ended else []
+
+    def hurry(self) -> None:
+        """Wait no longer until all is settled."""
+        self._deadline = 0.0
 
     def progress(self) -> tuple[int, int]:
         """No end is known."""

@@ -171,7 +171,8 @@ class RunSnapshot:
     plugins: each plugin's report by name. lines: by name, what a plugin says of itself in words, where it does.
     progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
     hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
-    itself: seconds since the epoch, 0 where not known or not yet.
+    itself: seconds since the epoch, 0 where not known or not yet. final: the run is over, and no worker will take what
+    is still in flight.
     """
 
     source: SourceInfo
@@ -187,6 +188,19 @@ class RunSnapshot:
     ended: float = 0.0
     at: float = 0.0
     no_ip: NoIp = field(default_factory=NoIp)
+    final: bool = False
+
+    @property
+    def lost(self) -> int:
+        """Frames that arrived and that no worker took, or will take."""
+        ledger = self.totals.ledger
+        return ledger.lost + (ledger.in_flight if self.final else 0)
+
+    @property
+    def loss(self) -> float:
+        """`lost` as a fraction of the frames that arrived, 0..1."""
+        arrived = self.totals.ledger.arrived
+        return self.lost / arrived if arrived else 0.0
 
     @property
     def totals(self) -> Totals:
@@ -240,6 +254,9 @@ class Observer:
     def tick(self, snapshot: RunSnapshot) -> None:
         """Called every 0.25 s, or every --stats-interval."""
 
+    def asked(self, snapshot: RunSnapshot) -> None:
+        """Called when somebody asks for the counters so far, by SIGUSR1."""
+
     def finished(self, result: RunResult) -> None:
         """Called once, after the last worker ended."""
 
@@ -279,6 +296,9 @@ class Observers(Observer):
 
     def tick(self, snapshot: RunSnapshot) -> None:
         self._each(lambda observer: observer.tick(snapshot))
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        self._each(lambda observer: observer.asked(snapshot))
 
     def finished(self, result: RunResult) -> None:
         """Tell all of them. Raises ZcframeError where one could not hand over what it holds."""

@@ -50,6 +50,7 @@ class Snapshots:
             started=course.started_at,
             ended=course.ended_at,
             at=course.ended_at or time.time(),
+            final=course.ended > 0,
         )
 
     def _queues(self, course: Course) -> list[QueueStats]:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-import gc
 import logging
 import os
 import select
-import signal
 import time
 from collections.abc import Callable
 
@@ -25,8 +22,8 @@ from zcframe.framework.chain.workspace import (
     ChainContext,
     progress_size,
 )
-from zcframe.framework.child import die_with
-from zcframe.framework.errors import ZcframeError
+from zcframe.framework.child import PR_SET_TIMERSLACK, die_with, prctl
+from zcframe.framework.errors import ZcframeError, refusal
 from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
@@ -152,23 +149,23 @@ class Worker:
 
 
 def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, confine: Callable[[], None]) -> None:
-    """Body of a worker process, after the fork. confine: pins the process to its CPU and drops its privileges."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Only the supervisor ends a worker, by its orders: a SIGTERM for the whole group must not lose what is in the
-        # ring.
-        signal.signal(number, signal.SIG_IGN)
-    signal.set_wakeup_fd(-1)
-    # A collection would write to every object that is shared with the supervisor, and so copy the object's page.
-    gc.disable()
+    """Body of a worker process, after the fork. confine: pins the process to its CPU and drops its privileges.
+
+    Whatever it raises ends the process with exit code 1.
+    """
+    # Naps of a worker need no better clock than the kernel's own choice.
+    prctl(PR_SET_TIMERSLACK, 0)
     name_process(f"zc-rx-{post.number}")
-    confine()
-    # A change of user clears the signal of the parent's death, so this comes after it.
-    die_with(parent)
     try:
+        confine()
+        # A change of user clears the signal of the parent's death, so this comes after it.
+        die_with(parent)
         Worker(post, chain, state, skip).run()
-    except (OSError, ZcframeError) as error:
-        advice = "; raise the limit (ulimit -n)" if getattr(error, "errno", 0) == errno.EMFILE else ""
-        log.error("worker of queue %d cannot go on: %s%s", post.ring.queue, error, advice)
+    except (OSError, MemoryError) as error:
+        log.error("worker of queue %d cannot go on: %s", post.ring.queue, refusal(error))
+        os._exit(1)
+    except ZcframeError as error:
+        log.error("worker of queue %d cannot go on: %s", post.ring.queue, error)
         os._exit(1)
     except Exception:
         log.exception("worker of queue %d failed", post.ring.queue)

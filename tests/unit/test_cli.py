@@ -159,7 +159,7 @@ def test_json_is_one_document_of_the_schema_and_all_else_goes_to_stderr(
         "ledger",
     ]
     assert (queue["queue"], queue["cpu"], queue["pid"], queue["packets"]) == (1, 1, 4001, 2000)
-    assert list(document["totals"]) == ["restarts", "packets", "bytes", "no_ip", "ledger"]
+    assert list(document["totals"]) == ["restarts", "packets", "bytes", "no_ip", "ledger", "lost"]
     assert document["totals"]["packets"] == 3000
     assert document["totals"]["ledger"]["arrived"] == 3000
     assert document["plugins"]["flows"]["count"] == 3
@@ -252,6 +252,22 @@ def test_the_summary_names_causes_and_says_when_the_ledger_does_not_close(
     assert "faulted by own 10\n" in out
     assert "lost 25 of 125 frames (20.0000%)" in out
     assert "THE LEDGER DOES NOT CLOSE" in out
+
+
+def test_frames_in_flight_are_lost_at_the_end_and_not_before(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    """34 that arrived and no plugin saw, and 10 that found no room."""
+    good = queue_stats(0, 100)
+    queues = [replace(good, ledger=replace(good.ledger, arrived=144, ring_full=10, in_flight=34))]
+    fake(result(queues=queues, final=True), ticks=[snapshot(queues=queues)])
+    words = ["run", "--read", "a.pcap", "--stats-interval", "1", "--max-loss"]
+    assert [main([*words, "0.3"]), main([*words, "0.31"])] == [3, 0]
+    out, err = capsys.readouterr()
+    assert "lost 44 of 144 frames (30.5556%), 34 of them in flight when the run ended" in out
+    assert "lost 10 (6.94%)" in err
+    fake(result(queues=queues, final=True))
+    main(["run", "--read", "a.pcap", "--json"])
+    totals = json.loads(capsys.readouterr().out)["totals"]
+    assert (totals["lost"], totals["ledger"]["in_flight"]) == (44, 34)
 
 
 def test_an_interval_without_a_terminal_is_a_line_of_text_a_tick(
