@@ -40,7 +40,10 @@ def check_keys(document: Mapping[str, Any]) -> None:
     for row in document["queues"]:
         assert set(row) == QUEUE
         assert set(row["ledger"]) == LEDGER
-    assert set(document["totals"]) == QUEUE - {"iface", "queue", "worker", "cpu", "pid", "restart_ms"} | {"lost", "no_ip"}
+    assert set(document["totals"]) == QUEUE - {"iface", "queue", "worker", "cpu", "pid", "restart_ms"} | {
+        "lost",
+        "no_ip",
+    }
     assert set(document["totals"]["ledger"]) == LEDGER
     assert set(document["plugins"]) == {"flows", "sizes"}
     assert set(document["plugins"]["flows"]) == {"count", "packets", "bytes", "lost", "top"}
