@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 QUEUES ?= 8
+SUITE ?= testing
 ARGS ?=
 # Tests side by side, one process a CPU (-n 0 in ARGS: all in one); tests/conftest.py shares them out.
 PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder --durations=10
@@ -11,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 LINTED := src $(wildcard src/zcframe/*/) tests benchmarks examples
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick test-all check check-style check-types check-imports check-abi check-kernel bench bench-lab bench-live kernel lab lab-debug clean
+.PHONY: help run test test-quick test-newest test-all check check-style check-types check-imports check-abi check-kernel bench bench-lab bench-live kernel lab lab-debug clean
 .DELETE_ON_ERROR:
 
 help: ## list the targets
@@ -25,6 +26,9 @@ test: $(VENV)/.has-test ## every test that this machine can run; ARGS="tests/uni
 
 test-quick: ARGS += tests/unit tests/property
 test-quick: test ## unit and property tests only, in two minutes
+
+test-newest: $(VENV)/.has-test ## make run and make test-quick on Debian's testing and its Python; SUITE=trixie: on that one (root, Debian)
+	@MAKEFLAGS= $(BIN)/python -m tests.lab.release $(SUITE) $(ARGS)
 
 test-all: ARGS += --whole
 test-all: test ## every test as thoroughly as it can be: each instruction, ten times the examples
@@ -75,8 +79,8 @@ clean: ## remove .venv and everything that was built
 	find . -path ./.git -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || \
-	    { echo "zcframe needs Python 3.11 to 3.13; call make with PYTHON=python3.12, for instance" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
+	    { echo "zcframe needs Python 3.11 to 3.14; call make with PYTHON=python3.12, for instance" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
 
 # One stamp an extra: a second call finds it and starts at once. dev holds the other two.

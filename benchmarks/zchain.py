@@ -12,6 +12,7 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.chain.bound import bind
 from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.chain.spec import parse_spec
 from zcframe.framework.chain.workspace import DONE, LEDGER, LEDGER_COPY, ORDERS, ChainContext, progress_size
 from zcframe.framework.jit.words import words_of
@@ -32,7 +33,7 @@ class ZcChain:
         parsed = [parse_spec(spec) for spec in specs]
         self.plugins = [bind(spec.declared, spec.params, 1) for spec in parsed]
         self.chain = build_chain(self.plugins)
-        self.state = StateMemory([plugin.layout for plugin in self.plugins])
+        self.state = StateMemory(state_layouts(self.plugins, 1))
         self.blocks, self.count = blocks, len(blocks)
         self._header = np.zeros(1, abi.RING_HEADER)
         self._header["write"], self._header["block_size"] = self.count, abi.BLOCK_SIZE
@@ -49,6 +50,7 @@ class ZcChain:
             orders=self._orders.ctypes.data,
             state_low=self.state.low,
             state_high=self.state.high,
+            no_ip=self.state.address(len(self.plugins)),
             states=first,
         )
         self._ctx = words_of(context, *others)

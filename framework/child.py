@@ -14,8 +14,18 @@ PR_SET_NAME: Final = 15
 PR_SET_TIMERSLACK: Final = 29
 TIMER_SLACK_NS: Final = 1000
 
-# The supervisor decides when a child ends, also when a terminal or a service manager signals the whole group.
-IGNORED: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGPIPE)
+# The supervisor decides when a child ends, also when a terminal or a service manager signals the whole group. SIGTSTP
+# is not among them: Ctrl-Z stops the job as a whole, and `fg` continues it.
+IGNORED: Final = (
+    signal.SIGINT,
+    signal.SIGTERM,
+    signal.SIGHUP,
+    signal.SIGQUIT,
+    signal.SIGUSR1,
+    signal.SIGUSR2,
+    signal.SIGPIPE,
+    signal.SIGXFSZ,
+)
 
 
 def prctl(option: int, argument: int | bytes) -> int:

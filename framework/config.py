@@ -17,6 +17,7 @@ from .errors import UsageError
 from .nearest import hint
 
 MAX_QUEUES = 16
+DEFAULT_QUEUES = 8
 MIN_SLOTS = 64
 MAX_SLOTS = 65536
 TRACE_PPS = 100_000.0
@@ -105,6 +106,14 @@ def _rate(raw: Any) -> float:
     return _positive("the rate")(raw if factor == 1.0 else raw[:-1]) * factor
 
 
+def _patience(raw: Any) -> float:
+    text = raw.strip().lower() if isinstance(raw, str) else raw
+    value = math.inf if text in ("inf", math.inf) else _number(raw)
+    if value < 0:
+        raise ValueError("0 or more seconds are needed, inf for no limit")
+    return value
+
+
 def _fraction(raw: Any) -> float:
     value = _number(raw)
     if not 0.0 <= value <= 1.0:
@@ -120,7 +129,7 @@ def _slots(raw: Any) -> int:
     return value
 
 
-_queues = _whole(1, MAX_QUEUES, "at least one receive queue is needed", "the 82576 has 16 receive queues")
+_queues = _whole(1, MAX_QUEUES, "at least one receive queue is needed", f"zcframe has at most {MAX_QUEUES}")
 
 
 @dataclass(frozen=True)
@@ -145,10 +154,17 @@ def _option(
 class RunConfig:
     """What `zcframe run` is to do. Fields that were not given (`None`) are filled in from the others when it is made.
 
-    After that `loop` is a number (0: for ever), and exactly one of `pps` and `speed` is set.
+    After that `loop` is a number (0: for ever), and exactly one of `pps` and `speed` is set. Where an interface
+    is named and no number of queues is given, framework/supervisor/workers.py puts one in when the run is prepared.
     """
 
-    queues: int = _option(8, "queues", _queues, "N", "receive queues, 1 to 16, a worker each (8)")
+    queues: int = _option(
+        DEFAULT_QUEUES,
+        "queues",
+        _queues,
+        "N",
+        "receive queues, 1 to 16, a worker each (8; with --iface as many as suit it and the CPUs)",
+    )
     read: tuple[str, ...] = _option(
         (), "read", _texts, "FILE", "capture files, pcap or pcapng (the bundled trace, for ever)", many=True
     )
@@ -228,6 +244,9 @@ class RunConfig:
     duration: float | None = _option(None, "duration", _positive("the duration"), "S", "end after S seconds")
     count: int | None = _option(
         None, "count", _whole(1, None, "at least one packet is needed"), "N", "end after N packets"
+    )
+    drain: float = _option(
+        1.5, "drain", _patience, "S", "at the end, give workers S seconds to empty their rings; 0: none, inf: all (1.5)"
     )
     max_loss: float | None = _option(
         None, "max-loss", _fraction, "FRACTION", "exit code 3 if more than FRACTION of the frames were lost, 0 to 1"

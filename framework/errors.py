@@ -7,10 +7,12 @@
     ├── LinkTypeError            a capture whose link type has no Ethernet meaning
     ├── RingError                a ring or User Buffer that cannot be made or does not fit the ABI
     ├── CacheError               the private cache directory is unusable
+    ├── SetupError               a copy of the interpreter that is not safe to make, or does not work
     ├── PluginCompileError       a plugin that numba cannot compile
     ├── PluginStuckError         a plugin that did not return within the deadline
     ├── CrashLoopError           workers that die again and again
     ├── SourceDiedError          the process that feeds the rings died
+    ├── ProcessError             a process that the system refuses
     ├── NicError                 an interface that is not there, or does not do what was asked for
     │   └── UnsupportedError     a driver that has no such verb
     ├── PacketError              AF_PACKET is not there, or refuses
@@ -24,6 +26,16 @@ plugin's call, nowhere else.
 """
 
 from __future__ import annotations
+
+import errno
+from typing import Final
+
+REMEDIES: Final = {
+    errno.EAGAIN: "more processes are needed: raise pids.max of the cgroup, TasksMax of the service, or ulimit -u",
+    errno.ENOMEM: "more memory is needed: end other programs, use fewer --queues, or raise the limit of the cgroup",
+    errno.EMFILE: "more file descriptors are needed: raise ulimit -n",
+    errno.ENFILE: "more file descriptors are needed: raise sysctl fs.file-max",
+}
 
 
 class ZcframeError(Exception):
@@ -60,6 +72,10 @@ class CacheError(ZcframeError):
     pass
 
 
+class SetupError(ZcframeError):
+    pass
+
+
 class PluginCompileError(ZcframeError):
     pass
 
@@ -73,6 +89,10 @@ class CrashLoopError(ZcframeError):
 
 
 class SourceDiedError(ZcframeError):
+    pass
+
+
+class ProcessError(ZcframeError):
     pass
 
 
@@ -98,3 +118,14 @@ class ZerocopyError(ZcframeError):
 
 class JournalFullError(RuntimeError):
     pass
+
+
+def refusal(error: OSError | MemoryError) -> str:
+    """What the system refused, with its name, and what to do about it."""
+    if isinstance(error, MemoryError):
+        return f"ENOMEM, {str(error) or 'out of memory'}; {REMEDIES[errno.ENOMEM]}"
+    number = error.errno or 0
+    remedy = REMEDIES.get(number, "")
+    text = f"{errno.errorcode.get(number, 'error')}, {error.strerror or error}"
+    text += f": {error.filename}" if error.filename else ""
+    return f"{text}; {remedy}" if remedy else text

@@ -23,6 +23,9 @@ from typing import Any, TextIO
 
 from multiprocessing_logging import MultiProcessingHandler
 
+from . import streams
+from .child import PR_SET_NAME, prctl
+from .clock import event_line
 from .terminal import clean
 
 BUFFER_SIZE = 1 << 20
@@ -34,7 +37,6 @@ TEXTS = {"msg": 4096, "exc_text": 4096, "name": 200, "processName": 200, "funcNa
 NUMBERS = ("levelno", "process", "lineno")
 
 PACKAGE = "zcframe"
-FORMAT = "%(asctime)s %(processName)s %(levelname)s %(name)s: %(message)s"
 
 # A traceback has several lines.
 KEPT = "\t\n"
@@ -45,20 +47,20 @@ def _cut(text: str, limit: int) -> str:
     return clean(text if len(text) <= limit else text[:limit] + "...", KEPT)
 
 
-def _encode(record: logging.LogRecord, lost: int) -> bytes:
+def _encode(record: logging.LogRecord) -> bytes:
     fields: dict[str, Any] = {n: _cut(str(getattr(record, n, None) or ""), limit) for n, limit in TEXTS.items()}
     fields |= {name: getattr(record, name) for name in NUMBERS}
-    return json.dumps(fields | {"created": record.created, "lost": lost}).encode()
+    return json.dumps(fields | {"created": record.created}).encode()
 
 
-def _decode(datagram: bytes) -> tuple[logging.LogRecord, int] | None:
-    """The record, and how many before it were lost; None where the sender broke the format."""
+def _decode(datagram: bytes) -> logging.LogRecord | None:
+    """The record; None where the sender broke the format."""
     try:
         fields = json.loads(datagram)
         texts = {name: _cut(fields[name], limit) for name, limit in TEXTS.items()}
         numbers = {name: int(fields[name]) for name in NUMBERS}
-        created, lost = float(fields["created"]), int(fields["lost"])
-        if not (0 <= created < 1 << 33 and 0 <= lost < 1 << 63):
+        created = float(fields["created"])
+        if not 0 <= created < 1 << 33:
             return None
     except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
@@ -68,15 +70,14 @@ def _decode(datagram: bytes) -> tuple[logging.LogRecord, int] | None:
         "levelname": logging.getLevelName(numbers["levelno"]),
         "exc_text": texts.pop("exc_text") or None,
     }
-    return logging.makeLogRecord(texts | numbers | rest), lost
+    return logging.makeLogRecord(texts | numbers | rest)
 
 
 class DatagramQueue:
     """The part of multiprocessing.Queue that MultiProcessingHandler needs, over a socket pair that survives SIGKILL.
 
-    `put_nowait` never blocks: a record that finds the socket full is dropped and counted, and the next record that gets
-    through carries the count. lost: records that the receiving side knows of; malformed: datagrams that it could not
-    read.
+    `put_nowait` never blocks: a record that finds the socket full is dropped, and counted in an eventfd, which keeps
+    the count of a writer that ends or is killed. malformed: datagrams that the receiving side could not read.
     """
 
     def __init__(self) -> None:
@@ -84,8 +85,8 @@ class DatagramQueue:
         self._sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER_SIZE)
         self._receiver.setblocking(False)
         self._sender.setblocking(False)
-        self._unsent = 0
-        self.lost = 0
+        self._dropped = os.eventfd(0, os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._lost = 0
         self.malformed = 0
 
     def fileno(self) -> int:
@@ -94,11 +95,17 @@ class DatagramQueue:
 
     def put_nowait(self, record: logging.LogRecord) -> None:
         try:
-            self._sender.send(_encode(record, self._unsent))
+            self._sender.send(_encode(record))
         except OSError:  # the socket is full, or the supervisor is gone: the worker goes on in both cases
-            self._unsent += 1
-        else:
-            self._unsent = 0
+            with contextlib.suppress(OSError, ValueError):  # the latter once it is closed
+                os.eventfd_write(self._dropped, 1)
+
+    @property
+    def lost(self) -> int:
+        """Records that found the socket full, of all writers, up to now."""
+        with contextlib.suppress(BlockingIOError):  # none since the last look
+            self._lost += os.eventfd_read(self._dropped)
+        return self._lost
 
     def receive(self) -> logging.LogRecord | None:
         """Take one datagram: its record, or None where it holds no record. Raises queue.Empty where none has come."""
@@ -109,8 +116,7 @@ class DatagramQueue:
         if found is None:
             self.malformed += 1
             return None
-        self.lost += found[1]
-        return found[0]
+        return found
 
     def _wait(self, timeout: float | None) -> bool:
         readable = select.poll()
@@ -131,6 +137,10 @@ class DatagramQueue:
     def close(self) -> None:
         self._receiver.close()
         self._sender.close()
+        # A record that comes later must not count in another descriptor of the same number.
+        if self._dropped >= 0:
+            os.close(self._dropped)
+            self._dropped = -1
 
     def join_thread(self) -> None:
         """There is no thread to wait for."""
@@ -192,6 +202,20 @@ class LogFunnel(MultiProcessingHandler):  # type: ignore[misc]  # the package ha
         logging.Handler.close(self)
 
 
+class EventFormatter(logging.Formatter):
+    """The one form of lines about a run, which notices have too. origin: name the logger as well."""
+
+    def __init__(self, *, origin: bool = False) -> None:
+        super().__init__()
+        self._origin = origin
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        process = "" if record.processName in (None, "MainProcess") else str(record.processName)
+        place = " ".join(filter(None, (process, record.name if self._origin else "")))
+        text = f"{record.levelname.lower()}: {place + ': ' if place else ''}{record.message}"
+        return event_line(text, record.created)
+
+
 class _StderrHandler(logging.StreamHandler[TextIO]):
     """Writes to the sys.stderr of the moment: the live view puts itself there while it is on the screen."""
 
@@ -214,7 +238,7 @@ def install(*, verbose: bool = False, sub_handler: logging.Handler | None = None
     """
     handler = sub_handler or _StderrHandler()
     if handler.formatter is None:
-        handler.setFormatter(logging.Formatter(FORMAT))
+        handler.setFormatter(EventFormatter(origin=verbose))
     funnel = LogFunnel(handler)
     logging.getLogger().addHandler(funnel)
     logging.getLogger(PACKAGE).setLevel(logging.DEBUG if verbose else logging.WARNING)
@@ -235,9 +259,6 @@ def name_process(name: str) -> None:
     It also lets go of the fork's copy of the live view, which would draw on the supervisor's terminal.
     """
     multiprocessing.current_process().name = name
-    if sys.__stdout__ is not None:
-        sys.stdout = sys.__stdout__
-    if sys.__stderr__ is not None:
-        sys.stderr = sys.__stderr__
-    with contextlib.suppress(OSError), open("/proc/self/comm", "w") as comm:
-        comm.write(name)
+    streams.renew()
+    # /proc/self/comm cannot be written where the interpreter has file capabilities.
+    prctl(PR_SET_NAME, name.encode())

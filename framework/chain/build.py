@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import linecache
 import os
 import sys
 import sysconfig
@@ -17,7 +18,8 @@ from typing import Any
 import numpy as np
 from numba.core import types
 
-from zcframe.framework.jit.cache import cache_directory, least_used, mark_used, private_directory
+from zcframe.framework.errors import CacheError
+from zcframe.framework.jit.cache import cache_directory, give_up, least_used, mark_used, private_directory
 from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import allow_fields, state_maker
@@ -107,23 +109,39 @@ def _drop_old(folder: Path) -> None:
         old.unlink(missing_ok=True)
 
 
-def _write(text: str, name: str) -> Path:
-    """Write the generated file in one step: another run may be writing the same one."""
-    folder = private_directory(cache_directory() / "chains")
+def _write(text: str, folder: Path, name: str) -> Path:
+    """Write the generated file in one step: another run may be writing the same one. Raises OSError."""
     path = folder / f"{name}.py"
     mark_used(path)
     if not path.exists():
         _drop_old(folder)
         with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
-            file.write(text)
-        os.replace(file.name, path)
+            try:
+                file.write(text)
+                file.flush()
+                os.replace(file.name, path)
+            except OSError:
+                os.unlink(file.name)
+                raise
     return path
+
+
+def _place(text: str, name: str) -> Path:
+    """The generated file; a name of no file, by which tracebacks still find the text, where none can be written."""
+    root = cache_directory()
+    try:
+        if root is not None:
+            return _write(text, private_directory(root / "chains"), name)
+    except (CacheError, OSError) as error:
+        give_up(error)
+    linecache.cache[f"<{name}>"] = len(text), None, text.splitlines(keepends=True), f"<{name}>"
+    return Path(f"<{name}>")
 
 
 def build_chain(plugins: Sequence[BoundPlugin]) -> Chain:
     """Compile the chain of these plugins, or take it from the cache: 2 s the first time, 0.3 s after that.
 
-    Raises PluginCompileError, which names the plugin and its line, and CacheError.
+    Raises PluginCompileError, which names the plugin and its line.
     """
     inliners = [Inliner(plugin.name) for plugin in plugins]
     filters = [inliner.compiled(plugin.declared.filter) for inliner, plugin in zip(inliners, plugins, strict=True)]
@@ -140,7 +158,7 @@ def build_chain(plugins: Sequence[BoundPlugin]) -> Chain:
         return filters[k], state_maker(plugins[k].layout), plugins[k].params_tuple(inliners[k].names)
 
     text = chain_source(list(plugins))
-    path = _write(text, "chain_" + _digest(text, plugins, inliners))
+    path = _place(text, "chain_" + _digest(text, plugins, inliners))
     module = ModuleType(path.stem)
     module.__dict__.update(bound=bound, bound_prefetch=bound_prefetch)
     # numba's cache looks the module of a cached function up by name.

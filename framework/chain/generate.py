@@ -26,6 +26,7 @@ def chain(ctx, budget):
     header, descs, blocks = ctx[CTX.header], ctx[CTX.descriptors], ctx[CTX.blocks]
     user, mask = ctx[CTX.user], ctx[CTX.mask]
     progress, orders, low, high = ctx[CTX.progress], ctx[CTX.orders], ctx[CTX.state_low], ctx[CTX.state_high]
+    no_ip = ctx[CTX.no_ip]
     journal, verdicts = progress + JOURNAL, progress + VERDICTS
     scratch, counts = progress + SCRATCH, progress + SCRATCH_COUNTS
     longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
@@ -36,11 +37,13 @@ def chain(ctx, budget):
         n = min((acquire_u32(header + HEADER_WRITE) - done) & 0xFFFFFFFF, BURST, start + budget - done)
         if n == 0:
             break
-{worth}        for i in range(n):
+{worth}        all_ip = IP_BIT
+        for i in range(n):
             prefetch_read(blocks + load_u32(descs + ((done + i + AHEAD) & mask) * DESC_SIZE + DESC_OFFSET))
             desc = descs + ((done + i) & mask) * DESC_SIZE
             frame = blocks + load_u32(desc + DESC_OFFSET)
-            offsets, facts = decode(frame, min(load_u16(desc + DESC_LEN), longest))
+            offsets, facts = decode(desc, frame, min(load_u16(desc + DESC_LEN), longest))
+            all_ip &= facts
             store_u64(scratch + i * 16, offsets)
             store_u64(scratch + i * 16 + 8, facts)
 {prefetches}
@@ -60,6 +63,8 @@ def chain(ctx, budget):
             release_u64(progress + DONE, done)
             compiler_fence()
         release_u32(progress + STAGE, 0)
+        if seldom(all_ip == 0):
+            count_burst(journal, no_ip, scratch, done, n)
         commit(progress, done, wire, {codes})
         # D, matches A of the producer: the burst's blocks may be filled again.
         release_u32(user + USER_READ, done)

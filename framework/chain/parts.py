@@ -24,6 +24,7 @@ from zcframe.framework.jit.address import (
     prefetch_read,
     release_u32,
     release_u64,
+    seldom,
     store_u8,
     store_u64,
 )
@@ -32,6 +33,7 @@ from zcframe.framework.packet.decode import MAX_LENGTH, decode
 from zcframe.framework.packet.value import make_packet
 from zcframe.framework.state.journal import NOW, roll_back
 
+from .no_ip import IP_BIT, count_burst
 from .plugin import DROP, PASS
 from .workspace import (
     BURST,

@@ -72,6 +72,7 @@ class ChainContext(NamedTuple):
     orders: int
     state_low: int
     state_high: int
+    no_ip: int  # counts, see no_ip.py
     states: int  # of the first plugin; those of the others follow
 
 

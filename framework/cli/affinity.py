@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from zcframe.framework.config import ANY, load
 
@@ -20,8 +21,11 @@ def execute(options: argparse.Namespace) -> int:
     from zcframe.affinity import make_plan, nic_node, plan_tuning, read_topology
     from zcframe.framework.nic import real_names
     from zcframe.framework.show.placement import placement_lines, tuning_lines
+    from zcframe.framework.supervisor.workers import with_queues
 
-    topology, ifnames, queues = read_topology(), real_names(config.iface), config.queues
+    topology = read_topology()
+    config = with_queues(replace(config, iface=real_names(config.iface)), topology)
+    ifnames, queues = config.iface, config.queues
     node = nic_node(ifnames[0]) if ifnames and ifnames[0] != ANY else None
     plan = make_plan(topology, queues * max(1, len(ifnames)), config.cpus, node)
     lines = placement_lines(plan, topology)

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
-import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
 from typing import Any
 
 from zcframe import __version__
+from zcframe.framework import streams
 from zcframe.framework.errors import UsageError, ZcframeError
+from zcframe.framework.jit.environment import shield_numba
 from zcframe.framework.nearest import hint
 
 from .parser import Parser
 
 FAILED = 1
 USAGE = 2
+NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
@@ -24,6 +28,7 @@ COMMANDS = {
     "affinity": "print the topology and the plan, and what would be pinned where",
     "doctor": "say what keeps live capture from working, or from being fast, and what mends it",
     "rss": "predict the queue balance of a capture, or show, set and restore a NIC's",
+    "setup-capture": "let a group capture without root, by a copy of the interpreter",
     "nic": "list cards, give one to zc82576 or back, show how one is doing",
 }
 
@@ -32,7 +37,7 @@ HELP = f"""usage: zcframe COMMAND [OPTION]...
 Multi-queue, RSS-aware packet capture: plugins written in Python, run at native speed.
 
 commands:
-{"".join(f"  {name:10} {doc}{chr(10)}" for name, doc in COMMANDS.items())}
+{"".join(f"  {name:13} {doc}{chr(10)}" for name, doc in COMMANDS.items())}
   zcframe COMMAND --help lists the options of a command; zcframe --version prints the version.
   Start with: zcframe run --queues 8
 
@@ -40,9 +45,14 @@ exit codes: 0 done, also after Ctrl-C; 1 failed; 2 wrong usage; 3 loss above --m
 """
 
 
+def load_command(name: str) -> Any:
+    """The module of a subcommand."""
+    return importlib.import_module(f".{name.replace('-', '_')}", __package__)
+
+
 def _command(name: str, arguments: Sequence[str]) -> int:
     """Parse the arguments of one subcommand, or of one of its verbs, and run it."""
-    command: Any = importlib.import_module(f".{name}", __package__)
+    command = load_command(name)
     prog, description = f"zcframe {name}", COMMANDS[name]
     verbs = getattr(command, "VERBS", {})
     if verbs and arguments and not arguments[0].startswith("-"):
@@ -88,48 +98,45 @@ def _bug(error: Exception, *, verbose: bool) -> int:
     return FAILED
 
 
-def _close_stdout() -> None:
-    """The reader of stdout is gone: point it at /dev/null, so that Python's flush at exit reports no error."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)
-
-
 def _refused(error: OSError, *, verbose: bool) -> int:
     """Report an error of the operating system that no other code handles, such as a full disk. It is not a bug."""
-    try:
-        sys.stdout.flush()
-    except OSError:
-        _close_stdout()
     if verbose:
         traceback.print_exception(error)
-    print(f"zcframe: the system refused: {error}", file=sys.stderr)
+    if error.errno in NO_FILES:
+        reason = f"{error.strerror}: raise the limit (ulimit -n), or use fewer --queues"
+    else:
+        reason = str(error)
+    print(f"zcframe: the system refused: {reason}", file=sys.stderr)
     return FAILED
 
 
-def _occupy_standard_streams() -> None:
-    """Open /dev/null for each closed standard stream, so that no other file, such as a ring, gets its number."""
-    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
-        os.set_inheritable(number, True)
-    os.close(number)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+def _hold_keys() -> None:
+    """Block Ctrl-C and Ctrl-\\ where a shell has this background job ignore them: a run looks later who sent them.
+
+    This comes before the import of numpy, whose threads would take, and so ignore, what is sent meanwhile.
+    """
+    keys = (signal.SIGINT, signal.SIGQUIT)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {key for key in keys if signal.getsignal(key) == signal.SIG_IGN})
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv` (default: the process's own); returns the exit code, raises nothing."""
-    _occupy_standard_streams()
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    streams.occupy()
+    _hold_keys()
+    shield_numba()
+    with streams.standard():
+        return _outcome(list(sys.argv[1:] if argv is None else argv))
+
+
+def _outcome(arguments: Sequence[str]) -> int:
+    """Exit code of the command; whatever went wrong was told."""
     verbose = not {"-v", "--verbose"}.isdisjoint(arguments)
     try:
-        code = _dispatch(arguments)
-        sys.stdout.flush()
-        return code
+        return _dispatch(arguments)
     except ZcframeError as error:
         _complain(str(error), error.details, verbose=verbose)
         return error.exit_code
     except BrokenPipeError:
-        _close_stdout()
         return FAILED
     except KeyboardInterrupt:
         print("zcframe: interrupted", file=sys.stderr)

@@ -165,20 +165,31 @@ def _held_name(name: str) -> str:
         return name
 
 
+def _foreign_lines() -> list[str]:
+    """What is on file of other network namespaces: what is dropped, and what only a process there can put back."""
+    from zcframe.framework.nic.settings.elsewhere import foreign, forget_gone
+
+    lines = [f"{other}: it is gone, and nothing to put back" for other in forget_gone()]
+    return lines + [f"{other}: left alone; {other.remedy}" for other in foreign()]
+
+
 def _restore(options: argparse.Namespace) -> int:
     from zcframe.framework.errors import NicError
     from zcframe.framework.nic import Interface, held, restore
 
     named = getattr(options, "iface", None)
-    failed = []
+    failed, done = [], []
     for ifname in [_held_name(named)] if named else held():
         try:
             lines = restore(ifname)
             if not lines:
                 Interface(ifname)
-            print("\n".join(lines) or f"{ifname}: nothing to put back")
+            done += lines or [f"{ifname}: nothing to put back"]
         except NicError as error:
             failed.append(str(error))
+    done += [] if named else _foreign_lines()
+    for line in done or ([] if failed else ["nothing to put back"]):
+        print(line)
     if failed:
         raise NicError("; ".join(failed))
     return 0

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 
 from zcframe.framework.config import OPTIONS, RunConfig, load
 from zcframe.framework.errors import ZcframeError
@@ -24,8 +23,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, OPTIONS)
 
 
-def _wants_live_view(config: RunConfig) -> bool:
-    return not config.json and sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb"
+def _may_be_live() -> bool:
+    # A terminal first: without one, what draws is not imported.
+    if not sys.stdout.isatty():
+        return False
+    from zcframe.framework.show.live import fits
+
+    return fits(sys.stdout)
 
 
 def _observers(config: RunConfig) -> Iterator[Observer]:
@@ -35,29 +39,38 @@ def _observers(config: RunConfig) -> Iterator[Observer]:
     if config.json:
         from zcframe.framework.outputs.document import DocumentObserver
 
-        yield from (Notices(), DocumentObserver(interval=config.stats_interval is not None))
+        yield from (Notices(announces=True), DocumentObserver(interval=config.stats_interval is not None))
         return
     from zcframe.framework.show.summary import SummaryObserver, TickObserver
 
-    live = _wants_live_view(config)
+    live = _may_be_live()
     if live:
         from zcframe.framework.show.live import LiveObserver
 
         yield LiveObserver()
-    yield Notices()
+    yield Notices(announces=not live)
     if config.stats_interval is not None and not live:
         yield TickObserver()
     yield SummaryObserver()
 
 
+# Signals that end the command before the supervisor handles them, as Ctrl-C does.
+_ENDING = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
+# They are for a run that has counted something.
+_EARLY = (signal.SIGUSR1, signal.SIGUSR2)
+
+
 @contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Until the supervisor handles signals, let SIGTERM end the command as Ctrl-C does."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """Until the supervisor handles signals, let these end the command as Ctrl-C does; one that is ignored stays so."""
+    ending = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
+    before = {number: signal.signal(number, signal.default_int_handler) for number in ending}
+    before |= {number: signal.signal(number, signal.SIG_IGN) for number in _EARLY}
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _check(config: RunConfig) -> int:
@@ -75,9 +88,15 @@ def _check(config: RunConfig) -> int:
 
 def exit_code(result: RunResult, max_loss: float | None) -> int:
     """The run's own code; 3 where it went well but lost more than `max_loss` of what arrived."""
-    if result.exit_code == 0 and max_loss is not None and result.last.totals.ledger.loss > max_loss:
+    if result.exit_code == 0 and max_loss is not None and result.last.loss > max_loss:
         return LOSS
     return result.exit_code
+
+
+def _say(text: str) -> None:
+    """Write a line to stderr. The terminal may have hung up: that changes nothing of how the run ended."""
+    with suppress(OSError):
+        print(f"zcframe: {text}", file=sys.stderr, flush=True)
 
 
 def _conclude(result: RunResult, config: RunConfig) -> int:
@@ -87,8 +106,7 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
         failure.exit_code = code
         raise failure
     if code == LOSS:
-        ledger = result.last.totals.ledger
-        print(f"zcframe: lost {ledger.loss:.4%} of the frames, more than --max-loss {config.max_loss}", file=sys.stderr)
+        _say(f"lost {result.last.loss:.4%} of the frames, more than --max-loss {config.max_loss}")
     return code
 
 
@@ -101,7 +119,7 @@ def _supervise(config: RunConfig) -> RunResult:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Run. Exit code 0, also after SIGINT and SIGTERM; 1, 2 by the error; 3 for loss above --max-loss."""
+    """Run. Exit code 0, also after SIGINT, SIGTERM and SIGHUP; 1, 2 by the error; 3 for loss above --max-loss."""
     config = load(vars(options))
     with _terminated_as_interrupted():
         try:
@@ -109,5 +127,5 @@ def execute(options: argparse.Namespace) -> int:
                 return _check(config)
             return _conclude(_supervise(config), config)
         except KeyboardInterrupt:
-            print("zcframe: ended before the first packet", file=sys.stderr)
+            _say("ended before the first packet")
             return 0

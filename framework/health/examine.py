@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from zcframe.framework.config import ANY
 
-from . import interface, machine, memory, sources, zerocopy
+from . import interface, machine, memory, rights, sources, zerocopy
 from .check import Check
 from .host import Host
 from .verdict import capture
@@ -16,7 +16,7 @@ def examine(ifname: str | None = None, host: Host | None = None) -> list[Check]:
     Raises NicError where it is missing.
     """
     host = host or Host()
-    checks = (*machine.CHECKS, *sources.CHECKS, *zerocopy.CHECKS, *memory.CHECKS)
+    checks = (*machine.CHECKS, *sources.CHECKS, *zerocopy.CHECKS, *rights.CHECKS, *memory.CHECKS)
     found = [check(host) for check in checks]
     if ifname is not None:
         found += [interface.every(host)] if ifname == ANY else [check(host, ifname) for check in interface.CHECKS]

@@ -8,12 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from zcframe.framework.capabilities import missing
+from zcframe.framework.capabilities import missing, remedy
 from zcframe.framework.nic import Interface
 from zcframe.framework.nic.ethtool.offload import Offloads, read_offloads
 from zcframe.framework.nic.link.interface import interface_names
 from zcframe.framework.nic.link.namespace import Sysfs, sysfs
 from zcframe.framework.nic.link.route import default_carriers
+from zcframe.framework.privileges import kept_by_workers
+from zcframe.framework.sources.xdp.occupant import Occupant, occupant_of
 from zcframe.framework.sysfs import ROOT, class_net
 
 AF_XDP: Final = 44
@@ -28,6 +30,14 @@ def try_socket(family: int) -> int:
     return 0
 
 
+def occupant(ifname: str) -> Occupant | None:
+    """The XDP program on an interface."""
+    try:
+        return occupant_of(ifname, socket.if_nametoindex(ifname))
+    except OSError:
+        return None
+
+
 @dataclass(frozen=True)
 class Host:
     """A machine. root: what holds sys/ and proc/. The other fields ask the kernel that this process runs on."""
@@ -36,6 +46,8 @@ class Host:
     try_socket: Callable[[int], int] = try_socket
     offloads: Callable[[str], Offloads] = read_offloads
     default_carriers: Callable[[], frozenset[str]] = default_carriers
+    occupant: Callable[[str], Occupant | None] = occupant
+    kept_by_workers: Callable[[], tuple[str, ...]] = kept_by_workers
 
     def text(self, path: str) -> str:
         """Content of a file below the root, without blanks around it; "" where it cannot be read."""
@@ -56,6 +68,10 @@ class Host:
     def missing(self, *names: str) -> list[str]:
         """Which of these capabilities this process lacks."""
         return missing(self.text("proc/self/status"), *names)
+
+    def remedy(self, backend: str) -> str:
+        """What gives this process the capabilities for a backend."""
+        return remedy(self.text("proc/self/status"), backend)
 
     @property
     def interfaces(self) -> list[str]:

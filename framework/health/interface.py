@@ -37,6 +37,15 @@ def route(host: Host, ifname: str) -> Check:
     return Check("route", "ok", f"no default route goes by {ifname}")
 
 
+def program(host: Host, ifname: str) -> Check:
+    """Whether an XDP program decides about each frame before the packet source sees it; xdp refuses it."""
+    found = host.occupant(ifname)
+    if found is None:
+        return Check("program", "ok", f"no XDP program is on {ifname}")
+    text = f"an XDP program is on {ifname} (number {found}): packet sees only what it lets pass, and xdp refuses"
+    return Check("program", "warn", text, found.remedy)
+
+
 def offloads(host: Host, ifname: str) -> Check:
     """Whether the interface merges frames: merged ones are captured as one long frame, and cut to a block."""
     if shares_rings(host.interface(ifname).driver):
@@ -83,4 +92,4 @@ def interrupts(host: Host, ifname: str) -> Check:
     return Check("interrupts", "ok", text)
 
 
-CHECKS: Final = (link, route, offloads, rps, interrupts)
+CHECKS: Final = (link, route, program, offloads, rps, interrupts)

@@ -7,8 +7,6 @@ import os
 import socket
 from typing import Final
 
-from zcframe.framework.capabilities import setcap
-
 from .check import Check
 from .host import AF_XDP, Host
 
@@ -21,7 +19,7 @@ def packet(host: Host) -> Check:
     if number == 0:
         return Check("packet", "ok", "AF_PACKET may be opened: any interface with Ethernet or IP can be captured from")
     if number in (errno.EPERM, errno.EACCES):
-        return Check("packet", "fail", "CAP_NET_RAW is missing: nothing can be captured live", setcap("CAP_NET_RAW"))
+        return Check("packet", "fail", "CAP_NET_RAW is missing: nothing can be captured live", host.remedy("packet"))
     if number == errno.EAFNOSUPPORT:
         return Check("packet", "warn", "this kernel has no AF_PACKET (CONFIG_PACKET)", PACKET_ADVICE)
     return Check("packet", "warn", f"AF_PACKET: {os.strerror(number)}")
@@ -36,8 +34,8 @@ def xdp(host: Host) -> Check:
         "CAP_NET_ADMIN", "CAP_BPF"
     )
     if missing:
-        remedy = setcap("CAP_NET_RAW", "CAP_NET_ADMIN", "CAP_BPF")
-        return Check("xdp", "warn", f"{', '.join(missing)} missing: --backend xdp will not work", remedy)
+        text = f"{', '.join(missing)} missing: --backend xdp will not work"
+        return Check("xdp", "warn", text, host.remedy("xdp"))
     if number:
         return Check("xdp", "warn", f"AF_XDP: {os.strerror(number)}")
     return Check("xdp", "ok", "AF_XDP may be opened, and programs loaded: --backend xdp, for mirror ports")

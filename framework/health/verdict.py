@@ -34,7 +34,10 @@ def _of_interface(host: Host, ifname: str) -> Check:
         )
     ready = ifname == ANY or host.interface(ifname).up or backend.sets_link
     state = "" if ready else f"; nothing comes before: ip link set {ifname} up"
-    return Check("capture", "ok", f"{command} uses {backend.name}{state}")
+    text = f"{command} uses {backend.name}{state}"
+    if backend.name == "packet" and ifname != ANY and (found := host.occupant(ifname)):
+        return Check("capture", "warn", f"{text}; it sees only what the XDP program lets pass", found.remedy)
+    return Check("capture", "ok", text)
 
 
 def _of_all(host: Host) -> Check:

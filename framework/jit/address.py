@@ -165,6 +165,18 @@ def shift_right(typingctx, value, bits):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def seldom(typingctx, condition):  # type: ignore[no-untyped-def]
+    """The condition, which LLVM is told to expect false: what hangs on it is kept out of the way of all else."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        i1 = ir.IntType(1)
+        function = builder.module.declare_intrinsic("llvm.expect", [i1], ir.FunctionType(i1, [i1, i1]))
+        return builder.call(function, [args[0], i1(0)])
+
+    return types.boolean(types.boolean), codegen
+
+
+@intrinsic
 def below(typingctx, index, length):  # type: ignore[no-untyped-def]
     """0 <= index < length in one unsigned comparison.
 

@@ -12,21 +12,31 @@ import numba
 import numpy.ma  # noqa: F401
 
 from .cache import cache_directory
+from .stored import store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 # numba reads this when a function is decorated: it must stand before the first @compiled.
-numba.config.CACHE_DIR = str(cache_directory())
+CACHE = cache_directory()
+numba.config.CACHE_DIR = str(CACHE or "")
 
 
 def compiled(function: F) -> F:
-    """Compile an entry point: cached on disk, releases the GIL, raises ZeroDivisionError as Python does."""
-    return numba.njit(cache=True, nogil=True)(function)  # type: ignore[no-any-return]
+    """Compile an entry point: kept on disk, releases the GIL, raises ZeroDivisionError as Python does."""
+    dispatcher = numba.njit(nogil=True)(function)
+    if CACHE is not None:
+        store(dispatcher)
+    return dispatcher  # type: ignore[no-any-return]
 
 
 def inlined(function: F) -> F:
     """Compile a part of an entry point: always inlined by LLVM, so that values stay in registers."""
     return numba.njit(forceinline=True, nogil=True)(function)  # type: ignore[no-any-return]
+
+
+def outlined(function: F) -> F:
+    """Compile a part of an entry point that is seldom needed: it is called, so that what is around it stays small."""
+    return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
 
 
 def precompile(function: Callable[..., Any], *arguments: Any) -> None:

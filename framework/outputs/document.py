@@ -10,7 +10,19 @@ from dataclasses import asdict
 from typing import Any, TextIO
 
 from zcframe import __version__
-from zcframe.framework.stats import Observer, QueueStats, RssInfo, RunPlan, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.clock import utc
+from zcframe.framework.stats import (
+    Observer,
+    QueuePlan,
+    QueueStats,
+    RssInfo,
+    RunPlan,
+    RunResult,
+    RunSnapshot,
+    SourceInfo,
+)
+
+from .writing import hand_over
 
 
 def _source(source: SourceInfo) -> dict[str, Any]:
@@ -23,6 +35,11 @@ def _source(source: SourceInfo) -> dict[str, Any]:
     return found | ({"promiscuous": source.promiscuous} if source.promiscuous is not None else {})
 
 
+def _time(at: float) -> str | None:
+    """RFC 3339; None for what has not come yet."""
+    return utc(at) if at else None
+
+
 def _rss(rss: RssInfo) -> dict[str, Any]:
     spread = {"key": rss.key, "fields": rss.fields, "reta": list(rss.reta)}
     return spread | ({"verified": asdict(rss.check)} if rss.check is not None else {})
@@ -32,6 +49,7 @@ def _queue(queue: QueueStats) -> dict[str, Any]:
     return {
         "iface": queue.ifname,
         "queue": queue.queue,
+        "worker": queue.worker,
         "cpu": queue.cpu,
         "pid": queue.pid,
         "restarts": queue.restarts,
@@ -42,12 +60,19 @@ def _queue(queue: QueueStats) -> dict[str, Any]:
     }
 
 
+def _queue_plan(queue: QueuePlan) -> dict[str, Any]:
+    return {"iface": queue.ifname, "queue": queue.queue, "worker": queue.worker, "cpu": queue.cpu}
+
+
 def document(snapshot: RunSnapshot) -> dict[str, Any]:
     """The run as plain dicts and lists, in the order and with the names that README documents."""
     totals = snapshot.totals
     return {
         "zcframe": __version__,
         "source": _source(snapshot.source),
+        "started": _time(snapshot.started),
+        "ended": _time(snapshot.ended),
+        "time": _time(snapshot.at),
         "elapsed_s": round(snapshot.elapsed_s, 6),
         "rss": _rss(snapshot.rss),
         "queues": [_queue(queue) for queue in snapshot.queues],
@@ -55,7 +80,9 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
             "restarts": totals.restarts,
             "packets": totals.packets,
             "bytes": totals.bytes,
+            "no_ip": {"packets": snapshot.no_ip.packets, "ethertypes": snapshot.no_ip.by_key()},
             "ledger": totals.ledger.as_json(),
+            "lost": snapshot.lost,
         },
         "plugins": {name: dict(report) for name, report in snapshot.plugins.items()},
     }
@@ -71,7 +98,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
         "rss": _rss(plan.rss),
         "ring_slots": plan.ring_slots,
         "memory": plan.memory,
-        "queues": [{"iface": queue.ifname, "queue": queue.queue, "cpu": queue.cpu} for queue in plan.queues],
+        "queues": [_queue_plan(queue) for queue in plan.queues],
         "plugins": [{"name": p.name, "params": dict(p.params), "origin": p.origin} for p in plan.plugins],
         "tuning": [asdict(change) for change in plan.tuning],
         "warnings": list(plan.warnings),
@@ -99,15 +126,27 @@ def one_line(found: Mapping[str, Any]) -> str:
 
 
 class DocumentObserver(Observer):
-    """One document on stdout when the run is over; with `interval` also one line of the same form on stderr a tick."""
+    """One document on stdout when the run is over; one line of the same form on stderr a tick, with `interval`.
+
+    Such a line is also written when somebody asks for the counters.
+    """
+
+    title = "the lines of --stats-interval"
 
     def __init__(self, *, interval: bool, stdout: TextIO | None = None) -> None:
         self._interval = interval
         self._stdout = stdout or sys.stdout
 
+    @property
+    def reads_reports(self) -> bool:
+        return self._interval
+
     def tick(self, snapshot: RunSnapshot) -> None:
         if self._interval:
-            print(one_line(document(snapshot)), file=sys.stderr, flush=True)
+            self.asked(snapshot)
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        print(one_line(document(snapshot)), file=sys.stderr, flush=True)
 
     def finished(self, result: RunResult) -> None:
-        print(one_line(document(result.last)), file=self._stdout, flush=True)
+        hand_over(f"{one_line(document(result.last))}\n", self._stdout, "the JSON document", wanted=True)

@@ -7,6 +7,9 @@ that runs the plugins:
     facts     bits 0-7 protocol, 8-15 IP version, 16-23 flags, 24-31 VLAN tags in the frame, 32-47 ethertype,
               48-62 captured length
 
+The L3 header is that of IP behind all headers of walk.py, or what is behind the last of them that could be looked into;
+`ethertype` says its type. The VLAN tags counted are those that nothing but tags precedes.
+
 The IP payload begins with the L4 header where there is one, and is there also where the L4 header is not: in a later
 fragment. Every offset is <= the captured length, and `end` >= the payload, whatever the length fields of the frame
 claim.
@@ -14,18 +17,21 @@ claim.
 
 from __future__ import annotations
 
-from zcframe.framework.jit.address import load_be16, load_u8, load_u32
-from zcframe.framework.jit.compiler import inlined
+from zcframe.framework import abi
+from zcframe.framework.jit.address import load_be16, load_u8, load_u16, load_u32, seldom
+from zcframe.framework.jit.compiler import inlined, outlined
+
+from .walk import MAX_HEADERS, is_ip, walk
 
 ETHERTYPE_IPV4 = 0x0800
 ETHERTYPE_IPV6 = 0x86DD
 ETHERTYPE_VLAN = 0x8100
 ETHERTYPE_QINQ = 0x88A8
-ETHERTYPE_QINQ_OLD = 0x9100
 
 IPPROTO_ICMP = 1
 IPPROTO_TCP = 6
 IPPROTO_UDP = 17
+IPPROTO_AH = 51
 IPPROTO_ICMPV6 = 58
 IPPROTO_DCCP = 33
 IPPROTO_SCTP = 132
@@ -44,6 +50,9 @@ MAX_LENGTH = 32767
 # The frame's bytes 12 to 14 of an IPv4 packet without options, behind no VLAN tag, as a little-endian number.
 PLAIN_IPV4 = 0x450008
 PLAIN_L4 = 34
+
+# Bytes of an authentication header without its check value.
+MIN_AH = 12
 
 
 @inlined
@@ -78,6 +87,26 @@ def _plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _ah_size(header, room):  # type: ignore[no-untyped-def]
+    """Bytes of the authentication header at address `header`, of which `room` are there; 0: not whole. (RFC 4302)"""
+    size = (load_u8(header + 1) + 2) * 4 if room >= MIN_AH else 0
+    return size if MIN_AH <= size <= room else 0
+
+
+@outlined
+def _behind_ah(frame, l4, end):  # type: ignore[no-untyped-def]
+    """(L4 header, protocol) behind the authentication headers of an IPv4 packet; one that is cut is left to stand."""
+    proto = IPPROTO_AH
+    for _ in range(MAX_EXTENSION_HEADERS):
+        size = _ah_size(frame + l4, end - l4) if proto == IPPROTO_AH else 0
+        if size == 0:
+            break
+        proto = load_u8(frame + l4)
+        l4 += size
+    return l4, proto
+
+
+@inlined
 def _ipv4(frame, length, l3):  # type: ignore[no-untyped-def]
     """(l4, IP payload, end, protocol and flags), l4 = 0 for a later fragment or options that are cut."""
     header = (load_u8(frame + l3) & 15) * 4
@@ -91,13 +120,19 @@ def _ipv4(frame, length, l3):  # type: ignore[no-untyped-def]
         return 0, end, end, proto
     if fragment & 0x1FFF:
         return 0, l4, end, proto | FRAGMENT | LATER_FRAGMENT
+    # In a fragment it stays: the later ones show AH, too, and nothing else.
+    if proto == IPPROTO_AH and fragment == 0:
+        l4, proto = _behind_ah(frame, l4, end)
     flags = FRAGMENT if fragment else 0
     return l4, l4, end, proto | flags | _ports(end - l4, proto)
 
 
 @inlined
 def _ipv6(frame, length, l3):  # type: ignore[no-untyped-def]
-    """As `_ipv4`; hop-by-hop, routing, destination and fragment headers are walked, at most MAX_EXTENSION_HEADERS."""
+    """As `_ipv4`; hop-by-hop, routing, destination, fragment and authentication headers are walked.
+
+    At most MAX_EXTENSION_HEADERS of them.
+    """
     claimed = load_be16(frame + l3 + 4)
     end = min(l3 + 40 + claimed, length) if claimed else length
     proto = load_u8(frame + l3 + 6)
@@ -122,38 +157,58 @@ def _ipv6(frame, length, l3):  # type: ignore[no-untyped-def]
             l4 += 8 + load_u8(frame + l4 + 1) * 8
             if l4 > end:
                 return 0, end, end, proto | flags
+        elif proto == IPPROTO_AH and flags == 0 and _ah_size(frame + l4, end - l4) != 0:
+            proto = load_u8(frame + l4)
+            l4 += _ah_size(frame + l4, end - l4)
         else:
             return l4, l4, end, proto | flags | _ports(end - l4, proto)
     return 0, end, end, proto | flags
 
 
 @inlined
-def decode(frame, length):  # type: ignore[no-untyped-def]
+def _decode_ip(frame, length, ethertype, l3, tags):  # type: ignore[no-untyped-def]
+    """(offsets, facts) of a frame whose header of type `ethertype` is at `l3`: of IP, or of what is not looked into."""
+    facts = length << 48 | ethertype << 32 | tags << 24
+    # A header cut short makes no IP packet: its addresses cannot be read.
+    if is_ip(frame, length, ethertype, l3):
+        if ethertype == ETHERTYPE_IPV4:
+            l4, payload, end, more = _ipv4(frame, length, l3)
+            facts |= more | 4 << 8
+        else:
+            l4, payload, end, more = _ipv6(frame, length, l3)
+            facts |= more | 6 << 8
+    else:
+        l4, payload, end = 0, l3, length
+    return l3 | l4 << 16 | payload << 32 | end << 48, facts
+
+
+@outlined
+def _decode_others(frame, length, ethertype, l3, tags, steps):  # type: ignore[no-untyped-def]
+    """`_decode_ip` of what is behind at most `steps` other headers, from the one at `l3` on."""
+    ethertype, l3, tags = walk(frame, length, ethertype, l3, tags, steps)
+    return _decode_ip(frame, length, ethertype, l3, tags)
+
+
+@inlined
+def decode(desc, frame, length):  # type: ignore[no-untyped-def]
     """(offsets, facts) of the Ethernet frame of `length` captured bytes at address `frame`, both int64.
 
-    length: at most MAX_LENGTH.
+    desc: address of its descriptor. length: at most MAX_LENGTH.
     """
     if length < 14:
         return length << 48 | length << 32, length << 48
-    if length >= PLAIN_L4 and load_u32(frame + 12) & 0xFFFFFF == PLAIN_IPV4 and load_be16(frame + 20) & 0x3FFF == 0:
+    plain = length >= PLAIN_L4 and load_u32(frame + 12) & 0xFFFFFF == PLAIN_IPV4
+    if plain and load_be16(frame + 20) & 0x3FFF == 0 and load_u8(frame + 23) != IPPROTO_AH:
         return _plain_ipv4(frame, length)
     ethertype = load_be16(frame + 12)
     l3 = 14
     tags = 0
-    while (ethertype == ETHERTYPE_VLAN or ethertype == ETHERTYPE_QINQ or ethertype == ETHERTYPE_QINQ_OLD) and tags < 2:
-        if length - l3 < 4:
-            break
+    while (ethertype == ETHERTYPE_VLAN or ethertype == ETHERTYPE_QINQ) and tags < 2 and length - l3 >= 4:
         ethertype = load_be16(frame + l3 + 2)
         l3 += 4
         tags += 1
-    facts = length << 48 | ethertype << 32 | tags << 24
-    # A header cut short makes no IP packet: its addresses cannot be read.
-    if ethertype == ETHERTYPE_IPV4 and length - l3 >= 20 and load_u8(frame + l3) >> 4 == 4:
-        l4, payload, end, more = _ipv4(frame, length, l3)
-        facts |= more | 4 << 8
-    elif ethertype == ETHERTYPE_IPV6 and length - l3 >= 40 and load_u8(frame + l3) >> 4 == 6:
-        l4, payload, end, more = _ipv6(frame, length, l3)
-        facts |= more | 6 << 8
-    else:
-        l4, payload, end = 0, l3, length
-    return l3 | l4 << 16 | payload << 32 | end << 48, facts
+    if seldom(ethertype != ETHERTYPE_IPV4 and ethertype != ETHERTYPE_IPV6):
+        # A tag that was taken off on the way here counts as if it were in the frame.
+        stripped = load_u16(desc + abi.DESC_STATUS) & abi.STATUS_VLAN != 0
+        return _decode_others(frame, length, ethertype, l3, tags, MAX_HEADERS - tags - stripped)
+    return _decode_ip(frame, length, ethertype, l3, tags)

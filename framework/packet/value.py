@@ -127,12 +127,12 @@ def eth_src(pkt):  # type: ignore[no-untyped-def]
     return load_be16(pkt._data + 6) << 32 | load_be32(pkt._data + 8) if pkt._offsets & 0xFFFF else 0
 
 
-@_attribute("ethertype after VLAN tags")
+@_attribute("ethertype of the IP header, or of the last header that could not be looked through")
 def ethertype(pkt):  # type: ignore[no-untyped-def]
     return (pkt._facts >> 32) & 0xFFFF
 
 
-@_attribute("VLAN tags, stripped one included (at most two in the frame are read)")
+@_attribute("VLAN tags behind the MAC addresses, stripped one included; not those behind other headers")
 def vlan_count(pkt):  # type: ignore[no-untyped-def]
     stripped = load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN
     return ((pkt._facts >> 24) & 255) + (1 if stripped else 0)
@@ -158,7 +158,7 @@ def ip_version(pkt):  # type: ignore[no-untyped-def]
     return (pkt._facts >> 8) & 255
 
 
-@_attribute("IP protocol (of the last IPv6 extension header walked)")
+@_attribute("IP protocol behind IPv6 extension headers and AH")
 def proto(pkt):  # type: ignore[no-untyped-def]
     return pkt._facts & 255
 

@@ -2,7 +2,18 @@
 
 from .mapping import Mapping, make_memory, seal_writes
 from .pulled import PulledRing
-from .receive import ReceiveRing, Ring, RingEnd
+from .receive import ReceiveRing, Ring, RingEnd, ring_size, whole_pages
 from .undo import Undo
 
-__all__ = ["Mapping", "PulledRing", "ReceiveRing", "Ring", "RingEnd", "Undo", "make_memory", "seal_writes"]
+__all__ = [
+    "Mapping",
+    "PulledRing",
+    "ReceiveRing",
+    "Ring",
+    "RingEnd",
+    "Undo",
+    "make_memory",
+    "ring_size",
+    "seal_writes",
+    "whole_pages",
+]

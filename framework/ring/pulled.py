@@ -17,7 +17,7 @@ from zcframe.framework import abi
 from zcframe.framework.rss.spread import Spread
 
 from .mapping import Mapping, make_memory
-from .receive import NAP_S, RingEnd, check_slots, make_header, ring_size
+from .receive import NAP_S, RingEnd, check_slots, make_header, ring_size, whole_pages
 from .undo import Undo
 
 EVERY_BUCKET: Sequence[int] = range(abi.RETA_SIZE + 1)
@@ -37,7 +37,7 @@ class PulledRing:
 
     def __init__(self, queue: int, slots: int, ifname: str, *, domain: int, longest: int, notes: int) -> None:
         self.ifname, self.queue, self.slots, self.domain = ifname, queue, check_slots(slots), domain
-        self._notes_size = -(-notes // abi.PAGE_SIZE) * abi.PAGE_SIZE
+        self._notes_size = whole_pages(notes)
         with Undo() as undo:
             self._ring_fd = undo.fd(make_memory(f"zc-ring-{queue}", ring_size(slots)))
             self._user_fd = undo.fd(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
@@ -46,6 +46,11 @@ class PulledRing:
             os.pwrite(self._ring_fd, make_header(queue, slots, ifname, longest), 0)
             self._books = undo.closing(Mapping(self._ring_fd, abi.PAGE_SIZE, writable=True))
             self._undo = undo.pop_all()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of what is ours; a source's own class adds those of the frames."""
+        return ring_size(self.slots) + abi.PAGE_SIZE + self._notes_size
 
     @property
     def counters(self) -> np.ndarray[Any, Any]:

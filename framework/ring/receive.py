@@ -43,9 +43,14 @@ def check_slots(slots: int) -> int:
     return slots
 
 
+def whole_pages(size: int) -> int:
+    """Bytes of the pages that `size` bytes lie in."""
+    return -(-size // abi.PAGE_SIZE) * abi.PAGE_SIZE
+
+
 def ring_size(slots: int) -> int:
     """Bytes of header page and descriptors, in whole pages."""
-    return abi.PAGE_SIZE + -(-slots * abi.DESC_SIZE // abi.PAGE_SIZE) * abi.PAGE_SIZE
+    return abi.PAGE_SIZE + whole_pages(slots * abi.DESC_SIZE)
 
 
 class RingEnd:
@@ -96,7 +101,8 @@ class ReceiveRing(Protocol):
     queue: of the interface `ifname`. wake_fd: an eventfd by which the supervisor wakes the worker.
     buckets: numbers from 0 to 128 whose frames may come on this ring. domain: rings of one domain share out the
     buckets, so that no two of them have a bucket in common; rings of different domains have a state of their own for
-    each. spread: the settings against which the worker verifies each frame; None: it verifies nothing.
+    each. spread: the settings against which the worker verifies each frame; None: it verifies nothing. memory: bytes
+    that the ring takes, those of its frames among them; what several rings share is counted in one of them.
     """
 
     ifname: str
@@ -106,6 +112,9 @@ class ReceiveRing(Protocol):
     buckets: Sequence[int]
     domain: int
     spread: Spread | None
+
+    @property
+    def memory(self) -> int: ...
 
     def consumer(self) -> RingEnd:
         """Map as a worker does; `poll_fd` of the end can be read where frames wait."""
@@ -143,6 +152,10 @@ class Ring:
             self.wake_fd = undo.fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
             os.pwrite(self._ring_fd, make_header(queue, slots, ifname), 0)
             self._undo = undo.pop_all()
+
+    @property
+    def memory(self) -> int:
+        return self._ring_size + abi.PAGE_SIZE + self.slots * abi.BLOCK_SIZE
 
     def _end(self, *, producer: bool) -> RingEnd:
         ring = Mapping(self._ring_fd, self._ring_size, writable=producer, populate=True)

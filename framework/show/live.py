@@ -5,8 +5,10 @@ rich's refresh thread stays off: workers are forked during the run, which is saf
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TextIO, cast
 
 from rich.console import Console, Group, RenderableType
 from rich.control import Control
@@ -17,15 +19,17 @@ from rich.table import Table
 from rich.text import Text
 
 from zcframe.framework.stats import Observer, QueueStats, RunPlan, RunResult, RunSnapshot
+from zcframe.framework.streams import Outlet, Voice
 
 from .report import plugin_lines
-from .summary import cpu_cell, queue_label, source_line
-from .text import bar, columns, cut, megabits
+from .summary import cpu_cell, queue_label, shares_queues, source_line
+from .text import bar, columns, cut, fitting, megabits
 
-COLUMNS = ("queue", "CPU", "pid", "pps", "Mb/s", "ring", "drops", "restarts")
+COLUMNS = ("queue", "CPU", "pid", "worker", "pps", "Mb/s", "ring", "drops", "restarts")
 # Where the terminal is too narrow for all columns, these are left out, in this order. Drops and restarts are also told
-# by the summary, restarts by a warning, too.
-DROPPED_FIRST = ("pid", "CPU", "restarts", "Mb/s", "ring", "drops")
+# by the summary, restarts by a warning, too. One of queue and worker stays: the worker where several share a queue.
+DROPPED_FIRST = ("worker", "pid", "CPU", "restarts", "Mb/s", "ring", "drops")
+DROPPED_IF_SHARED = ("pid", "CPU", "restarts", "Mb/s", "queue", "ring", "drops")
 GAP = 2
 FILL_WIDTH = 10
 PROGRESS_WIDTH = 40
@@ -41,15 +45,15 @@ BAD = Style(color="red", bold=True)
 
 
 class Rates:
-    """Packets and bytes a second of each queue, from one tick to the next."""
+    """Packets and bytes a second of each worker, from one tick to the next."""
 
     def __init__(self) -> None:
-        self._last: dict[tuple[str, int], tuple[float, int, int]] = {}
-        self._rates: dict[tuple[str, int], tuple[float, float]] = {}
+        self._last: dict[tuple[str, int, int], tuple[float, int, int]] = {}
+        self._rates: dict[tuple[str, int, int], tuple[float, float]] = {}
 
     def update(self, snapshot: RunSnapshot) -> None:
         for queue in snapshot.queues:
-            place = queue.ifname, queue.queue
+            place = queue.place
             then, packets, octets = self._last.get(place, (0.0, 0, 0))
             seconds = snapshot.elapsed_s - then
             if seconds > 0:
@@ -57,7 +61,7 @@ class Rates:
                 self._last[place] = snapshot.elapsed_s, queue.packets, queue.bytes
 
     def of(self, queue: QueueStats) -> tuple[float, float]:
-        return self._rates.get((queue.ifname, queue.queue), (0.0, 0.0))
+        return self._rates.get(queue.place, (0.0, 0.0))
 
     def total(self) -> tuple[float, float]:
         return sum(r[0] for r in self._rates.values()), sum(r[1] for r in self._rates.values())
@@ -72,49 +76,58 @@ def _fill(queue: QueueStats) -> Text:
     return fill.append(f" {queue.ring_fill:4.0%}", DIM)
 
 
-def _queue_cells(label: str, queue: QueueStats, rates: Rates) -> list[Text]:
+def _queue_cells(label: str, queue: QueueStats, rates: Rates) -> dict[str, Text]:
     """A cell for each of COLUMNS."""
     packets, octets = rates.of(queue)
-    return [
-        Text(label),
-        Text(str(cpu_cell(queue.cpu))),
-        Text(str(queue.pid)),
-        Text(f"{packets:,.0f}"),
-        Text(megabits(octets)),
-        _fill(queue),
-        _drops(queue.ledger.lost),
-        _drops(queue.restarts),
-    ]
+    return {
+        "queue": Text(label),
+        "CPU": Text(str(cpu_cell(queue.cpu))),
+        "pid": Text(str(queue.pid)),
+        "worker": Text(str(queue.worker)),
+        "pps": Text(f"{packets:,.0f}"),
+        "Mb/s": Text(megabits(octets)),
+        "ring": _fill(queue),
+        "drops": _drops(queue.ledger.lost),
+        "restarts": _drops(queue.restarts),
+    }
 
 
-def _total_cells(snapshot: RunSnapshot, rates: Rates) -> list[Text]:
+def _total_cells(snapshot: RunSnapshot, rates: Rates) -> dict[str, Text]:
+    """Those of the last row; the first column that is shown says that it is for all."""
     totals, (packets, octets) = snapshot.totals, rates.total()
-    rate, bits = Text(f"{packets:,.0f}"), Text(megabits(octets))
-    none = Text("")
-    return [Text("all"), none, none, rate, bits, none, _drops(totals.ledger.lost), _drops(totals.restarts)]
+    cells = dict.fromkeys(COLUMNS, Text(""))
+    cells |= {"pps": Text(f"{packets:,.0f}"), "Mb/s": Text(megabits(octets))}
+    return cells | {"drops": _drops(totals.ledger.lost), "restarts": _drops(totals.restarts)}
 
 
-def _fitting(rows: Sequence[Sequence[Text]], width: int) -> list[int]:
-    """Numbers of the columns that fit into `width`, those of DROPPED_FIRST left out one by one until the rest does."""
-    shown = list(range(len(COLUMNS)))
-    needed = [max(len(COLUMNS[i]), *(row[i].cell_len for row in rows)) + GAP for i in shown]
-    for name in DROPPED_FIRST:
-        if sum(needed[i] for i in shown) - GAP <= width:
-            break
-        shown.remove(COLUMNS.index(name))
-    return shown
+def _fitting(rows: Sequence[Mapping[str, Text]], *, shared: bool, width: int) -> list[str]:
+    """The columns that fit into `width`. shared: whether workers share a queue."""
+    needed = {name: max(len(name), *(row[name].cell_len for row in rows)) for name in COLUMNS}
+    return fitting(needed, DROPPED_IF_SHARED if shared else DROPPED_FIRST, width, GAP)
+
+
+def _cut_first(rows: Sequence[dict[str, Text]], shown: Sequence[str], width: int) -> None:
+    """Where even the last columns do not fit, cut the first one's names, whose ends tell them apart; figures stay."""
+    first, *rest = shown
+    others = sum(max(len(name), *(row[name].cell_len for row in rows)) + GAP for name in rest)
+    room = max(width - others, 1)
+    for row in rows:
+        name = row[first].plain
+        row[first] = Text(name if len(name) <= room else "…" + name[len(name) - room + 1 :])
 
 
 def _queue_table(snapshot: RunSnapshot, rates: Rates, width: int) -> Table:
     rows = [_queue_cells(queue_label(snapshot.source, queue), queue, rates) for queue in snapshot.queues]
     total = _total_cells(snapshot, rates)
-    shown = _fitting([*rows, total], width)
+    shown = _fitting([*rows, total], shared=shares_queues(snapshot), width=width)
+    total[shown[0]] = Text("all")
+    _cut_first(rows, shown, width)
     grid = Table(box=None, pad_edge=False, padding=(0, GAP, 0, 0), header_style=HEAD, show_footer=False)
-    for i in shown:
-        grid.add_column(COLUMNS[i], justify="left" if COLUMNS[i] == "ring" else "right", no_wrap=True)
+    for name in shown:
+        grid.add_column(name, justify="left" if name == "ring" else "right", no_wrap=True)
     for row in rows:
-        grid.add_row(*(row[i] for i in shown))
-    grid.add_row(*(total[i] for i in shown), style=HEAD)
+        grid.add_row(*(row[name] for name in shown))
+    grid.add_row(*(total[name] for name in shown), style=HEAD)
     return grid
 
 
@@ -176,11 +189,38 @@ def view(snapshot: RunSnapshot, rates: Rates, width: int, height: int) -> Group:
     return Group(*parts)
 
 
+def fits(stream: TextIO) -> bool:
+    """Whether a live view can be drawn there: on a terminal that moves its cursor by ANSI's sequences."""
+    term = os.environ.get("TERM", "")
+    return stream.isatty() and term not in ("", "dumb", "unknown") and _moves_as_ansi(term)
+
+
+def _moves_as_ansi(term: str) -> bool:
+    """What terminfo says; a terminal that it does not know is taken for a new one, and those all do."""
+    try:
+        import curses
+
+        curses.setupterm(term, 1)
+        return (curses.tigetstr("cuu") or b"").startswith(b"\x1b[")
+    except (ImportError, curses.error):
+        return True
+
+
+def _console() -> tuple[Console, Voice | None]:
+    """A console on stdout. What the terminal does not take at once must not hold the supervisor up."""
+    if not isinstance(sys.stdout, Outlet):
+        return Console(highlight=False), None
+    voice = Voice(sys.stdout.fileno(), sys.stdout.encoding, silent=True)
+    return Console(file=cast(TextIO, voice), highlight=False), voice
+
+
 class LiveObserver(Observer):
     """The live view on a terminal; it goes when the run is over, and leaves its place to the summary."""
 
+    title = "the live view"
+
     def __init__(self, console: Console | None = None) -> None:
-        self._console = console or Console(highlight=False)
+        self._console, self._voice = (console, None) if console is not None else _console()
         self._rates = Rates()
         self._waiting = False
         self._live = Live(
@@ -191,8 +231,12 @@ class LiveObserver(Observer):
             vertical_overflow="crop",
         )
 
+    @property
+    def reads_reports(self) -> bool:
+        return self._voice is None or not (self._voice.gone or self._voice.behind)
+
     def preparing(self) -> None:
-        self._console.print(PREPARING, end="", style=DIM)
+        self._console.print(PREPARING[: self._console.width - 1], end="", style=DIM)
         self._waiting = True
 
     def started(self, plan: RunPlan) -> None:
@@ -201,8 +245,16 @@ class LiveObserver(Observer):
 
     def tick(self, snapshot: RunSnapshot) -> None:
         self._rates.update(snapshot)
-        size = self._console.size
-        self._live.update(view(snapshot, self._rates, size.width, size.height), refresh=True)
+        if self._takes():
+            size = self._console.size
+            self._live.update(view(snapshot, self._rates, size.width, size.height), refresh=True)
+
+    def _takes(self) -> bool:
+        """Whether the terminal has taken the last view; where it was stopped, by Ctrl-S for example, it has not."""
+        if self._voice is None:
+            return True
+        self._voice.flush()
+        return not (self._voice.gone or self._voice.behind)
 
     def finished(self, result: RunResult) -> None:
         self.close()
@@ -210,7 +262,12 @@ class LiveObserver(Observer):
     def close(self) -> None:
         """Give the terminal back as it was."""
         self._wipe()
-        self._live.stop()
+        try:
+            self._live.stop()
+        finally:
+            if self._voice is not None:
+                self._voice.drain()
+                self._voice.release()
 
     def _wipe(self) -> None:
         """Take the line of `preparing` off the screen."""

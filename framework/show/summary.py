@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator
 from pathlib import PurePath
 from typing import TextIO
 
-from zcframe.framework.stats import Ledger, Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.clock import local
+from zcframe.framework.outputs.writing import hand_over
+from zcframe.framework.stats import Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.stats.ethertypes import ethertype_name
 from zcframe.framework.stats.ledger import SHOWN, SHOWN_IF_ANY
 from zcframe.framework.terminal import clean
 
 from .report import plugin_lines
-from .text import megabits, table
+from .text import fitting, megabits, number, table, wrapped
 
 WIDTH = 100
+# Below this a text is not folded any further.
+NARROWEST = 20
 ROWS = 24
 ALWAYS = ("packets", "bytes", *SHOWN)
 COLUMNS = (*ALWAYS, *SHOWN_IF_ANY, "restarts")
+# Where the terminal is too narrow for all columns, these are left out, in this order: sums of others come first.
+DROPPED_FIRST = ("accepted", "delivered", "bytes", "cpu", "arrived", "restarts", "truncated", "dropped", "faulted")
 
 
 def source_line(source: SourceInfo) -> str:
@@ -33,6 +42,11 @@ def queue_label(source: SourceInfo, queue: QueueStats | QueuePlan) -> str:
     return f"{queue.ifname}/{queue.queue}" if several else str(queue.queue)
 
 
+def shares_queues(snapshot: RunSnapshot) -> bool:
+    """Whether several workers read one queue, so that only their numbers tell them apart."""
+    return len({(queue.ifname, queue.queue) for queue in snapshot.queues}) < len(snapshot.queues)
+
+
 def cpu_cell(cpu: int | None) -> int | str:
     return "-" if cpu is None else cpu
 
@@ -43,29 +57,54 @@ def _counts(queue: QueueStats) -> dict[str, int]:
     return {"packets": queue.packets, "bytes": queue.bytes, **rows, "restarts": queue.restarts}
 
 
-def _queue_table(snapshot: RunSnapshot) -> list[str]:
-    """A row a queue and one for all; of the rare columns those that hold something."""
+def _place(source: SourceInfo, queue: QueueStats) -> dict[str, int | str]:
+    """The columns that say whose row it is."""
+    return {"queue": queue_label(source, queue), "worker": queue.worker, "cpu": cpu_cell(queue.cpu)}
+
+
+def _queue_table(snapshot: RunSnapshot, width: int) -> list[str]:
+    """A row a worker and one for all; of the rare columns those that hold something."""
     counts = [_counts(queue) for queue in snapshot.queues]
     totals = {name: sum(row[name] for row in counts) for name in COLUMNS}
-    shown = [name for name, total in totals.items() if total or name in ALWAYS]
-    places = [(queue_label(snapshot.source, queue), cpu_cell(queue.cpu)) for queue in snapshot.queues]
-    rows = [[*place, *(row[name] for name in shown)] for place, row in zip(places, counts, strict=True)]
-    return table(["queue", "cpu", *shown], [*rows, ["all", "", *(totals[name] for name in shown)]])
+    places = [_place(snapshot.source, queue) for queue in snapshot.queues]
+    rows = [{**place, **row} for place, row in zip(places, counts, strict=True)]
+    rows.append({"queue": "all", "worker": "", "cpu": "", **totals})
+    names = ["queue", "worker", "cpu", *(name for name, total in totals.items() if total or name in ALWAYS)]
+    widths = {name: max(len(name), *(len(number(row[name])) for row in rows)) for name in names}
+    tells = () if shares_queues(snapshot) else ("worker",)
+    shown = fitting(widths, (*tells, *DROPPED_FIRST), width)
+    return table(shown, [[row[name] for name in shown] for row in rows])
 
 
 def _by_name(verb: str, counts: dict[str, int]) -> str:
     return f"{verb} by " + ", ".join(f"{clean(name)} {n:,}" for name, n in counts.items())
 
 
-def _ledger_lines(ledger: Ledger) -> Iterator[str]:
+def _lost_line(snapshot: RunSnapshot) -> str:
+    ledger = snapshot.totals.ledger
+    least = "at least " if ledger.at_least else ""
+    line = f"lost {least}{snapshot.lost:,} of {ledger.arrived:,} frames ({snapshot.loss:.4%})"
+    left = ledger.in_flight if snapshot.final else 0
+    return f"{line}, {left:,} of them in flight when the run ended" if left else line
+
+
+def _ledger_lines(snapshot: RunSnapshot) -> Iterator[str]:
+    ledger = snapshot.totals.ledger
     if ledger.dropped_by:
         yield _by_name("dropped", ledger.dropped_by)
     if ledger.faulted_by:
         yield _by_name("faulted", ledger.faulted_by)
-    least = "at least " if ledger.at_least else ""
-    yield f"lost {least}{ledger.lost:,} of {ledger.arrived:,} frames ({ledger.loss:.4%})"
+    yield _lost_line(snapshot)
     if not ledger.closes():
         yield "THE LEDGER DOES NOT CLOSE: frames are missing without a cause; this is a bug in zcframe"
+
+
+def _no_ip_lines(last: RunSnapshot) -> Iterator[str]:
+    """What flows and hosts cannot hold, where there was any: packets without IP, as far as IP was looked for."""
+    found = last.no_ip
+    if found.packets:
+        kinds = [f"{ethertype_name(key)} {packets:,}" for key, packets in found.by_key().items()]
+        yield from wrapped([f"no IP in {found.packets:,} packets:", *kinds], WIDTH)
 
 
 def balance_line(snapshot: RunSnapshot) -> str:
@@ -93,10 +132,29 @@ def _rate_line(last: RunSnapshot) -> str:
     return f"{amount}: {totals.packets / seconds:,.0f} packets/s, {megabits(totals.bytes / seconds)} Mb/s"
 
 
+def _time_lines(last: RunSnapshot) -> Iterator[str]:
+    if last.started and last.ended:
+        yield f"started {local(last.started)}, ended {local(last.ended)}"
+
+
+def _folded(lines: Iterable[str], width: int) -> list[str]:
+    """Lines of text at most `width` wide, unless that is what they have anyway: what is folded goes on indented."""
+    if width >= WIDTH:
+        return list(lines)
+    return [part for line in lines for part in textwrap.wrap(line, max(width, NARROWEST), subsequent_indent="  ")]
+
+
+def counter_lines(snapshot: RunSnapshot, width: int = WIDTH) -> list[str]:
+    """The summary without the plugins' reports."""
+    lines = _folded([source_line(snapshot.source), *_time_lines(snapshot), _rate_line(snapshot)], width)
+    lines += ["", *_queue_table(snapshot, width)]
+    told = [*_ledger_lines(snapshot), *_no_ip_lines(snapshot), balance_line(snapshot), *_check_lines(snapshot.rss)]
+    return lines + _folded(told, width)
+
+
 def summary_lines(last: RunSnapshot, width: int = WIDTH) -> list[str]:
-    """The whole summary: amounts, the ledger of each queue, balance, and each plugin's report."""
-    lines = [source_line(last.source), _rate_line(last), "", *_queue_table(last)]
-    lines += [*_ledger_lines(last.totals.ledger), balance_line(last), *_check_lines(last.rss)]
+    """The whole summary: amounts, the ledger of each worker, balance, and each plugin's report."""
+    lines = counter_lines(last, width)
     for name, report in last.plugins.items():
         lines += ["", *plugin_lines(name, report, None, width, ROWS)]
     return lines
@@ -106,28 +164,36 @@ def tick_line(snapshot: RunSnapshot) -> str:
     """The run so far in one line."""
     totals = snapshot.totals
     lost = f"lost {totals.ledger.lost:,} ({totals.ledger.loss:.2%})"
-    return f"{snapshot.elapsed_s:.1f} s  {totals.packets:,} packets  {totals.bytes:,} bytes  {lost}"
+    time = f"{local(snapshot.at)}  " if snapshot.at else ""
+    return f"{time}{snapshot.elapsed_s:.1f} s  {totals.packets:,} packets  {totals.bytes:,} bytes  {lost}"
 
 
 class SummaryObserver(Observer):
-    """The summary on stdout when the run is over."""
+    """The summary on stdout when the run is over; without the plugins' reports on stderr, when somebody asks for it."""
 
     def __init__(self, stdout: TextIO | None = None) -> None:
         self._stdout = stdout or sys.stdout
 
+    def asked(self, snapshot: RunSnapshot) -> None:
+        print("\n".join(counter_lines(snapshot, _width_of(sys.stderr))), file=sys.stderr, flush=True)
+
     def finished(self, result: RunResult) -> None:
-        _print_all(summary_lines(result.last), self._stdout)
+        text = "\n".join(summary_lines(result.last, _width_of(self._stdout)))
+        hand_over(f"{text}\n", self._stdout, "the summary", wanted=False)
 
 
 class TickObserver(Observer):
     """A line on stderr a tick."""
 
+    title = "the lines of --stats-interval"
+
     def tick(self, snapshot: RunSnapshot) -> None:
         print(tick_line(snapshot), file=sys.stderr, flush=True)
 
 
-def _print_all(lines: Sequence[str], stream: TextIO) -> None:
-    # Characters that the stream cannot encode (LANG=C) are replaced.
-    encoding = stream.encoding or "utf-8"
-    text = "\n".join(lines).encode(encoding, "replace").decode(encoding)
-    print(text, file=stream, flush=True)
+def _width_of(stream: TextIO) -> int:
+    """Columns of the terminal, WIDTH at most; without a terminal WIDTH."""
+    try:
+        return min(os.get_terminal_size(stream.fileno()).columns or WIDTH, WIDTH) if stream.isatty() else WIDTH
+    except (OSError, ValueError):
+        return WIDTH

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from zcframe.framework.terminal import clean
@@ -43,6 +43,17 @@ def columns(values: Sequence[float]) -> str:
     top = max(values, default=0)
     last = len(COLUMN_STEPS) - 1
     return "".join(COLUMN_STEPS[round(value / top * last)] if top else COLUMN_STEPS[0] for value in values)
+
+
+def fitting(widths: Mapping[str, int], dropped_first: Iterable[str], width: int, gap: int = 2) -> list[str]:
+    """Names of the columns that fit into `width`; until they do, those of `dropped_first` are left out, one by one."""
+    shown = list(widths)
+    for name in dropped_first:
+        if sum(widths[left] for left in shown) + gap * (len(shown) - 1) <= width:
+            break
+        if name in shown:
+            shown.remove(name)
+    return shown
 
 
 def _is_number(cell: Any) -> bool:

@@ -15,7 +15,7 @@ from typing import Any, Final, Protocol
 from zcframe.framework.config import ANY
 from zcframe.framework.errors import UsageError
 from zcframe.framework.nic import Interface
-from zcframe.framework.nic.cards.card import shares_rings
+from zcframe.framework.nic.cards.card import CARDS, shares_rings
 from zcframe.framework.sysfs import CLASS_NET
 
 
@@ -79,19 +79,41 @@ NO_VERIFY_BUT_BY_QUEUE: Final = Refusal(
 )
 
 
+class Suits(Protocol):
+    """How many workers suit a source. queues: receive queues of the interface, asked for only where they matter."""
+
+    def __call__(self, *, cpus: int, fanout: str, queues: Callable[[], int]) -> int: ...
+
+
+def _by_cpus(*, cpus: int, fanout: str, queues: Callable[[], int]) -> int:
+    """The kernel shares frames out, whatever queues there are; by queue, a worker without one would have nothing."""
+    return min(cpus, queues()) if fanout == "qm" else cpus
+
+
+def _by_queues(*, cpus: int, fanout: str, queues: Callable[[], int]) -> int:
+    """Every queue needs a worker, and one is enough for it."""
+    return queues()
+
+
+def _by_card(*, cpus: int, fanout: str, queues: Callable[[], int]) -> int:
+    return min(cpus, *(card.rss_queues for card in CARDS))
+
+
 @dataclass(frozen=True)
 class Backend:
     """One live source.
 
     source: its class, called with a LivePlan, as "module:name"; what it needs is imported when a capture is opened.
     findings: names of the doctor's findings without which it does not work. refusals: options that it does not take.
-    auto: whether --backend auto takes it for an interface, if no row above does. sets_link: whether it brings the
+    suits: how many workers it has where no number is given. auto: whether --backend auto takes it for an interface, if
+    no row above does. sets_link: whether it brings the
     interface up itself. sets_rss, sets_interrupts: whether a run sets these unasked, for this source.
     """
 
     name: str
     source: str
     findings: tuple[str, ...]
+    suits: Suits
     refusals: tuple[Refusal, ...] = ()
     auto: Callable[[Interface], bool] = lambda _: False
     sets_link: bool = False
@@ -115,6 +137,7 @@ ROWS: Final = (
         name="zerocopy",
         source="zcframe.framework.sources.zerocopy.source:Zerocopy",
         findings=("family", "abi", "privileges"),
+        suits=_by_card,
         refusals=(NO_ANY, NO_FANOUT, ALWAYS_PROMISCUOUS),
         auto=lambda interface: shares_rings(interface.driver),
         sets_link=True,
@@ -125,6 +148,7 @@ ROWS: Final = (
         name="packet",
         source="zcframe.framework.sources.packet.source:Packet",
         findings=("packet",),
+        suits=_by_cpus,
         refusals=(NO_ANY_VERIFIED, NO_ANY_BY_QUEUE, NO_VERIFY_BUT_BY_QUEUE, NO_HUGEPAGES),
         auto=lambda _: True,
     ),
@@ -132,6 +156,7 @@ ROWS: Final = (
         name="xdp",
         source="zcframe.framework.sources.xdp.source:Xdp",
         findings=("xdp",),
+        suits=_by_queues,
         refusals=(NO_ANY, NO_FANOUT, NO_HUGEPAGES),
     ),
 )

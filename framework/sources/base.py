@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 
 from zcframe.framework.ring import ReceiveRing
 
-EventKind = Literal["finished", "warning", "failed"]
+EventKind = Literal["finished", "warning", "degraded", "failed"]
 
 
 @dataclass(frozen=True)
@@ -16,7 +16,8 @@ class SourceEvent:
     """One message of a source to the operator.
 
     "finished": nothing more will come, all is well. "failed": nothing more will come, the command ends with exit code
-    1; what was delivered before counts. "warning": the source goes on.
+    1; what was delivered before counts. "warning": the source goes on. "degraded": a part of the source is gone and the
+    rest goes on; the command ends with exit code 1 then.
     """
 
     kind: EventKind
@@ -81,6 +82,9 @@ class Source(Protocol):
 
     def stop(self) -> None:
         """Order the end; "finished" follows within milliseconds, when the last frame is published."""
+
+    def hurry(self) -> None:
+        """Report the end, where there is one, with the next `poll_events()`: no worker is left to wait for."""
 
     def close(self) -> None:
         """Give everything back at once, in any state."""

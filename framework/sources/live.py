@@ -118,7 +118,8 @@ class LiveSource(ABC, Generic[R]):
 
     def _tune(self) -> None:
         """Make the plan's changes to the interface."""
-        self._warn(*self._settings.tune())
+        refused = self._settings.tune()
+        self._warn(*self._settings.restored(), *refused)
 
     def _warn(self, *texts: str) -> None:
         """Have the next `poll_events()` report this, and wake the supervisor for it."""
@@ -136,6 +137,16 @@ class LiveSource(ABC, Generic[R]):
         if self._end is None:
             self._end, self._deadline = event, time.monotonic() + SETTLE_S
             self._alarm.start(self.look_ns)
+
+    def _fail(self, text: str) -> None:
+        """Note that the interface is gone.
+
+        That counts until the end is reported, also behind the order to stop: nobody can tell which of them came first,
+        and frames may be missing that were to be captured.
+        """
+        event = SourceEvent("failed", text)
+        self._finish(event)
+        self._end = event
 
     def poll_events(self) -> list[SourceEvent]:
         """News, then the end, once: stopped as ordered, or the interface is gone."""
@@ -155,7 +166,7 @@ class LiveSource(ABC, Generic[R]):
     def _hear(self, change: LinkChange) -> None:
         """Report a change of the interface; where the interface is gone, that is the end."""
         if change.kind == "gone":
-            self._finish(SourceEvent("failed", change.text))
+            self._fail(change.text)
         else:
             self._news.append(SourceEvent("warning", change.text))
 
@@ -167,6 +178,10 @@ class LiveSource(ABC, Generic[R]):
         # Behind the end nobody clears the alarm: the descriptor can be read for ever.
         self._alarm.start(AT_ONCE_NS if self._ended else self.look_ns)
         return [self._end] if self._ended else []
+
+    def hurry(self) -> None:
+        """Wait no longer until all is settled."""
+        self._deadline = 0.0
 
     def progress(self) -> tuple[int, int]:
         """No end is known."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 from typing import Any
 
 from zcframe.framework.abi import MAX_QUEUES
@@ -11,6 +12,8 @@ from zcframe.framework.nic import Hold, apply_rss, hold, verdict_of
 from zcframe.framework.rss import RssConfig
 
 from .plan import LivePlan
+
+log = logging.getLogger(__name__)
 
 
 class Settings:
@@ -31,8 +34,11 @@ class Settings:
         return self._hold
 
     def restored(self) -> list[str]:
-        """Lines about settings that a former run had left, and that were put back."""
-        return [self._hold.restored] if self._hold is not None and self._hold.restored else []
+        """Lines about settings that a former run had left, and that were put back; each is returned once."""
+        lines = [self._hold.restored] if self._hold is not None and self._hold.restored else []
+        if self._hold is not None:
+            self._hold.restored = ""
+        return lines
 
     def spread(self, rss: RssConfig) -> None:
         """Have the card spread by this key, table and fields. Raises NicError where it cannot."""
@@ -41,19 +47,31 @@ class Settings:
     def tune(self) -> list[str]:
         """Make the plan's changes; returns a line with the reason for each that could not be made."""
         self._tuned = {change.name: change.after for change in self._plan.changes()}
-        return list(self.hold().change_all(self._tuned).values()) if self._tuned else []
+        if not self._tuned:
+            return []
+        refused = self.hold().change_all(self._tuned).values()
+        return [f"--tune: {reason}; it stays as it is" for reason in dict.fromkeys(refused)]
 
-    def untune(self) -> list[str]:
+    def untune(self) -> None:
         """Undo these changes while the interface is up: interrupts of an interface that is down stay where they are."""
-        return list(self.hold().put_back(self._tuned).values()) if self._tuned else []
+        if self._hold is not None:
+            self._hold.put_back(self._tuned)
+
+    def undo_early(self) -> None:
+        """Put back what can be now, before something goes that a setting needs; `undo()` looks again."""
+        if self._hold is not None:
+            with contextlib.suppress(OSError, NicError):
+                self._hold.put_back_early()
 
     def undo(self) -> None:
-        """Put back all other settings; may be called again."""
+        """Put back all settings that are not yet; may be called again. What remains is on file, and is logged."""
         held, self._hold = self._hold, None
         if held is not None:
-            # An interface that is gone needs nothing. What cannot be put back stays on file, for zcframe rss restore.
-            with contextlib.suppress(OSError, NicError):
+            # Nobody reads the news of a source that is being closed.
+            try:
                 held.undo()
+            except (OSError, NicError) as error:
+                log.warning("%s", error)
 
 
 def spread_over(rss: RssConfig, queues: int) -> RssConfig:

@@ -14,7 +14,7 @@ from .base import Source, SourceEvent
 class Several:
     """Several sources side by side, and owned. The end is reported when the last one has ended.
 
-    An interface that fails while others go on is a warning; where none is left, the run has failed.
+    An interface that fails while others go on leaves the source degraded; where none is left, the source has failed.
     """
 
     kind: Final = "iface"
@@ -64,17 +64,22 @@ class Several:
         return [passed for part, event in news for passed in self._pass_on(part, event)]
 
     def _pass_on(self, part: Source, event: SourceEvent) -> list[SourceEvent]:
-        if event.kind == "warning":
+        if event.kind in ("warning", "degraded"):
             return [event]
         self._events.unregister(part.events_fd)
         self._going.remove(part)
         if not self._going:
             return [event]
-        return [SourceEvent("warning", f"{event.text}; the others go on")] if event.kind == "failed" else []
+        return [SourceEvent("degraded", f"{event.text}; the others go on")] if event.kind == "failed" else []
 
     def progress(self) -> tuple[int, int]:
         """No end is known."""
         return 0, 0
+
+    def hurry(self) -> None:
+        """Have the parts that still run report their ends."""
+        for part in self._going:
+            part.hurry()
 
     def close(self) -> None:
         """Give everything back, in the order opposite to that of its opening."""

@@ -1,7 +1,9 @@
 """What a run counts: the ledger of every queue, snapshots while it goes on, the result at its end."""
 
+from .events import Event, Events
 from .ledger import Ledger
 from .observer import (
+    NoIp,
     Observer,
     Observers,
     PluginPlan,
@@ -17,7 +19,10 @@ from .observer import (
 )
 
 __all__ = [
+    "Event",
+    "Events",
     "Ledger",
+    "NoIp",
     "Observer",
     "Observers",
     "PluginPlan",

@@ -66,7 +66,7 @@ class Ledger:
 
     @property
     def lost(self) -> int:
-        """Frames that arrived and never reached a worker."""
+        """Frames that arrived and cannot reach a worker. (Those in flight at the end of a run: RunSnapshot.lost.)"""
         return sum(getattr(self, name) for name in LOSSES)
 
     @property

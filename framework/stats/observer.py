@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
+from zcframe.framework.errors import ZcframeError
 from zcframe.framework.nic import Change
 
+from .ethertypes import ethertype_key
+from .events import Event
 from .ledger import Ledger
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -60,11 +67,15 @@ class RssInfo:
 
 @dataclass(frozen=True)
 class QueuePlan:
-    """The CPU that the worker of an interface's queue is to run on; None where it is not pinned."""
+    """The CPU that a worker of an interface's queue is to run on; None where it is not pinned.
+
+    worker: its number in the run; several workers may share a queue.
+    """
 
     queue: int
     cpu: int | None
     ifname: str = ""
+    worker: int = 0
 
 
 @dataclass(frozen=True)
@@ -98,10 +109,11 @@ class RunPlan:
 
 @dataclass(frozen=True)
 class QueueStats:
-    """One queue of an interface and its worker.
+    """One worker of a run, and the queue of an interface that it reads, alone or with others.
 
-    `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was delivered; `restart_ms` is the longest time
-    from a worker's end until its successor could take packets, 0 where none was replaced.
+    `worker` is its number in the run. `bytes` counts wire lengths; `ring_fill` is 0..1; `packets` is what was
+    delivered; `restart_ms` is the longest time from a worker's end until its successor could take packets, 0 where none
+    was replaced. `cut_at` is how many bytes of a frame the worker can see at most.
     """
 
     queue: int
@@ -114,6 +126,13 @@ class QueueStats:
     ledger: Ledger = field(default_factory=Ledger)
     ifname: str = ""
     restart_ms: float = 0.0
+    worker: int = 0
+    cut_at: int = 0
+
+    @property
+    def place(self) -> tuple[str, int, int]:
+        """What tells this row from all others."""
+        return self.ifname, self.queue, self.worker
 
 
 @dataclass(frozen=True)
@@ -127,11 +146,37 @@ class Totals:
 
 
 @dataclass(frozen=True)
+class NoIp:
+    """Packets in which no IP header was read: how many of each ethertype, the most frequent first."""
+
+    SHOWN: ClassVar[int] = 16
+
+    ethertypes: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def packets(self) -> int:
+        return sum(self.ethertypes.values())
+
+    def by_key(self) -> dict[str, int]:
+        """By key of the ethertype, as documents write it; beyond SHOWN of them, the others together as "other"."""
+        counts: Counter[str] = Counter()
+        for ethertype, packets in self.ethertypes.items():
+            counts[ethertype_key(ethertype)] += packets
+        ranked = counts.most_common()
+        rest = sum(packets for _, packets in ranked[self.SHOWN :])
+        return dict(ranked[: self.SHOWN]) | ({"other": rest} if rest else {})
+
+
+@dataclass(frozen=True)
 class RunSnapshot:
     """A run at one moment.
 
+    no_ip: as it was when the plugins' reports were made.
     plugins: each plugin's report by name. lines: by name, what a plugin says of itself in words, where it does.
-    progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known.
+    progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
+    hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
+    itself: seconds since the epoch, 0 where not known or not yet. final: the run is over, and no worker will take what
+    is still in flight.
     """
 
     source: SourceInfo
@@ -142,6 +187,24 @@ class RunSnapshot:
     lines: Mapping[str, Sequence[str]] = field(default_factory=dict)
     progress: tuple[int, int] | None = None
     warnings: Sequence[str] = ()
+    events: Sequence[Event] = ()
+    started: float = 0.0
+    ended: float = 0.0
+    at: float = 0.0
+    no_ip: NoIp = field(default_factory=NoIp)
+    final: bool = False
+
+    @property
+    def lost(self) -> int:
+        """Frames that arrived and that no worker took, or will take."""
+        ledger = self.totals.ledger
+        return ledger.lost + (ledger.in_flight if self.final else 0)
+
+    @property
+    def loss(self) -> float:
+        """`lost` as a fraction of the frames that arrived, 0..1."""
+        arrived = self.totals.ledger.arrived
+        return self.lost / arrived if arrived else 0.0
 
     @property
     def totals(self) -> Totals:
@@ -176,8 +239,15 @@ class Observer:
     """Watches a run; each kind of observer fills in what it needs.
 
     Every method is called from the supervisor's loop and must return at once, but for `preparing` and `close`, which
-    the command calls.
+    the command calls. title: what it is to people. reads_reports: whether it looks at plugins' reports before the end,
+    for which workers have to pause.
     """
+
+    title = "an output"
+
+    @property
+    def reads_reports(self) -> bool:
+        return False
 
     def preparing(self) -> None:
         """Called before the supervisor: it compiles, which takes some seconds where nothing is in the cache."""
@@ -188,6 +258,9 @@ class Observer:
     def tick(self, snapshot: RunSnapshot) -> None:
         """Called every 0.25 s, or every --stats-interval."""
 
+    def asked(self, snapshot: RunSnapshot) -> None:
+        """Called when somebody asks for the counters so far, by SIGUSR1."""
+
     def finished(self, result: RunResult) -> None:
         """Called once, after the last worker ended."""
 
@@ -196,27 +269,65 @@ class Observer:
 
 
 class Observers(Observer):
-    """Several observers as one, each told in turn."""
+    """Several observers as one, each told in turn.
+
+    A capture does not depend on how it is watched: an observer that fails before the end is told of once and hears no
+    more until the end. Failures at the end are one error, which names them all.
+    """
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._all = tuple(observers)
+        self._watching = list(observers)
+
+    @property
+    def reads_reports(self) -> bool:
+        return any(observer.reads_reports for observer in self._watching)
+
+    def _each(self, tell: Callable[[Observer], None]) -> None:
+        for observer in tuple(self._watching):
+            try:
+                tell(observer)
+            except Exception as error:
+                self._watching.remove(observer)
+                _close(observer)
+                _tell_of(observer, error)
 
     def preparing(self) -> None:
-        for observer in self._all:
-            observer.preparing()
+        self._each(lambda observer: observer.preparing())
 
     def started(self, plan: RunPlan) -> None:
-        for observer in self._all:
-            observer.started(plan)
+        self._each(lambda observer: observer.started(plan))
 
     def tick(self, snapshot: RunSnapshot) -> None:
-        for observer in self._all:
-            observer.tick(snapshot)
+        self._each(lambda observer: observer.tick(snapshot))
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        self._each(lambda observer: observer.asked(snapshot))
 
     def finished(self, result: RunResult) -> None:
+        """Tell all of them. Raises ZcframeError where one could not hand over what it holds."""
+        failures: list[str] = []
         for observer in self._all:
-            observer.finished(result)
+            try:
+                observer.finished(result)
+            except ZcframeError as error:
+                failures.append(str(error))
+        if failures:
+            raise ZcframeError("; ".join([*filter(None, [result.error]), *failures]), details=result.details)
 
     def close(self) -> None:
         for observer in self._all:
-            observer.close()
+            _close(observer)
+
+
+def _close(observer: Observer) -> None:
+    try:
+        observer.close()
+    except Exception:
+        log.debug("%s could not be closed", observer.title, exc_info=True)
+
+
+def _tell_of(observer: Observer, error: Exception) -> None:
+    cause = " ".join(f"{type(error).__name__}: {error}".split())
+    trace = log.isEnabledFor(logging.DEBUG)
+    log.warning("%s is off from here on, the capture goes on: %s", observer.title, cause, exc_info=trace)

@@ -82,4 +82,6 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
         ledger=ledger,
         ifname=ring.ifname,
         restart_ms=member.restart_ms(),
+        worker=member.post.number,
+        cut_at=books.read("block_size"),
     )

@@ -7,20 +7,27 @@ import time
 from dataclasses import dataclass, field
 
 from zcframe.framework.errors import ZcframeError
+from zcframe.framework.stats import Events
 
 
 @dataclass
 class Course:
-    """Times are those of time.monotonic(); `started` and `ended` are 0 before that.
+    """Times are those of time.monotonic(); `started`, `stopped` (the order to stop) and `ended` are 0 before that.
+    Those that end in `_at` are seconds since the epoch.
 
-    drain_until: set by the order to stop; workers that have not emptied their rings by then are ended.
+    drain_until: set by the order to stop; workers that have not emptied their rings by then are ended. cut_short: they
+    were.
     """
 
     started: float = 0.0
+    stopped: float = 0.0
     ended: float = 0.0
+    started_at: float = 0.0
+    ended_at: float = 0.0
     drain_until: float = math.inf
+    cut_short: bool = False
     source_failed: bool = False
-    warnings: list[str] = field(default_factory=list)
+    warnings: Events = field(default_factory=Events)
     error: ZcframeError | None = None
 
     @property
@@ -31,7 +38,15 @@ class Course:
     @property
     def stopping(self) -> bool:
         """Whether the source was ordered to stop."""
-        return self.drain_until < math.inf
+        return self.stopped > 0.0
+
+    def stop(self, now: float, drain: float) -> None:
+        """Note the order to stop; workers get so many seconds to empty their rings."""
+        self.stopped, self.drain_until = now, now + drain
+
+    def stood_still(self, seconds: float) -> None:
+        """This process was stopped, as by Ctrl-Z, and so was what it waits for: that is no part of the draining."""
+        self.drain_until += seconds
 
     @property
     def source_died(self) -> bool:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -12,7 +10,7 @@ from functools import partial
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.workspace import STOP_DRAIN, STOP_NOW
 from zcframe.framework.child import cause_of
-from zcframe.framework.errors import CrashLoopError
+from zcframe.framework.errors import CrashLoopError, ProcessError, refusal
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import RssCheck
@@ -21,13 +19,16 @@ from zcframe.framework.worker.post import Post
 
 from .deaths import Death
 from .member import Member
+from .process import Process
+from .refusals import PATIENCE_S, Refusals
 from .watchdog import STUCK_CPU_S, Watchdog
 
 # Workers may take this long to map their rings; after that packets flow, whether all are ready or not.
 START_S = 5.0
 START_NAP_S = 500e-6
-# A worker that only rolls back needs milliseconds.
+# A worker that only rolls back needs milliseconds. Where the system refuses it, it is asked again for as long.
 ROLL_BACK_S = 5.0
+ROLL_BACK_NAP_S = 0.05
 
 Confine = Callable[[int | None], None]
 
@@ -46,15 +47,14 @@ class Crew:
         self.chain, self.state, self.confine = chain, state, confine
         places = enumerate(zip(rings, cpus, strict=True))
         self.members = [Member(Post(ring, chain.codes, number), cpu) for number, (ring, cpu) in places]
-        self._fork = multiprocessing.get_context("fork")
 
     # --- start
 
     def spawn_all(self) -> None:
-        """Fork all workers and wait until each can take packets, or has died."""
+        """Fork all workers and wait until each can take packets, or has died. Raises ProcessError."""
         for member in self.members:
             member.post.pause()
-            self.spawn(member)
+            self._spawn_first(member)
         deadline = time.monotonic() + START_S
         while not all(member.post.parked or not member.alive for member in self.members):
             if time.monotonic() > deadline:
@@ -63,17 +63,19 @@ class Crew:
         for member in self.members:
             member.post.resume()
 
-    def spawn(self, member: Member, skip: int = 0) -> None:
-        """Fork a worker for the member's queue; it takes over where its predecessor ended."""
-        process = self._fork.Process(
-            target=work,
-            args=(member.post, self.chain, self.state, skip, os.getpid(), partial(self.confine, member.cpu)),
-            name=f"zc-rx-{member.post.number}",
-            daemon=True,
-        )
-        process.start()
-        assert process.pid is not None
-        member.process, member.pid, member.pidfd = process, process.pid, os.pidfd_open(process.pid)
+    def _spawn_first(self, member: Member) -> None:
+        try:
+            self.spawn(member)
+        except (OSError, MemoryError) as error:
+            which = f"worker {member.post.number + 1} of {len(self.members)}"
+            raise ProcessError(f"cannot start {which}: {refusal(error)}") from error
+
+    def spawn(self, member: Member) -> None:
+        """Fork a worker for the member's queue; it takes over where its predecessor ended. Raises OSError."""
+        confine = partial(self.confine, member.cpu)
+        body = partial(work, member.post, self.chain, self.state, member.skip, os.getpid(), confine)
+        member.process = Process(f"zc-rx-{member.post.number}", body)
+        member.pid, member.skip, member.refusals = member.process.pid, 0, Refusals()
         member.started, member.finished, member.watchdog = time.monotonic(), False, Watchdog()
 
     # --- watch
@@ -96,18 +98,39 @@ class Crew:
         """Kill workers that do not get out of a plugin."""
         for member in self.members:
             if member.process is not None and member.watchdog.look(member.post, member.pid):
-                os.kill(member.pid, signal.SIGKILL)
+                member.process.kill()
 
     def reap(self, member: Member) -> None:
-        """The member's process has ended: replace it, unless it was done. Raises CrashLoopError."""
+        """The member's process has ended: replace it, unless it was done. Raises CrashLoopError, ProcessError."""
         died_ns = time.monotonic_ns()
         exit_code = member.reap()
         if exit_code == 0:
             member.finished = True
             return
-        skip = self._judge(member, exit_code)
+        member.skip = self._judge(member, exit_code)
         member.note_restart(died_ns)
-        self.spawn(member, skip)
+        self._replace(member)
+
+    def waiting(self, now: float) -> list[Member]:
+        """Members without a worker, for which the system is to be asked again by `now`."""
+        return [member for member in self.members if member.refusals.any and member.refusals.again <= now]
+
+    def _replace(self, member: Member) -> None:
+        """Fork a successor, or note that the system refused it. Raises ProcessError where it has done so for long."""
+        try:
+            self.spawn(member)
+        except (OSError, MemoryError) as error:
+            text = f"the worker of queue {member.post.ring.queue} cannot be replaced"
+            if member.refusals.add():
+                more = f"it is tried again for {PATIENCE_S:g} s, in which its frames wait in the ring"
+                member.warnings.append(f"{text} now: {refusal(error)}; {more}")
+            elif member.refusals.enough:
+                raise ProcessError(f"{text}, for {PATIENCE_S:g} s: {refusal(error)}") from error
+
+    def try_again(self, member: Member) -> bool:
+        """Ask the system again for a successor; whether there is one now. Raises ProcessError."""
+        self._replace(member)
+        return member.process is not None
 
     def _judge(self, member: Member, exit_code: int | None) -> int:
         """Verdict code for the packet that killed the worker; 0 where its successor is to try the packet again."""
@@ -141,29 +164,44 @@ class Crew:
                 member.post.stop(how)
 
     def end(self, patience: float) -> None:
-        """Order every worker to end now, and kill those that still run after `patience` seconds."""
+        """Order every worker to end now, and kill those that still run after `patience` seconds.
+
+        Raises ProcessError, behind the end of all, where the system refused a process that was needed for it.
+        """
         self._order(STOP_NOW)
         deadline = time.monotonic() + patience
-        for member in self.members:
-            if member.finished:
-                continue
-            if self._end_process(member, deadline) != 0:
-                self._roll_back(member)
-            member.finished = True
+        left = [member for member in self.members if not member.finished]
+        half_done = [member for member in left if self._end_process(member, deadline) != 0]
+        until = time.monotonic() + ROLL_BACK_S
+        refused = [text for member in half_done if (text := self._roll_back(member, until))]
+        for member in left:
+            member.finished, member.refusals = True, Refusals()
+        if refused:
+            raise ProcessError(refused[0])
 
     def _end_process(self, member: Member, deadline: float) -> int | None:
         """Exit code of the member's process, which is killed at the deadline; None where it had died already."""
         if member.process is None:
             return None
-        member.process.join(max(0.0, deadline - time.monotonic()))
-        if member.process.is_alive():
+        if not member.process.join(max(0.0, deadline - time.monotonic())):
             member.process.kill()
         return member.reap()
 
-    def _roll_back(self, member: Member) -> None:
-        """Let a last worker, under the order to stop, roll back the packet that its predecessor left half done."""
-        self.spawn(member)
-        self._end_process(member, time.monotonic() + ROLL_BACK_S)
+    def _roll_back(self, member: Member, until: float) -> str:
+        """Let a last worker, under the order to stop, roll back the packet that its predecessor left half done.
+
+        Returns "", or a line where the system refuses that worker to the end of its time, `until`.
+        """
+        while True:
+            try:
+                self.spawn(member)
+            except (OSError, MemoryError) as error:
+                if time.monotonic() > until:
+                    return f"queue {member.post.ring.queue}: its last packet may be half counted: {refusal(error)}"
+                time.sleep(ROLL_BACK_NAP_S)
+            else:
+                self._end_process(member, time.monotonic() + ROLL_BACK_S)
+                return ""
 
     def close(self) -> None:
         """Kill the workers that are left and give the memory back."""

@@ -10,35 +10,40 @@ import gc
 import logging
 import selectors
 import time
+import traceback
 from collections.abc import Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 
 from zcframe.affinity import pin_to
 from zcframe.framework import log as funnel
 from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
-from zcframe.framework.errors import ZcframeError
+from zcframe.framework.errors import ZcframeError, refusal
+from zcframe.framework.privileges import drop_privileges
 from zcframe.framework.sources.opening import open_source
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
 from zcframe.framework.worker.loop import warm_up
-from zcframe.framework.worker.privileges import drop_privileges
 
 from .course import Course
 from .crew import Crew
 from .member import Member
 from .prepare import Prepared, prepare, run_plan
 from .reports import Reports
-from .signals import StopSignals
+from .signals import ENOUGH, StopSignals
 from .snapshots import Snapshots
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.25
 WATCH_S = 0.1
-# After the order to stop, workers may take DRAIN_S to empty their rings; after the order to end, OBEY_S to obey.
-DRAIN_S = 1.5
+# After the order to end, workers may take OBEY_S to obey. (How long they may empty their rings before that is --drain.)
 OBEY_S = 0.2
+# A drain that takes longer than this is reported.
+DRAIN_TOLD_S = 2.0
+# A wait that took so much longer than it should is no wait: this process was stopped.
+STOPPED_S = 1.0
 # Reports may take this share of the supervisor's time while packets flow.
 REPORT_SHARE = 0.1
 
@@ -50,6 +55,7 @@ class Supervisor:
         self.config, self.observer, self.logs = prepared.config, observer, logs
         self.course = Course()
         self._next_tick = self._next_report = 0.0
+        self._source_ended = self._drain_told = False
         with ExitStack() as opened:
             self.source = opened.enter_context(closing(open_source(prepared.source_plan)))
             self.source.start()
@@ -58,7 +64,7 @@ class Supervisor:
             self.source.ready()
             rings = self.source.rings
             domains = max(ring.domain for ring in rings) + 1
-            layouts = [plugin.layout for plugin in prepared.plugins]
+            layouts = state_layouts(prepared.plugins, len(rings))
             state = opened.enter_context(closing(StateMemory(layouts, domains)))
             self.crew = opened.enter_context(closing(Crew(rings, chain, state, prepared.cpus, self._confine)))
             self.plan = run_plan(prepared, self.source)
@@ -75,20 +81,37 @@ class Supervisor:
         warning = pin_to(cpu) if cpu is not None else None
         if warning:
             log.warning("%s", warning)
-        if self.source.kind == "iface":
-            drop_privileges()
+        # What it keeps stands in the plan's warnings, once for all workers.
+        drop_privileges()
 
     def run(self, signals: StopSignals) -> RunResult:
-        """Let packets flow until the source ends or somebody asks for the end."""
+        """Let packets flow until the source ends or somebody asks for the end. There is a result whatever happens."""
         self._start(signals)
-        try:
+        with self._failing():
             while not self.crew.finished:
                 self._step(signals)
+        with self._failing():
+            self._order_stop(time.monotonic())
+        with self._failing():
+            self.crew.end(OBEY_S)
+        self.course.ended, self.course.ended_at = time.monotonic(), time.time()
+        with self._failing():
+            self.source.hurry()
+            self._hear_source()
+        return self._settle()
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """What fails in here ends the run, and not its report."""
+        try:
+            yield
         except ZcframeError as error:
             self.course.fail(error)
-        self.crew.end(OBEY_S)
-        self.course.ended = time.monotonic()
-        return self._settle()
+        except (OSError, MemoryError) as error:
+            self.course.fail(ZcframeError(f"the system refused: {refusal(error)}", details=traceback.format_exc()))
+        except Exception as error:
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            self.course.fail(ZcframeError(f"this is a bug in zcframe: {text}", details=traceback.format_exc()))
 
     # --- start
 
@@ -102,44 +125,65 @@ class Supervisor:
         self._selector.register(self.source.events_fd, selectors.EVENT_READ, self._hear_source)
         for member in self.crew.members:
             self._watch(member)
-        self.course.started = time.monotonic()
+        self.course.started, self.course.started_at = time.monotonic(), time.time()
         self.source.go()
 
     def _watch(self, member: Member) -> None:
-        self._selector.register(member.pidfd, selectors.EVENT_READ, lambda: self._reap(member))
+        assert member.process is not None
+        self._selector.register(member.process, selectors.EVENT_READ, lambda: self._reap(member))
 
     # --- watch
 
     def _step(self, signals: StopSignals) -> None:
         """Wait for something to happen, deal with it, then do what is due."""
-        for key, _ in self._selector.select(WATCH_S):
+        self._wait()
+        now, count = time.monotonic(), signals.look()
+        if count >= ENOUGH or now >= self.course.drain_until:
+            self._cut_short(now, 0.0 if count >= ENOUGH else OBEY_S)
+            return
+        for member in self.crew.waiting(now):
+            if self.crew.try_again(member):
+                self._watch(member)
+        if count or self._complete(now):
+            self._order_stop(now)
+        self.crew.kill_stuck()
+        self._tell_drain(now)
+        if signals.take_show():
+            self._show()
+        if now >= self._next_tick:
+            self._tick(now)
+
+    def _wait(self) -> None:
+        """Wait for something to happen, at most WATCH_S, and deal with it."""
+        began = time.monotonic()
+        ready = self._selector.select(WATCH_S)
+        late = time.monotonic() - began - WATCH_S
+        if late > STOPPED_S:
+            self.course.stood_still(late)
+        for key, _ in ready:
             key.data()
-        now = time.monotonic()
-        if signals.count > 1:
-            self.crew.end(0.0)
-        elif now >= self.course.drain_until:
-            self.crew.end(OBEY_S)
-        else:
-            if signals.count or self._complete(now):
-                self._stop(now)
-            self.crew.kill_stuck()
-            if now >= self._next_tick:
-                self._tick(now)
 
     def _hear_source(self) -> None:
-        for event in self.source.poll_events():
-            if event.kind == "warning":
-                self.course.warnings.append(event.text)
-                continue
-            if event.kind == "failed":
-                self.course.source_failed = True
-                self.course.fail(ZcframeError(event.text))
-            self._selector.unregister(self.source.events_fd)
-            self.crew.drain()
+        """Take the source's news; behind its end there are none."""
+        if self._source_ended:
             return
+        for event in self.source.poll_events():
+            if event.kind in ("warning", "degraded"):
+                self.course.warnings.append(event.text)
+            if event.kind in ("failed", "degraded"):
+                self.course.fail(ZcframeError(event.text))
+            if event.kind in ("failed", "finished"):
+                self._end_source(failed=event.kind == "failed")
+                return
+
+    def _end_source(self, *, failed: bool) -> None:
+        self._source_ended, self.course.source_failed = True, failed
+        self._selector.unregister(self.source.events_fd)
+        self.crew.drain()
 
     def _reap(self, member: Member) -> None:
-        self._selector.unregister(member.pidfd)
+        assert member.process is not None
+        self._selector.unregister(member.process)
         self.crew.reap(member)
         if member.process is not None:
             self._watch(member)
@@ -149,10 +193,15 @@ class Supervisor:
         interval = self.config.stats_interval
         self._next_tick = now + (interval or TICK_S)
         # To read a worker's state is to stop it for milliseconds: not where nobody looks before the end.
-        if now >= self._next_report and (interval is not None or not self.config.json):
+        if now >= self._next_report and self.observer.reads_reports:
             self.snapshots.read_live()
             self._next_report = now + (time.monotonic() - now) / REPORT_SHARE
         self.observer.tick(self.snapshots.take(self.course))
+
+    def _show(self) -> None:
+        """Somebody asked for the state of the run."""
+        self.snapshots.read_live()
+        self.observer.asked(self.snapshots.take(self.course))
 
     # --- stop
 
@@ -163,17 +212,35 @@ class Supervisor:
             return True
         return count is not None and self.source.kind == "iface" and self.crew.packets >= count
 
-    def _stop(self, now: float) -> None:
+    def _order_stop(self, now: float) -> None:
         """Stop in order: the source first, then each worker when its ring is empty."""
         if not self.course.stopping:
-            self.course.drain_until = now + DRAIN_S
-            self.source.stop()
+            self.course.stop(now, self.config.drain)
+            if not self._source_ended:
+                self.source.stop()
+
+    def _cut_short(self, now: float, patience: float) -> None:
+        """End now: what is left in the rings is lost, and counted."""
+        self.course.cut_short = True
+        self._order_stop(now)
+        self.crew.end(patience)
+
+    def _tell_drain(self, now: float) -> None:
+        """Say once that a long drain goes on, and how to end it."""
+        if self.course.stopping and not self._drain_told and now - self.course.stopped > DRAIN_TOLD_S:
+            self._drain_told = True
+            text = "the rings are not empty yet; another Ctrl-C ends at once, and what is left then is lost"
+            self.course.warnings.append(text)
 
     # --- settle the books
 
     def _settle(self) -> RunResult:
         """All workers have ended: read what they counted, and check that it adds up."""
-        failed_reports = self.snapshots.read_final()
+        failed_reports: list[str] = []
+        with self._failing():
+            failed_reports = self.snapshots.read_final()
+        for text in self._unseen(self.snapshots.take(self.course)):
+            self.course.warnings.append(text)
         last = self.snapshots.take(self.course)
         for text in (*_contradictions(last), *failed_reports[:1]):
             self.course.fail(ZcframeError(text))
@@ -181,6 +248,15 @@ class Supervisor:
         if error is None:
             return RunResult(last)
         return RunResult(last, exit_code=error.exit_code, error=str(error), details=error.details)
+
+    def _unseen(self, last: RunSnapshot) -> list[str]:
+        """A line about frames that arrived and that no plugin saw, where there are some."""
+        ledger = last.totals.ledger
+        if not ledger.in_flight:
+            return []
+        frames = f"{ledger.in_flight:,} of {ledger.arrived:,} frames were in flight when the run ended"
+        advice = "; --drain gives workers more time" if self.course.cut_short else ""
+        return [f"{frames}: no plugin saw them, and they count as lost{advice}"]
 
 
 def _contradictions(last: RunSnapshot) -> Iterator[str]:
@@ -201,10 +277,20 @@ def run(config: RunConfig, observer: Observer) -> RunResult:
     """Run with these options, watched by `observer`. Raises ZcframeError where the run cannot start."""
     logs = funnel.install(verbose=config.verbose)
     try:
-        with StopSignals() as signals, closing(Supervisor(prepare(config), observer, logs)) as supervisor:
-            signals.listen()
-            result = supervisor.run(signals)
-        observer.finished(result)
+        with StopSignals() as signals:
+            with closing(Supervisor(prepare(config), observer, logs)) as supervisor:
+                signals.listen()
+                result = supervisor.run(signals)
+            signals.conclude()
+            _conclude(observer, result)
         return result
     finally:
         funnel.uninstall(logs)
+
+
+def _conclude(observer: Observer, result: RunResult) -> None:
+    """Have the report written; everything that the run held has been given back."""
+    try:
+        observer.finished(result)
+    except KeyboardInterrupt:
+        raise ZcframeError("interrupted while the report was written: it is not whole") from None

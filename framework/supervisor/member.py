@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import multiprocessing.process
-import os
 import signal
 import time
 from dataclasses import dataclass, field
 
+from zcframe.framework.stats import Events
 from zcframe.framework.worker.post import Post
 
 from .deaths import Death, Deaths
+from .process import Process
+from .refusals import Refusals
 from .watchdog import Watchdog
 
 
@@ -18,36 +19,34 @@ from .watchdog import Watchdog
 class Member:
     """The worker of one queue.
 
-    process: None between a worker's end and its successor's start. finished: no successor is needed.
+    process: None between a worker's end and its successor's start. finished: no successor is needed. pid: of the last
+    worker. skip: the verdict code with which its successor is to begin. refusals: of the successor, so far.
     """
 
     post: Post
     cpu: int | None
-    process: multiprocessing.process.BaseProcess | None = None
-    pidfd: int = -1
+    process: Process | None = None
     pid: int = 0
+    skip: int = 0
     started: float = 0.0
     finished: bool = False
     watchdog: Watchdog = field(default_factory=Watchdog)
     deaths: Deaths = field(default_factory=Deaths)
+    refusals: Refusals = field(default_factory=Refusals)
     restarts: int = 0
     died_ns: int = 0
     longest_restart_ns: int = 0
-    warnings: list[str] = field(default_factory=list)
+    warnings: Events = field(default_factory=Events)
 
     @property
     def alive(self) -> bool:
-        return self.process is not None and self.process.is_alive()
+        return self.process is not None and self.process.alive
 
     def reap(self) -> int | None:
-        """Wait for the end of the process and give back its descriptor; the exit code, negative for a signal."""
+        """Wait for the end of the process; the exit code, negative for a signal, None where it is not known."""
         assert self.process is not None
-        self.process.join()
-        exit_code = self.process.exitcode
-        self.process.close()
-        os.close(self.pidfd)
-        self.process, self.pidfd = None, -1
-        return exit_code
+        process, self.process = self.process, None
+        return process.reap()
 
     def death(self, exit_code: int | None) -> Death:
         """How and where the worker that was reaped last died."""

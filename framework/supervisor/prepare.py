@@ -6,13 +6,14 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
-from zcframe.framework import abi
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import ANY, FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
+from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
+from zcframe.framework.privileges import kept_by_workers, kept_line
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources.backends import choose_backend
 from zcframe.framework.sources.base import Source
@@ -21,6 +22,8 @@ from zcframe.framework.sources.plan import LivePlan, SeveralPlan
 from zcframe.framework.sources.soft82576 import ReplayPlan
 from zcframe.framework.sources.trace import bundled_trace
 from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
+
+from .workers import with_queues
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Prepared:
     affinity: Plan
     tuning: tuple[Tuning, ...]
     source_plan: SourcePlan
+    warnings: tuple[str, ...] = ()
 
     @property
     def cpus(self) -> tuple[int, ...]:
@@ -109,12 +113,13 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
 
 def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, CPUs, files and interface. Raises UsageError, PluginSpecError, NicError."""
-    config = replace(config, iface=real_names(config.iface))
+    topology = read_topology()
+    config = with_queues(replace(config, iface=real_names(config.iface)), topology)
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     specs = tuple(parse_spec(text) for text in config.plugins)
     workers = config.queues * max(1, len(config.iface))
     node = nic_node(config.iface[0]) if config.iface and config.iface[0] != ANY else None
-    affinity = make_plan(read_topology(), workers, config.cpus, node)
+    affinity = make_plan(topology, workers, config.cpus, node)
     return Prepared(
         config=config,
         rss=rss,
@@ -123,6 +128,7 @@ def prepare(config: RunConfig) -> Prepared:
         affinity=affinity,
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus),
+        warnings=tuple(filter(None, [kept_line(kept_by_workers())])) if config.iface else (),
     )
 
 
@@ -141,7 +147,8 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         ),
         rss=RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name),
         queues=tuple(
-            QueuePlan(ring.queue, cpu, ring.ifname) for ring, cpu in zip(source.rings, prepared.cpus, strict=True)
+            QueuePlan(ring.queue, cpu, ring.ifname, number)
+            for number, (ring, cpu) in enumerate(zip(source.rings, prepared.cpus, strict=True))
         ),
         plugins=tuple(
             PluginPlan(plugin.name, dict(plugin.params), spec.origin)
@@ -150,9 +157,14 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         pace=_pace(config),
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,
-        memory=len(prepared.cpus) * config.ring_slots * (abi.BLOCK_SIZE + abi.DESC_SIZE),
+        memory=sum(ring.memory for ring in source.rings),
         tuning=tuple(change for tuning in prepared.tuning for change in tuning.changes) if config.tune else (),
-        warnings=(*prepared.affinity.warnings, *(text for tuning in prepared.tuning for text in tuning.warnings)),
+        warnings=(
+            *prepared.warnings,
+            *filter(None, [complaint()]),
+            *prepared.affinity.warnings,
+            *(text for tuning in prepared.tuning for text in tuning.warnings),
+        ),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from zcframe.framework.chain.bound import BoundPlugin
+from zcframe.framework.chain.no_ip import by_ethertype
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
@@ -17,10 +18,14 @@ from .standstill import copy_live, shards_of
 
 @dataclass(frozen=True)
 class PluginReports:
-    """By plugin name: the report, and the lines that the plugin makes of it, where it makes some."""
+    """By plugin name: the report, and the lines that the plugin makes of it, where it makes some.
+
+    no_ip: packets without an IP header that was read, by ethertype.
+    """
 
     reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
+    no_ip: dict[int, int] = field(default_factory=dict)
 
 
 class Reports:
@@ -47,27 +52,29 @@ class Reports:
             self._read(shards, member.post.number)
 
     def _shards(self, post: Post) -> list[tuple[int, int]]:
-        layouts = enumerate(plugin.layout for plugin in self.plugins)
+        layouts = enumerate(self._state.layouts)
         return [(k, shard) for k, layout in layouts for shard in shards_of(layout, post)]
 
     def _read(self, shards: Sequence[tuple[int, int]], worker: int) -> None:
         """Make states of the copies of a worker's shards."""
-        for k, plugin in enumerate(self.plugins):
+        for k, layout in enumerate(self._state.layouts):
             copies = [self._state.copied(k, shard) for owner, shard in shards if owner == k]
-            self._kept[k, worker] = [read_shard(plugin.layout, copy) for copy in copies if copy is not None]
+            self._kept[k, worker] = [read_shard(layout, copy) for copy in copies if copy is not None]
 
     def make(self) -> PluginReports:
         """The reports of the states that were read last."""
         self.errors = []
-        made = PluginReports()
+        made = PluginReports(no_ip=by_ethertype(self._states(len(self.plugins))))
         for k, plugin in enumerate(self.plugins):
-            # In the order of worker numbers, whichever was read first.
-            kept = sorted(key for key in self._kept if key[0] == k)
-            report = self._report(plugin, [state for key in kept for state in self._kept[key]])
+            report = self._report(plugin, self._states(k))
             made.reports[plugin.name] = report
             if plugin.declared.lines and "error" not in report:
                 made.lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, report) or []
         return made
+
+    def _states(self, k: int) -> list[State]:
+        """What was read of the k-th layout, in the order of worker numbers, whichever was read first."""
+        return [state for key in sorted(self._kept) if key[0] == k for state in self._kept[key]]
 
     def _report(self, plugin: BoundPlugin, states: list[State]) -> Mapping[str, Any]:
         merge = plugin.declared.merge or merge_states

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 from zcframe.framework.sources.base import Source
-from zcframe.framework.stats import QueueStats, RunPlan, RunSnapshot
+from zcframe.framework.stats import NoIp, QueueStats, RunPlan, RunSnapshot
 
 from .accounts import RingBooks, queue_stats
 from .course import Course
@@ -34,7 +35,7 @@ class Snapshots:
 
     def take(self, course: Course) -> RunSnapshot:
         """The counters of now, with the reports that were made last."""
-        worker_warnings = [warning for member in self.crew.members for warning in member.warnings]
+        events = [*course.warnings, *(event for member in self.crew.members for event in member.warnings)]
         return RunSnapshot(
             source=self.plan.source,
             elapsed_s=course.elapsed_s,
@@ -42,8 +43,14 @@ class Snapshots:
             queues=self._queues(course),
             plugins=self._made.reports,
             lines=self._made.lines,
+            no_ip=NoIp(self._made.no_ip),
             progress=self._progress(),
-            warnings=[*self.plan.warnings, *course.warnings, *worker_warnings],
+            warnings=self.plan.warnings,
+            events=sorted(events, key=lambda event: event.number),
+            started=course.started_at,
+            ended=course.ended_at,
+            at=course.ended_at or time.time(),
+            final=course.ended > 0,
         )
 
     def _queues(self, course: Course) -> list[QueueStats]:

@@ -29,6 +29,8 @@ class Watchdog:
             self.seen = at
             return False
         cpu = _cpu_seconds(pid)
+        if cpu is None:
+            return False
         if at != self.seen:
             self.seen, self.seen_cpu = at, cpu
         else:
@@ -36,9 +38,12 @@ class Watchdog:
         return self.stuck
 
 
-def _cpu_seconds(pid: int) -> float:
+def _cpu_seconds(pid: int) -> float | None:
+    """CPU time of the process in user mode; None where nobody can tell it now."""
     try:
         times = psutil.Process(pid).cpu_times()
     except psutil.NoSuchProcess:
         return 0.0
+    except (psutil.Error, OSError):
+        return None
     return float(times.user)

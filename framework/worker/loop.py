@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import logging
 import os
 import select
-import signal
 import time
 from collections.abc import Callable
 
@@ -24,7 +22,8 @@ from zcframe.framework.chain.workspace import (
     ChainContext,
     progress_size,
 )
-from zcframe.framework.child import die_with
+from zcframe.framework.child import PR_SET_TIMERSLACK, die_with, prctl
+from zcframe.framework.errors import ZcframeError, refusal
 from zcframe.framework.jit.compiler import precompile
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
@@ -59,18 +58,19 @@ class Worker:
         self._stop, self._pause_order = (orders.view(ORDERS)[name] for name in ("stop", "pause"))
         self.parked = self.progress.view("u4", PARKED)
         states = [state.address(k, post.ring.domain) for k in range(len(chain.plugins))]
+        no_ip = state.address(len(states)) + post.number * state.layouts[len(states)].shard_size
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
-        self.ctx = self._context(orders.address, state, states)
+        self.ctx = self._context(orders.address, state, no_ip, states)
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
         # The rest of the start takes microseconds.
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
         recover(self.ctx, chain.codes, skip)
 
-    def _context(self, orders: int, state: StateMemory, states: list[int]) -> Words:
-        """What the chain is called with. orders: address; states: address of each plugin's state."""
+    def _context(self, orders: int, state: StateMemory, no_ip: int, states: list[int]) -> Words:
+        """What the chain is called with: addresses of orders, counts, and of each plugin's state."""
         ring, (first, *others) = self.ring, states or [0]
         context = ChainContext(
             header=ring.header_address,
@@ -82,6 +82,7 @@ class Worker:
             orders=orders,
             state_low=state.low,
             state_high=state.high,
+            no_ip=no_ip,
             states=first,
         )
         return words_of(context, *others)
@@ -148,20 +149,24 @@ class Worker:
 
 
 def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, confine: Callable[[], None]) -> None:
-    """Body of a worker process, after the fork. confine: pins the process to its CPU and drops its privileges."""
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # Only the supervisor ends a worker, by its orders: a SIGTERM for the whole group must not lose what is in the
-        # ring.
-        signal.signal(number, signal.SIG_IGN)
-    signal.set_wakeup_fd(-1)
-    # A collection would write to every object that is shared with the supervisor, and so copy the object's page.
-    gc.disable()
+    """Body of a worker process, after the fork. confine: pins the process to its CPU and drops its privileges.
+
+    Whatever it raises ends the process with exit code 1.
+    """
+    # Naps of a worker need no better clock than the kernel's own choice.
+    prctl(PR_SET_TIMERSLACK, 0)
     name_process(f"zc-rx-{post.number}")
-    confine()
-    # A change of user clears the signal of the parent's death, so this comes after it.
-    die_with(parent)
     try:
+        confine()
+        # A change of user clears the signal of the parent's death, so this comes after it.
+        die_with(parent)
         Worker(post, chain, state, skip).run()
+    except (OSError, MemoryError) as error:
+        log.error("worker of queue %d cannot go on: %s", post.ring.queue, refusal(error))
+        os._exit(1)
+    except ZcframeError as error:
+        log.error("worker of queue %d cannot go on: %s", post.ring.queue, error)
+        os._exit(1)
     except Exception:
         log.exception("worker of queue %d failed", post.ring.queue)
         os._exit(1)

@@ -52,7 +52,7 @@ static void zc_sockets_row(struct seq_file *seq, struct zc_sock *zs)
 	struct zc_ring *ring = zc_sock_ring(zs);
 	const struct zc_ring_header *header;
 
-	seq_printf(seq, "%-8lu %-6u ", sock_i_ino(&zs->sk),
+	seq_printf(seq, "%-8llu %-6u ", (u64)sock_i_ino(&zs->sk),
 		   from_kuid_munged(seq_user_ns(seq), zs->sk.sk_uid));
 	if (!ring) {
 		seq_puts(seq, "-\n");

@@ -106,19 +106,19 @@ EXPORT_SYMBOL_GPL(zc_rx_stalled);
 
 /**
  * zc_rx_dropped() - the NIC lost frames of this queue
- * @ring:     [napi] the ring
- * @frames:   how many
- * @no_slot:  the user held all slots; otherwise NAPI was too slow
- * @at_least: the NIC's counter had run full
+ * @ring:      [napi] the ring
+ * @frames:    how many
+ * @no_slot:   the user held all slots; otherwise NAPI was too slow
+ * @saturated: the NIC's counter had run full
  */
-void zc_rx_dropped(struct zc_ring *ring, u32 frames, bool no_slot, bool at_least)
+void zc_rx_dropped(struct zc_ring *ring, u32 frames, bool no_slot, bool saturated)
 {
 	struct zc_ring_header *header = ring->header;
 	__u64 *cause = no_slot ? &header->ring_full : &header->nic_drop;
 
 	WRITE_ONCE(header->arrived, header->arrived + frames);
 	WRITE_ONCE(*cause, *cause + frames);
-	if (at_least)
+	if (saturated)
 		WRITE_ONCE(header->flags, header->flags | ZC_RING_AT_LEAST);
 }
 EXPORT_SYMBOL_GPL(zc_rx_dropped);

@@ -3,6 +3,7 @@
 #include <linux/if_ether.h>
 #include <linux/module.h>
 
+#include "compat.h"
 #include "zc_family.h"
 
 /* Every socket, for /proc; a ring is freed only after it left this list. */
@@ -97,7 +98,7 @@ out_buffer:
  * The interface is looked up in the socket's own network namespace, so that
  * the capability counts where the interface belongs.
  */
-static int zc_bind(struct socket *sock, struct sockaddr *address, int length)
+static int zc_bind(struct socket *sock, struct zc_bind_address *address, int length)
 {
 	struct sockaddr_zc *addr = (struct sockaddr_zc *)address;
 	struct zc_sock *zs = zc_sk(sock->sk);

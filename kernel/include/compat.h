@@ -26,4 +26,11 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 }
 #endif
 
+/* What proto_ops.bind takes; both begin with sa_family. */
+#ifdef ZC_HAVE_SOCKADDR_UNSIZED
+#define zc_bind_address sockaddr_unsized
+#else
+#define zc_bind_address sockaddr
+#endif
+
 #endif /* _ZC_COMPAT_H */

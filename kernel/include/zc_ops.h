@@ -127,7 +127,7 @@ dma_addr_t zc_rx_post(struct zc_ring *ring);
 void zc_rx_complete(struct zc_ring *ring, const struct zc_frame *frame, u64 now);
 void zc_rx_submit(struct zc_ring *ring);
 bool zc_rx_stalled(struct zc_ring *ring);
-void zc_rx_dropped(struct zc_ring *ring, u32 frames, bool no_slot, bool at_least);
+void zc_rx_dropped(struct zc_ring *ring, u32 frames, bool no_slot, bool saturated);
 
 /* tx.c */
 bool zc_tx_take(struct zc_ring *ring, struct zc_tx_frame *frame);

@@ -231,6 +231,61 @@ static u32 zc82576_port_fields(u32 flow)
 	}
 }
 
+static u32 zc82576_hash_fields(const struct zc82576 *nic, u32 flow)
+{
+	if (nic->fields & zc82576_port_fields(flow))
+		return ZC82576_HASH_IP | ZC82576_HASH_PORTS;
+	return ZC82576_HASH_IP;
+}
+
+static int zc82576_set_hash_fields(struct zc82576 *nic, u32 flow, u64 wanted)
+{
+	u32 fields = zc82576_port_fields(flow);
+
+	if (wanted == ZC82576_HASH_IP)
+		nic->fields &= ~fields;
+	else if (wanted == (ZC82576_HASH_IP | ZC82576_HASH_PORTS) && fields)
+		nic->fields |= fields;
+	else
+		return -EINVAL;
+	if (nic->up)
+		zc82576_rss_program(nic);
+	return 0;
+}
+
+#ifdef ZC_HAVE_GET_RXFH_FIELDS
+static int zc82576_get_rxfh_fields(struct net_device *dev, struct ethtool_rxfh_fields *rxfh)
+{
+	rxfh->data = zc82576_hash_fields(netdev_priv(dev), rxfh->flow_type);
+	return 0;
+}
+
+static int zc82576_set_rxfh_fields(struct net_device *dev, const struct ethtool_rxfh_fields *rxfh,
+				   struct netlink_ext_ack *extack)
+{
+	int err = zc82576_set_hash_fields(netdev_priv(dev), rxfh->flow_type, rxfh->data);
+
+	if (err)
+		NL_SET_ERR_MSG(extack, "addresses, or for TCP and UDP addresses and ports");
+	return err;
+}
+#else
+static int zc82576_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *info)
+{
+	if (info->cmd != ETHTOOL_SRXFH)
+		return -EOPNOTSUPP;
+	return zc82576_set_hash_fields(netdev_priv(dev), info->flow_type, info->data);
+}
+#endif
+
+#ifdef ZC_HAVE_GET_RX_RING_COUNT
+static u32 zc82576_get_rx_ring_count(struct net_device *dev)
+{
+	const struct zc82576 *nic = netdev_priv(dev);
+
+	return nic->channels;
+}
+#else
 static int zc82576_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *info, u32 *rules)
 {
 	const struct zc82576 *nic = netdev_priv(dev);
@@ -239,33 +294,14 @@ static int zc82576_get_rxnfc(struct net_device *dev, struct ethtool_rxnfc *info,
 	case ETHTOOL_GRXRINGS:
 		info->data = nic->channels;
 		return 0;
-	case ETHTOOL_GRXFH:
-		info->data = ZC82576_HASH_IP;
-		if (nic->fields & zc82576_port_fields(info->flow_type))
-			info->data |= ZC82576_HASH_PORTS;
+	case ETHTOOL_GRXFH: /* reaches us where there is no get_rxfh_fields */
+		info->data = zc82576_hash_fields(nic, info->flow_type);
 		return 0;
 	default:
 		return -EOPNOTSUPP;
 	}
 }
-
-static int zc82576_set_rxnfc(struct net_device *dev, struct ethtool_rxnfc *info)
-{
-	struct zc82576 *nic = netdev_priv(dev);
-	u32 fields = zc82576_port_fields(info->flow_type);
-
-	if (info->cmd != ETHTOOL_SRXFH)
-		return -EOPNOTSUPP;
-	if (info->data == ZC82576_HASH_IP)
-		nic->fields &= ~fields;
-	else if (info->data == (ZC82576_HASH_IP | ZC82576_HASH_PORTS) && fields)
-		nic->fields |= fields;
-	else
-		return -EINVAL;
-	if (nic->up)
-		zc82576_rss_program(nic);
-	return 0;
-}
+#endif
 
 const struct ethtool_ops zc82576_ethtool_ops = {
 	.get_drvinfo = zc82576_get_drvinfo,
@@ -282,8 +318,17 @@ const struct ethtool_ops zc82576_ethtool_ops = {
 	.get_rxfh_indir_size = zc82576_get_rxfh_indir_size,
 	.get_rxfh = zc82576_get_rxfh,
 	.set_rxfh = zc82576_set_rxfh,
-	.get_rxnfc = zc82576_get_rxnfc,
+#ifdef ZC_HAVE_GET_RXFH_FIELDS
+	.get_rxfh_fields = zc82576_get_rxfh_fields,
+	.set_rxfh_fields = zc82576_set_rxfh_fields,
+#else
 	.set_rxnfc = zc82576_set_rxnfc,
+#endif
+#ifdef ZC_HAVE_GET_RX_RING_COUNT
+	.get_rx_ring_count = zc82576_get_rx_ring_count,
+#else
+	.get_rxnfc = zc82576_get_rxnfc,
+#endif
 	.get_sset_count = zc82576_stats_count,
 	.get_strings = zc82576_stats_names,
 	.get_ethtool_stats = zc82576_stats_values,

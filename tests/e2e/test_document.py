@@ -17,7 +17,7 @@ from tests.kit.checks import check_books, check_flows, check_lossless, check_siz
 from tests.kit.command import Background, Finished, together, zcframe
 from tests.kit.places import ANALYZERS, BUNDLED
 
-QUEUE = {"iface", "queue", "cpu", "pid", "restarts", "restart_ms", "packets", "bytes", "ledger"}
+QUEUE = {"iface", "queue", "worker", "cpu", "pid", "restarts", "restart_ms", "packets", "bytes", "ledger"}
 LEDGER = {
     *("arrived", "delivered", "nic_drop", "ring_full", "in_flight"),
     *("accepted", "faulted", "truncated", "dropped_by", "at_least"),
@@ -30,14 +30,20 @@ FLOW = {
 
 def check_keys(document: Mapping[str, Any]) -> None:
     """Exactly those that are promised."""
-    assert set(document) == {"zcframe", "source", "elapsed_s", "rss", "queues", "totals", "plugins"}
+    assert set(document) == {
+        *("zcframe", "source", "started", "ended", "time", "elapsed_s"),
+        *("rss", "queues", "totals", "plugins"),
+    }
     assert set(document["source"]) == {"kind", "names", "backend", "link_types"}
     assert set(document["rss"]) == {"key", "fields", "reta"}
     assert len(document["rss"]["reta"]) == 128
     for row in document["queues"]:
         assert set(row) == QUEUE
         assert set(row["ledger"]) == LEDGER
-    assert set(document["totals"]) == QUEUE - {"iface", "queue", "cpu", "pid", "restart_ms"}
+    assert set(document["totals"]) == QUEUE - {"iface", "queue", "worker", "cpu", "pid", "restart_ms"} | {
+        "lost",
+        "no_ip",
+    }
     assert set(document["totals"]["ledger"]) == LEDGER
     assert set(document["plugins"]) == {"flows", "sizes"}
     assert set(document["plugins"]["flows"]) == {"count", "packets", "bytes", "lost", "top"}

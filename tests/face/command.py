@@ -48,7 +48,7 @@ def _commands() -> dict[str, Any]:
     """Name -> options of each command, and of each verb, such as "nic list"."""
     found = {}
     for name in front.COMMANDS:
-        module = importlib.import_module(f"{front.__package__}.{name}")
+        module = front.load_command(name)
         found[name] = _options(module)
         found.update({f"{name} {verb}": _options(entry) for verb, entry in getattr(module, "VERBS", {}).items()})
     return found

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 # Their keys are data: names of plugins that dropped, sizes, types of records.
-BY_DATA = ("dropped_by", "faulted_by", "histogram", "types", "rcodes", "hash_types", "params")
+BY_DATA = ("dropped_by", "faulted_by", "ethertypes", "histogram", "types", "rcodes", "hash_types", "params")
 TYPES = {bool: "bool", int: "integer", float: "number", str: "text", type(None): "null"}
 
 # Fills dropped_by and faulted_by, which are empty or absent where nothing is dropped or raised.

@@ -147,17 +147,26 @@ def together(*commands: Sequence[object]) -> list[Finished]:
 class Background:
     """The command while it runs: `flowing()` waits for the first packets, `finish()` for the end.
 
-    launcher: words in front of it. What it has counted so far is known where it was given --json and --stats-interval.
+    launcher: words in front of it; program: what stands for `zcframe`; before: called in the new process. What it has
+    counted so far is known where it was given --json and --stats-interval, or is asked for it.
     """
 
-    def __init__(self, folder: Path, *arguments: object, launcher: Sequence[object] = (), **popen: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *arguments: object,
+        launcher: Sequence[object] = (),
+        program: Sequence[str] = PROGRAM,
+        before: Callable[[], object] = die_with_tests,
+        **popen: Any,
+    ) -> None:
         self._out, self._err = folder / "stdout", folder / "stderr"
         with self._out.open("w") as out, self._err.open("w") as err:
             self.process = subprocess.Popen(
-                [*_as_words(launcher), *PROGRAM, *_as_words(arguments)],
+                [*_as_words(launcher), *program, *_as_words(arguments)],
                 **{"stdin": subprocess.DEVNULL, "stdout": out, "stderr": err, "env": environment(), **popen},
                 start_new_session=True,
-                preexec_fn=die_with_tests,
+                preexec_fn=before,
             )
         self.pid = self.process.pid
 
@@ -177,11 +186,12 @@ class Background:
         found = []
         for child in psutil.Process(self.pid).children():
             try:
-                if child.name().startswith(prefix) and child.status() != psutil.STATUS_ZOMBIE:
-                    found.append(child)
+                name = child.name()
+                if name.startswith(prefix) and child.status() != psutil.STATUS_ZOMBIE:
+                    found.append((name, child.pid, child))
             except psutil.NoSuchProcess:
                 continue
-        return sorted(found, key=lambda child: child.name())
+        return [child for _, _, child in sorted(found, key=lambda row: row[:2])]
 
     def workers(self) -> list[psutil.Process]:
         """Those that have taken their names."""
@@ -204,7 +214,9 @@ class Background:
         found: dict[str, Any] = json.loads(self._told()[-1])["totals"]["ledger"]
         return found
 
-    def _until(self, condition: Callable[[], bool], what: str) -> Background:
+    def wait_until(self, condition: Callable[[], bool], what: str) -> Background:
+        """Poll until `condition()` is true; fails where the command ends before."""
+
         def true_before_the_end() -> bool:
             assert self.process.poll() is None, f"ended early: {self.stderr}"
             return condition()
@@ -214,27 +226,29 @@ class Background:
 
     def looking(self) -> Background:
         """Until it has looked at its counters, which it does once packets may come."""
-        return self._until(lambda: any(self.ticks()), "the first look at the counters")
+        return self.wait_until(lambda: any(self.ticks()), "the first look at the counters")
 
     def flowing(self, packets: int = 1) -> Background:
         """Until so many packets were delivered."""
-        return self._until(lambda: any(tick["totals"]["packets"] >= packets for tick in self.ticks()), "packets")
+        return self.wait_until(lambda: any(tick["totals"]["packets"] >= packets for tick in self.ticks()), "packets")
 
     def wait_for(self, frames: int) -> Background:
         """Until so many frames have arrived, whatever became of them."""
-        return self._until(lambda: self.ledger["arrived"] >= frames, f"{frames} frames")
+        return self.wait_until(lambda: self.ledger["arrived"] >= frames, f"{frames} frames")
 
     def overflow(self) -> Background:
         """Until frames have found no room."""
-        return self._until(lambda: self.ledger["ring_full"] > 0, "a full ring")
+        return self.wait_until(lambda: self.ledger["ring_full"] > 0, "a full ring")
 
     def replaced(self, workers: int) -> Background:
         """Until so many workers have a successor."""
-        return self._until(lambda: any(tick["totals"]["restarts"] >= workers for tick in self.ticks()), "successors")
+        return self.wait_until(
+            lambda: any(tick["totals"]["restarts"] >= workers for tick in self.ticks()), "successors"
+        )
 
     def wait_to_hear(self, text: str) -> Background:
         """Until stderr says so; the documents there hold all warnings."""
-        return self._until(lambda: text in self.stderr, text)
+        return self.wait_until(lambda: text in self.stderr, text)
 
     def signal(self, number: int) -> Background:
         self.process.send_signal(number)

@@ -19,7 +19,7 @@ _SCOPE: dict[str, Any] = {"decode": decode, "make_packet": make_packet, "DESC_LE
 exec(  # the attributes of today, whichever they are
     f"""
 def attributes(desc, data, length, out):
-    offsets, facts = decode(data, length)
+    offsets, facts = decode(desc, data, length)
     pkt = make_packet(desc, data, offsets, facts)
 {_LINES}
     out[{len(NAMES)}] = len(pkt.frame)
@@ -27,7 +27,7 @@ def attributes(desc, data, length, out):
     return offsets, facts
 
 def bytes_of(desc, data, length, whole, at, count, out):
-    offsets, facts = decode(data, length)
+    offsets, facts = decode(desc, data, length)
     pkt = make_packet(desc, data, offsets, facts)
     view = pkt.frame if whole else pkt.payload
     for i in range(count):

@@ -287,11 +287,11 @@ class Headers(NamedTuple):
 
 
 def headers(frame: bytes) -> Headers | None:
-    """None for what is not IP, or whose fixed header is not there whole. At most two VLAN tags are looked through."""
+    """None for what is not IP, or whose fixed header is not there whole. VLAN tags are looked through."""
     if len(frame) < 14:
         return None
     ethertype, at = int.from_bytes(frame[12:14], "big"), 14
-    for _ in range(2):
+    for _ in range(32):
         if ethertype in (VLAN, QINQ, OLD_QINQ) and len(frame) >= at + 4:
             ethertype, at = int.from_bytes(frame[at + 2 : at + 4], "big"), at + 4
     packet = frame[at:]

@@ -16,6 +16,7 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.no_ip import by_ethertype, state_layouts
 from zcframe.framework.chain.spec import parse_spec
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss import SYMMETRIC_KEY, default_reta
@@ -70,7 +71,7 @@ class Rig:
         self.plugins = [p if isinstance(p, BoundPlugin) else bound(p, queues) for p in plugins]
         self.queues, self.key, self.fields, self.clock = queues, key, fields, FIRST_NS
         self.reta = default_reta(queues)
-        self.memory = StateMemory([p.layout for p in self.plugins])
+        self.memory = StateMemory(state_layouts(self.plugins, queues))
         self.chain = build_chain(self.plugins)
         self.rings = [Ring(queue, slots) for queue in range(queues)]
         self.producers = [ring.producer() for ring in self.rings]
@@ -147,6 +148,13 @@ class Rig:
         assert function is not None
         lines: list[str] = function(self.report(name))
         return lines
+
+    def no_ip(self) -> dict[int, int]:
+        """Packets without IP by ethertype."""
+        k = len(self.plugins)
+        layout = self.memory.layouts[k]
+        copies = [self.memory.copy(k, worker) for worker in range(self.queues)]
+        return by_ethertype([read_shard(layout, copy) for copy in copies if copy is not None])
 
     def ledger(self) -> dict[str, Any]:
         """Packets and bytes, and packets by verdict: "accepted", dropped and faulted by name; all queues together."""

@@ -41,6 +41,7 @@ def queue_stats(queue: int, packets: int = 1000, *, ring_full: int = 0, restarts
         bytes=packets * 800,
         ring_fill=0.5,
         ledger=Ledger(arrived=packets + ring_full, delivered=packets, accepted=packets, ring_full=ring_full),
+        worker=queue,
     )
 
 
@@ -54,7 +55,7 @@ def plan(
     return RunPlan(
         source=source,
         rss=RSS,
-        queues=tuple(QueuePlan(queue, queue % 2) for queue in range(8)),
+        queues=tuple(QueuePlan(queue, queue % 2, worker=queue) for queue in range(8)),
         plugins=(PluginPlan("flows", {"top": 20}, "zcframe.plugins.flows"), PluginPlan("sizes")),
         pace="100,000 packets a second",
         loop=loop,

@@ -145,7 +145,7 @@ class Bench(PulledRing):
         self.words = words_of(context)
         ring = end._mappings[0]
         self.descriptors = ring.view(abi.DESC, abi.PAGE_SIZE, slots)
-        self.memory = [m.view("u1", 0, m.size) for m in (*end._mappings, self.noted)]
+        self.areas = [m.view("u1", 0, m.size) for m in (*end._mappings, self.noted)]
 
     @property
     def read(self) -> int:
@@ -168,7 +168,7 @@ class Bench(PulledRing):
     def _number(self, packet: int) -> int:
         row = self.descriptors[packet % self.slots]
         at = int(row["offset"])
-        frame = self.memory[2][at : at + int(row["len"])].tobytes()
+        frame = self.areas[2][at : at + int(row["len"])].tobytes()
         number = int(row["timestamp"]) - 5 * 10**9
         assert frame == self.kernel.seen_as(number)
         assert row["wire_len"] == self.kernel.wire_of(number)
@@ -189,9 +189,9 @@ class Bench(PulledRing):
                 return found
 
     def keep(self) -> tuple[list[bytes], Any]:
-        return [view.tobytes() for view in self.memory], self.kernel.keep()
+        return [view.tobytes() for view in self.areas], self.kernel.keep()
 
     def put_back(self, kept: tuple[list[bytes], Any]) -> None:
-        for view, content in zip(self.memory, kept[0], strict=True):
+        for view, content in zip(self.areas, kept[0], strict=True):
             view[:] = np.frombuffer(content, np.uint8)
         self.kernel.put_back(kept[1])

@@ -6,11 +6,12 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from .kernels import Kernel
 from .packages import LabError, checkout_folder, output
+from .root import Root
 
 HERE = Path(__file__).parent
 KERNEL = HERE.parents[1] / "kernel"
@@ -28,17 +29,30 @@ def complaints(text: str) -> str:
     return "\n".join(row for row in rows if HARMLESS not in row)
 
 
-def make_modules(headers: Path, out: Path, source: Path = KERNEL, *flags: str) -> None:
-    """Both modules of a source tree, built in `out`, with `flags` for make. Raises LabError with any complaint."""
-    command = ["make", "-C", str(source), f"KDIR={headers}", f"OUT={out}", f"-j{os.cpu_count()}", *flags]
+def make_modules(headers: Path, out: Path, source: Path = KERNEL, *flags: str, root: Root | None = None) -> None:
+    """Both modules of a source tree, built in `out`, with `flags` for make. Raises LabError with any complaint.
+
+    root: what the headers lie in, where they need another Debian than this one; `headers` is their path in there.
+    """
     # What is warned of is not made, even where the build is interrupted: it would not be warned of again.
-    command.append("KCFLAGS=-Werror")
-    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    flags = (f"-j{os.cpu_count()}", *flags, "KCFLAGS=-Werror")
+    done = subprocess.run(
+        _make(headers, out, source, flags, root), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
     found = complaints(done.stdout)
     if done.returncode or found:
         # Nor what modpost complains of.
         shutil.rmtree(out, ignore_errors=True)
         raise LabError(f"{headers.name}\n{found or done.stdout[-4000:]}")
+
+
+def _make(headers: Path, out: Path, source: Path, flags: Sequence[str], root: Root | None) -> list[str]:
+    """The command line of a build."""
+    if root is None:
+        return ["make", "-C", str(source), f"KDIR={headers}", f"OUT={out}", *flags]
+    out.mkdir(parents=True, exist_ok=True)
+    seen = {source: "/zc/source", out: "/zc/out"}
+    return root.command("make", "-C", "/zc/source", f"KDIR={headers}", "OUT=/zc/out", *flags, mounts=seen)
 
 
 def modules_folder(headers: Path, cache: Path) -> Path:

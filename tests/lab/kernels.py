@@ -9,10 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .packages import Apt, LabError, output
+from .root import Root, prepare_root
 
 META = "linux-headers-amd64"
 OLDEST = (6, 1)
 SCRIPTS = ("checkpatch.pl", "const_structs.checkpatch", "spelling.txt")
+# The Debian release whose backports have newer kernels than the oldest release that the lab runs on, and what builds there.
+NEXT = "trixie"
+BUILDERS = ("make", "gcc", "libc6-dev", "kmod", "bc", "sparse")
 DECOMPRESSORS = {b"\x28\xb5\x2f\xfd": ("zstd", "-dcq"), b"\xfd7zXZ\x00": ("xz", "-dcq")}
 
 
@@ -103,6 +107,34 @@ def prepare_kernels(apt: Apt, cache: Path) -> dict[str, Kernel]:
             _unpack(apt, version, root)
         kernels[series] = _kernel(root, series)
     return kernels
+
+
+@dataclass(frozen=True)
+class NewerHeaders:
+    """Headers of a kernel that this machine's release does not have: `path` inside of `root`."""
+
+    root: Root
+    path: Path
+
+
+def prepare_newer_headers(apt: Apt, cache: Path) -> NewerHeaders | None:
+    """Headers of the newest kernel in NEXT's backports; None where this machine has them itself. Raises LabError."""
+    if apt.codename == NEXT:
+        return None
+    root = prepare_root(apt, cache, NEXT, "ca-certificates")
+    if newer_headers(cache) is None:
+        root.need(*BUILDERS)
+        suites = "".join(f"deb {apt.archive} {suite} main\n" for suite in (NEXT, f"{NEXT}-backports"))
+        (root.path / "etc/apt/sources.list").write_text(suites)
+        root.install(META, suite=f"{NEXT}-backports")
+    return newer_headers(cache)
+
+
+def newer_headers(cache: Path) -> NewerHeaders | None:
+    """What an earlier run prepared, if one did."""
+    root = Root(cache / "roots" / NEXT)
+    found = sorted(root.path.glob("usr/src/linux-headers-*-amd64/Module.symvers"), key=_numbers)
+    return NewerHeaders(root, Path("/usr/src") / found[-1].parent.name) if found else None
 
 
 def unpack_scripts(apt: Apt, series: str, folder: Path) -> None:

@@ -70,7 +70,8 @@ class Apt:
             raise LabError("the lab takes QEMU and kernels from Debian's packages, and this is no Debian")
         if os.geteuid():
             raise LabError("the lab runs apt: be root")
-        self.backports = f"{release['VERSION_CODENAME']}-backports"
+        self.codename = release["VERSION_CODENAME"]
+        self.backports = f"{self.codename}-backports"
         self.env = os.environ | {"APT_CONFIG": str(self.folder / "apt.conf"), "DEBIAN_FRONTEND": "noninteractive"}
 
     def prepare(self) -> None:
@@ -91,20 +92,28 @@ class Apt:
         output("apt-get", "update", env=self.env)
         stamp.touch()
 
-    def _sources(self) -> str:
-        """Debian's archives as this machine knows them, and backports from where the release itself comes from."""
+    def _known(self) -> set[tuple[str, str]]:
+        """Debian's archives as this machine knows them, and their suites."""
         form = "$(REPO_URI)|$(RELEASE)|$(COMPONENT)|$(ORIGIN)"
         targets = output("apt-get", "indextargets", "--format", form, "Created-By: Packages")
-        known = {tuple(row.split("|")[:2]) for row in targets.splitlines() if row.endswith("|main|Debian")}
-        codename = self.backports.removesuffix("-backports")
-        archive = [uri for uri, release in known if release == codename]
-        if not archive:
-            raise LabError(f"no apt source of this machine has the suite {codename}; run apt-get update once")
+        rows = [row.split("|") for row in targets.splitlines() if row.endswith("|main|Debian")]
+        return {(uri, suite) for uri, suite, *_ in rows}
+
+    @property
+    def archive(self) -> str:
+        """Where the release of this machine comes from; the same place has every other one. Raises LabError."""
+        uris = sorted(uri for uri, suite in self._known() if suite == self.codename)
+        if not uris:
+            raise LabError(f"no apt source of this machine has the suite {self.codename}; run apt-get update once")
+        return uris[0]
+
+    def _sources(self) -> str:
+        """The archives of this machine, and backports."""
         stanza = (
             "Types: deb\nURIs: {}\nSuites: {}\nComponents: main\n"
             "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
         )
-        return "\n".join(stanza.format(*entry) for entry in sorted(known | {(archive[0], self.backports)}))
+        return "\n".join(stanza.format(*entry) for entry in sorted(self._known() | {(self.archive, self.backports)}))
 
     def versions(self, package: str) -> list[str]:
         """Versions that can be had, newest first."""
@@ -130,6 +139,11 @@ class Apt:
         suite = ["-t", self.backports] if backports else []
         output("apt-get", "install", "-y", "--no-install-recommends", *suite, package, env=self.env)
 
+    def need(self, program: str, package: str = "") -> None:
+        """Install what brings a program, where it is not here yet; a package of its name unless one is given."""
+        if not shutil.which(program):
+            self.install(package or program)
+
 
 def has_igb() -> bool:
     qemu = shutil.which("qemu-system-x86_64")
@@ -145,6 +159,5 @@ def prepare_packages(cache: Path) -> Apt:
     if not has_igb():
         raise LabError("this QEMU has no 82576: 8.0 or newer is needed")
     for program, package in PROGRAMS.items():
-        if not shutil.which(program):
-            apt.install(package)
+        apt.need(program, package)
     return apt

@@ -18,7 +18,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .build import KERNEL, make_modules, modules_folder
-from .kernels import prepare_kernels, unpack_scripts, unpacked_kernels
+from .kernels import (
+    NewerHeaders,
+    newer_headers,
+    prepare_kernels,
+    prepare_newer_headers,
+    unpack_scripts,
+    unpacked_kernels,
+)
 from .packages import LabError, cache_folder, locked, prepare_packages
 
 # What checkpatch asks for and we do not do.
@@ -37,11 +44,15 @@ class MissingTool(LabError):
 
 @dataclass(frozen=True)
 class Workshop:
-    """What is checked, `source`; where objects and fetched scripts lie, `cache`; kernel `headers`, oldest first."""
+    """What is checked, `source`; where objects and fetched scripts lie, `cache`; kernel `headers`, oldest first.
+
+    newer: headers that only a newer Debian's tools build with.
+    """
 
     source: Path
     cache: Path
     headers: tuple[Path, ...]
+    newer: NewerHeaders | None = None
 
     def files(self) -> list[Path]:
         """C sources and headers of ours; none that a build left in the tree."""
@@ -66,15 +77,16 @@ def open_workshop(source: Path = KERNEL) -> Workshop:
         return Workshop(source, cache, (Path(named).resolve(),))
     running = Path("/lib/modules") / os.uname().release / "build"
     unpacked = tuple(kernel.headers for kernel in unpacked_kernels(cache))
-    return Workshop(source, cache, unpacked or ((running,) if running.exists() else ()))
+    return Workshop(source, cache, unpacked or ((running,) if running.exists() else ()), newer_headers(cache))
 
 
 def fetch_tools() -> None:
-    """Kernels, their headers, and checkpatch, into the cache. Raises LabError."""
+    """Kernels, their headers, those of a newer Debian, and checkpatch, into the cache. Raises LabError."""
     cache = cache_folder()
     with locked(cache):
         apt = prepare_packages(cache)
         prepare_kernels(apt, cache)
+        prepare_newer_headers(apt, cache)
         unpack_scripts(apt, unpacked_kernels(cache)[-1].series, cache / "scripts")
 
 
@@ -91,7 +103,11 @@ def build(shop: Workshop, title: str, *flags: str) -> str:
     with locked(shop.cache):
         for headers in shop.headers:
             make_modules(headers, modules_folder(headers, shop.cache), shop.source, *flags)
-    return f"{title} on {', '.join(headers.name for headers in shop.headers)}"
+        if newer := shop.newer:
+            out = modules_folder(newer.path, shop.cache)
+            make_modules(newer.path, out, shop.source, *flags, root=newer.root)
+    built = (*shop.headers, *((shop.newer.path,) if shop.newer else ()))
+    return f"{title} on {', '.join(headers.name for headers in built)}"
 
 
 def check_compiler(shop: Workshop) -> str:

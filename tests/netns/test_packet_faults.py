@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from datetime import datetime
 from pathlib import Path
 
 import dpkt
 import pytest
+
+from tests.kit.command import until
 
 from .space import Space
 
@@ -61,6 +65,26 @@ def test_down_and_up(space: Space, tmp_path: Path, ten: Path) -> None:
     assert done.ledger["delivered"] == done.document["plugins"]["sizes"]["packets"] == 20
 
 
+def test_each_change_is_told_with_its_time_and_the_last_one_last(space: Space, tmp_path: Path) -> None:
+    """Down and up three times, then down; `ip` changes the state, and nothing else is said meanwhile."""
+    with space.capture(tmp_path, *NEAR) as run:
+        run.wait_to_hear("zcframe: capturing from near by packet, 2 workers")
+        for number, state in enumerate(["down", "up", "down", "up", "down", "up", "down"]):
+            space.ip(f"link set near {state}")
+            until(lambda told=number + 1: len(_changes(run.stderr)) == told, what=f"change {number}")
+        done = run.stop()
+    assert done.code == 0
+    assert [word for _, word in _changes(done.stderr)] == ["down", "up", "down", "up", "down", "up", "down"]
+    times = [datetime.fromisoformat(time) for time, _ in _changes(done.stderr)]
+    began, ended = (datetime.fromisoformat(done.document[name]) for name in ("started", "ended"))
+    assert [began.replace(microsecond=0), *times, ended] == sorted([began.replace(microsecond=0), *times, ended])
+
+
+def _changes(stderr: str) -> list[tuple[str, str]]:
+    """(time, "down" or "up") of each line about near's state."""
+    return re.findall(r"^(\S+) zcframe: warning: near (?:went|is) (down|up)", stderr, re.MULTILINE)
+
+
 def test_renamed(space: Space, tmp_path: Path, ten: Path) -> None:
     with space.capture(tmp_path, *NEAR) as run:
         space.ip("link set near name tap0")
@@ -104,7 +128,7 @@ def test_without_the_capability(space: Space) -> None:
     done = space.zcframe("run", "--iface", "near", *BACKEND, launcher=launcher)
     assert done.code == 1
     (line,) = done.stderr.splitlines()
-    assert "near" in line and "CAP_NET_RAW is missing" in line and "setcap cap_net_raw+ep /" in line
+    assert "near" in line and "CAP_NET_RAW is missing" in line and "--cap-add NET_RAW for a container" in line
 
 
 def test_several_captures_at_once(space: Space, tmp_path: Path, ten: Path) -> None:
@@ -152,6 +176,7 @@ def test_loopback_shows_each_frame_once(space: Space, tmp_path: Path, queues: in
     options = ("--backend", "packet", "--queues", queues, "--plugin", "sizes")
     with space.capture(tmp_path, "--iface", "lo", *options) as run:
         space.run(sys.executable, "-c", LOOPBACK)
+        run.wait_to_hear("zcframe: warning: lo: frames that were cut so far: 1; plugins see the first 32,767 bytes")
         done = run.wait_for(3).stop()
     assert done.ledger["delivered"] == 3
     assert done.ledger["truncated"] == 1

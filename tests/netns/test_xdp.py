@@ -59,6 +59,7 @@ def test_queues_are_dealt_out_to_workers(space: Space, tmp_path: Path, queues: i
     with space.capture(tmp_path, *XDP, "near", "--queues", workers, *COUNTING) as run:
         document = end(run)
     assert [row["queue"] for row in document["queues"]] == [worker % queues for worker in range(workers)]
+    assert [row["worker"] for row in document["queues"]] == list(range(workers))
     assert document["source"]["backend"] == "xdp"
     assert "in the driver, with one copy" in run.stderr
 

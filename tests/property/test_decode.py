@@ -28,7 +28,7 @@ PROT_NONE = 0
 # What an attribute may hold at most; the others are halves of addresses, which take all 64 bits.
 LIMITS = {
     "caplen": 2049, "wirelen": 2**32, "iface": 2**16, "rss_hash": 2**32, "rss_type": 256, "bucket": 129, "ts": 2**63,
-    "eth_dst": 2**48, "eth_src": 2**48, "ethertype": 2**16, "vlan_count": 3, "vlan": 4096, "vlan2": 4096,
+    "eth_dst": 2**48, "eth_src": 2**48, "ethertype": 2**16, "vlan_count": 33, "vlan": 4096, "vlan2": 4096,
     "ip_version": 7, "proto": 256, "ttl": 256, "sport": 2**16, "dport": 2**16, "tcp_flags": 256, "tcp_seq": 2**32,
     "tcp_ack": 2**32, "tcp_window": 2**16, "icmp": 2**16, "is_fragment": 2, "is_later_fragment": 2,
 }  # fmt: skip
@@ -91,12 +91,38 @@ def test_garbage(frame: bytes) -> None:
 HEADS = st.sampled_from(
     [b"\x08\x00\x45", b"\x86\xdd\x60", b"\x81\x00\x00\x01\x08\x00\x4f", b"\x88\xa8\x00\x01\x81\x00\x00\x02\x86\xdd\x6f"]
 )
+# Types of every header that is looked into, and beginnings of some: garbage behind these goes further.
+LED_ON = st.sampled_from(
+    [
+        *(
+            bytes.fromhex(kind)
+            for kind in ("8100", "88a8", "9100", "9200", "9300", "8926", "893f", "892f", "f1c1", "8909")
+        ),
+        *(
+            bytes.fromhex(kind)
+            for kind in ("6558", "8903", "88e7", "88e500", "88e520", "22f300ff", "22f3", "d28b00010010")
+        ),
+        *(bytes.fromhex(kind) for kind in ("884700010040", "884700010140", "88470001014000000000", "8848", "88640011")),
+        *(bytes.fromhex(kind) for kind in ("8864110000010000", "88641100000100003dc0", "886411000001000000314001")),
+        *(
+            bytes.fromhex(kind)
+            for kind in ("0030aaaa03000000", "0030060603", "8870aaaa030000f8", "894f0fc20201", "894f0fc20103")
+        ),
+        *(b"\x08\x00\x45" + bytes(8) + b"\x33" + bytes(10), b"\x86\xdd\x60" + bytes(5) + b"\x33"),
+    ]
+)
 
 
 @settings(deadline=None, max_examples=300)
 @given(HEADS, st.binary(max_size=150))
 def test_garbage_behind_a_plausible_head(head: bytes, rest: bytes) -> None:
     check(bytes(12) + head + rest)
+
+
+@settings(deadline=None, max_examples=400)
+@given(st.lists(LED_ON | st.binary(max_size=6), max_size=40), st.binary(max_size=60))
+def test_garbage_behind_heads_of_all_kinds(heads: list[bytes], rest: bytes) -> None:
+    check(bytes(12) + b"".join(heads) + rest)
 
 
 @settings(deadline=None, max_examples=400)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -88,7 +90,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--que", "8"], "zcframe: there is no option --que"),
         (["run", "--queues"], "zcframe: argument --queues: expected one argument"),
         (["run", "stray"], "zcframe: unexpected argument 'stray'"),
-        (["run", "--queues", "17"], "zcframe: --queues 17: the 82576 has 16 receive queues"),
+        (["run", "--queues", "17"], "zcframe: --queues 17: zcframe has at most 16"),
         (["run", "--config", "nowhere.toml"], "zcframe: --config nowhere.toml: No such file or directory"),
         (["rss", "--quues", "8"], "zcframe: there is no option --quues: did you mean --queues?"),
         (["plugins", "--jsn"], "zcframe: there is no option --jsn"),
@@ -130,7 +132,9 @@ def test_json_is_one_document_of_the_schema_and_all_else_goes_to_stderr(
     out, err = capsys.readouterr()
     assert len(lines(out)) == 1
     document = json.loads(out)
-    assert list(document) == ["zcframe", "source", "elapsed_s", "rss", "queues", "totals", "plugins"]
+    assert list(document) == [
+        *("zcframe", "source", "started", "ended", "time", "elapsed_s", "rss", "queues", "totals", "plugins")
+    ]
     assert document["zcframe"] == zcframe.__version__
     assert document["source"] == {
         "kind": "file",
@@ -142,9 +146,20 @@ def test_json_is_one_document_of_the_schema_and_all_else_goes_to_stderr(
     assert len(document["rss"]["reta"]) == 128
     assert len(bytes.fromhex(document["rss"]["key"])) == 40
     queue = document["queues"][1]
-    assert list(queue) == ["iface", "queue", "cpu", "pid", "restarts", "restart_ms", "packets", "bytes", "ledger"]
+    assert list(queue) == [
+        "iface",
+        "queue",
+        "worker",
+        "cpu",
+        "pid",
+        "restarts",
+        "restart_ms",
+        "packets",
+        "bytes",
+        "ledger",
+    ]
     assert (queue["queue"], queue["cpu"], queue["pid"], queue["packets"]) == (1, 1, 4001, 2000)
-    assert list(document["totals"]) == ["restarts", "packets", "bytes", "ledger"]
+    assert list(document["totals"]) == ["restarts", "packets", "bytes", "no_ip", "ledger", "lost"]
     assert document["totals"]["packets"] == 3000
     assert document["totals"]["ledger"]["arrived"] == 3000
     assert document["plugins"]["flows"]["count"] == 3
@@ -158,6 +173,23 @@ def test_json_with_an_interval_is_a_line_a_tick_on_stderr(fake: Fake, capsys: py
     out, err = capsys.readouterr()
     assert [json.loads(line)["elapsed_s"] for line in lines(err)] == [1.0, 2.0]
     assert len(lines(out)) == 1
+
+
+def test_times_are_those_of_rfc_3339(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    """In documents UTC, for people local time with its offset; both are read by a program that knows RFC 3339."""
+    times = {"started": 1_700_000_000.25, "ended": 1_700_000_002.5, "at": 1_700_000_002.5}
+    fake(result(**times), ticks=[snapshot(**times | {"ended": 0.0, "at": 1_700_000_001.0})])
+    assert main(["run", "--read", "a.pcap", "--json", "--stats-interval", "1"]) == 0
+    assert main(["run", "--read", "a.pcap", "--stats-interval", "1"]) == 0
+    out, err = capsys.readouterr()
+    last, tick = json.loads(lines(out)[0]), json.loads(lines(err)[0])
+    assert last["started"] == tick["started"] == "2023-11-14T22:13:20.250Z"
+    assert (last["ended"], last["time"]) == ("2023-11-14T22:13:22.500Z",) * 2
+    assert (tick["ended"], tick["time"]) == (None, "2023-11-14T22:13:21.000Z")
+    said = re.search(r"^started (\S+), ended (\S+)$", out, re.MULTILINE)
+    assert said is not None
+    assert [datetime.fromisoformat(time).timestamp() for time in said.groups()] == [1_700_000_000, 1_700_000_002]
+    assert datetime.fromisoformat(lines(err)[1].split()[0]).timestamp() == 1_700_000_001
 
 
 def test_json_without_an_interval_has_no_line_a_tick(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
@@ -220,6 +252,22 @@ def test_the_summary_names_causes_and_says_when_the_ledger_does_not_close(
     assert "faulted by own 10\n" in out
     assert "lost 25 of 125 frames (20.0000%)" in out
     assert "THE LEDGER DOES NOT CLOSE" in out
+
+
+def test_frames_in_flight_are_lost_at_the_end_and_not_before(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    """34 that arrived and no plugin saw, and 10 that found no room."""
+    good = queue_stats(0, 100)
+    queues = [replace(good, ledger=replace(good.ledger, arrived=144, ring_full=10, in_flight=34))]
+    fake(result(queues=queues, final=True), ticks=[snapshot(queues=queues)])
+    words = ["run", "--read", "a.pcap", "--stats-interval", "1", "--max-loss"]
+    assert [main([*words, "0.3"]), main([*words, "0.31"])] == [3, 0]
+    out, err = capsys.readouterr()
+    assert "lost 44 of 144 frames (30.5556%), 34 of them in flight when the run ended" in out
+    assert "lost 10 (6.94%)" in err
+    fake(result(queues=queues, final=True))
+    main(["run", "--read", "a.pcap", "--json"])
+    totals = json.loads(capsys.readouterr().out)["totals"]
+    assert (totals["lost"], totals["ledger"]["in_flight"]) == (44, 34)
 
 
 def test_an_interval_without_a_terminal_is_a_line_of_text_a_tick(
@@ -315,7 +363,7 @@ def test_check_with_json_is_one_document(fake: Fake, capsys: pytest.CaptureFixtu
     fake(found=plan(FILE, loop=1))
     assert main(["run", "--read", "a.pcap", "--check", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
-    assert document["queues"][3] == {"iface": "", "queue": 3, "cpu": 1}
+    assert document["queues"][3] == {"iface": "", "queue": 3, "worker": 3, "cpu": 1}
     assert document["plugins"][0] == {"name": "flows", "params": {"top": 20}, "origin": "zcframe.plugins.flows"}
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import subprocess
 import sys
 from dataclasses import FrozenInstanceError, fields
@@ -62,7 +63,7 @@ def test_pace_and_rounds(given: dict[str, Any], pace: tuple[int, float | None, s
     ("given", "said"),
     [
         ({"queues": "0"}, "--queues 0: at least one receive queue is needed"),
-        ({"queues": "17"}, "--queues 17: the 82576 has 16 receive queues"),
+        ({"queues": "17"}, "--queues 17: zcframe has at most 16"),
         ({"queues": "-3"}, "--queues -3: at least one"),
         ({"queues": "eight"}, "--queues eight: a whole number is needed"),
         ({"queues": "8.0"}, "--queues 8.0: a whole number is needed"),
@@ -83,6 +84,10 @@ def test_pace_and_rounds(given: dict[str, Any], pace: tuple[int, float | None, s
         ({"rss_fields": "ports"}, "--rss-fields ports: ip-pair or 5-tuple is needed"),
         ({"max_loss": "1.5"}, "--max-loss 1.5: a fraction from 0 to 1 is needed"),
         ({"max_loss": "-0.1"}, "a fraction from 0 to 1"),
+        ({"drain": "-1"}, "--drain -1: 0 or more seconds are needed, inf for no limit"),
+        ({"drain": "-inf"}, "--drain -inf: a number is needed"),
+        ({"drain": "nan"}, "--drain nan: a number is needed"),
+        ({"drain": "soon"}, "--drain soon: a number is needed"),
         ({"duration": "0"}, "--duration 0: the duration must be above 0"),
         ({"count": "0"}, "--count 0: at least one packet is needed"),
         ({"stats_interval": "0"}, "the interval must be above 0"),
@@ -93,6 +98,18 @@ def test_pace_and_rounds(given: dict[str, Any], pace: tuple[int, float | None, s
 )
 def test_a_wrong_value_is_named_with_its_remedy(given: dict[str, Any], said: str) -> None:
     assert said in refusal(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"), [(None, 1.5), ("0", 0.0), ("2.5", 2.5), ("inf", math.inf), ("INF", math.inf)]
+)
+def test_seconds_to_drain(given: str | None, seconds: float) -> None:
+    assert load({} if given is None else {"drain": given}).drain == seconds
+
+
+def test_a_drain_without_end_stands_in_a_file(tmp_path: Path) -> None:
+    assert from_file(tmp_path, "drain = inf\n").drain == math.inf
+    assert from_file(tmp_path, "drain = 3\n").drain == 3.0
 
 
 def test_every_option_stands_in_a_file_in_its_own_type(tmp_path: Path) -> None:
@@ -136,7 +153,7 @@ def test_a_pace_on_the_command_line_replaces_the_files_other_kind_of_pace(tmp_pa
         ("quues = 4", "zc.toml: there is no option 'quues': did you mean queues?"),
         ("ring_slotz = 4", "there is no option 'ring_slotz': did you mean ring-slots?"),
         ("check = true", "there is no option 'check'"),
-        ("queues = 17", "zc.toml: queues = 17: the 82576 has 16 receive queues"),
+        ("queues = 17", "zc.toml: queues = 17: zcframe has at most 16"),
         ("queues = true", "queues = True: a whole number is needed"),
         ("queues = 1.0", "a whole number is needed"),
         ("pps = true", "a number is needed"),

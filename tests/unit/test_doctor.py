@@ -196,7 +196,7 @@ def test_sources_of_mainline_linux(
     found = findings(bare(tmp_path, **refuses))
     assert (found["packet"].state, found["xdp"].state) == (packet, xdp)
     assert said in found["xdp"].text
-    assert found["xdp"].remedy.startswith("setcap cap_net_raw,cap_net_admin,cap_bpf+ep /") == ("CAP_" in said)
+    assert (found["xdp"].remedy == "zcframe setup-capture --backend xdp") == ("CAP_" in said)
     # What goes by packet goes wherever packet does.
     assert (verdict(bare(tmp_path, **refuses)).state == "ok") == (packet == "ok")
 
@@ -204,7 +204,7 @@ def test_sources_of_mainline_linux(
 def test_without_net_raw_the_verdict_is_the_failure_and_names_the_remedy(tmp_path: Path) -> None:
     host = bare(tmp_path, packet=errno.EPERM)
     for found in (verdict(host), verdict(host, "eth0")):
-        assert (found.state, found.remedy.split("/")[0]) == ("fail", "setcap cap_net_raw+ep ")
+        assert (found.state, found.remedy) == ("fail", "zcframe setup-capture")
         assert "CAP_NET_RAW is missing" in found.text
 
 
@@ -292,4 +292,7 @@ def test_without_capabilities_the_kernel_refuses_and_the_doctor_says_so() -> Non
     assert (done.returncode, done.stderr) == (1, "")
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert (checks["packet"]["state"], checks["capture"]["state"]) == ("fail", "fail")
-    assert checks["capture"]["remedy"].startswith("setcap cap_net_raw+ep /")
+    assert checks["capture"]["remedy"].startswith("--cap-add NET_RAW for a container")
+    assert checks["workers"]["state"] == "warn"
+    assert "CAP_SETUID and CAP_KILL are missing" in checks["workers"]["text"]
+    assert checks["workers"]["remedy"] == "--cap-add SETGID --cap-add SETUID --cap-add KILL for a container"

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import pyte
@@ -12,12 +21,13 @@ import pytest
 from rich.console import Console
 
 from tests.kit.runs import FILE, plan, queue_stats, queues, result, snapshot
-from zcframe.framework.show.live import LiveObserver
+from zcframe.framework.show.live import LiveObserver, fits
 from zcframe.framework.show.notices import Notices
 from zcframe.framework.show.report import plugin_lines, report_lines
-from zcframe.framework.show.summary import SummaryObserver
+from zcframe.framework.show.summary import SummaryObserver, summary_lines
 from zcframe.framework.show.text import bar, columns, cut, table, wrapped
-from zcframe.framework.stats import Observers
+from zcframe.framework.stats import Observers, QueueStats, SourceInfo
+from zcframe.framework.streams import Outlet
 from zcframe.framework.terminal import clean
 
 
@@ -75,9 +85,9 @@ def test_eight_queues_and_two_plugins_fit_80_by_24(view: View) -> None:
     assert view.terminal.scrolled == 0
     assert lines[0] == "zcframe  file a.pcap (soft82576, ETHERNET, LINUX_SLL)     2.0 s  36,000 packets"
     assert lines[1].startswith("read  " + "█" * 20 + " " * 20 + "  50%  5.0 of 10.0 MiB")
-    assert lines[2].split() == ["queue", "CPU", "pid", "pps", "Mb/s", "ring", "drops", "restarts"]
-    assert lines[3].split() == ["0", "0", "4000", "500", "3.2", "█████", "50%", "0", "0"]
-    assert lines[10].split()[:5] == ["7", "1", "4007", "4,000", "25.6"]
+    assert lines[2].split() == ["queue", "CPU", "pid", "worker", "pps", "Mb/s", "ring", "drops", "restarts"]
+    assert lines[3].split() == ["0", "0", "4000", "0", "500", "3.2", "█████", "50%", "0", "0"]
+    assert lines[10].split()[:6] == ["7", "1", "4007", "7", "4,000", "25.6"]
     assert lines[11].split() == ["all", "18,000", "115.2", "0", "0"]
     assert lines[12] == "RSS balance 1.78 max/mean ▂▃▄▅▅▆▇█  symmetric key, 5-tuple"
     assert "flows" in lines
@@ -105,7 +115,7 @@ def test_until_the_first_packet_a_line_says_what_takes_so_long() -> None:
 def test_a_tick_draws_over_the_one_before_and_rates_are_between_the_two(view: View) -> None:
     view.observer.tick(snapshot(elapsed_s=1.0))
     view.observer.tick(snapshot(elapsed_s=1.5, queues=[queue_stats(0, 1500)]))
-    assert view.line_of("0").split()[3] == "1,000"
+    assert view.line_of("0").split()[4] == "1,000"
     assert sum(line.startswith("RSS balance") for line in view.terminal.lines) == 1
 
 
@@ -158,6 +168,8 @@ def test_what_comes_from_the_network_cannot_steer_the_terminal(view: View) -> No
 @pytest.mark.parametrize(
     ("width", "names"),
     [
+        (73, "queue CPU pid worker pps Mb/s ring drops restarts"),
+        (72, "queue CPU pid pps Mb/s ring drops restarts"),
         (65, "queue CPU pid pps Mb/s ring drops restarts"),
         (64, "queue CPU pps Mb/s ring drops restarts"),
         (59, "queue CPU pps Mb/s ring drops restarts"),
@@ -195,13 +207,130 @@ def test_40_columns_can_be_read() -> None:
     view.observer.close()
 
 
-@pytest.mark.parametrize(("width", "height"), [(40, 10), (20, 3), (132, 50), (300, 100)])
+def sharing(*packets: int) -> list[QueueStats]:
+    """Workers that share queue 0, as those of AF_XDP do."""
+    return [replace(queue_stats(0, count), worker=worker, pid=4000 + worker) for worker, count in enumerate(packets)]
+
+
+def test_workers_that_share_a_queue_have_rates_of_their_own(view: View) -> None:
+    view.observer.tick(snapshot(elapsed_s=1.0, queues=sharing(1000, 2000, 3000)))
+    view.observer.tick(snapshot(elapsed_s=2.0, queues=sharing(1100, 2300, 3500)))
+    table_of = [line.split()[:5] for line in view.terminal.lines[2:5]]
+    assert table_of == [["0", "0", f"400{n}", str(n), rate] for n, rate in enumerate(("100", "300", "500"))]
+    assert view.line_of("all").split()[1] == "900"
+
+
+@pytest.mark.parametrize(("width", "names"), [(40, "worker pps ring drops"), (20, "worker pps drops")])
+def test_where_they_share_a_queue_their_numbers_stay(width: int, names: str) -> None:
+    view = View(width)
+    view.observer.tick(snapshot(elapsed_s=1.0, queues=sharing(1000, 2000)))
+    assert view.line_of("worker").split() == names.split()
+    assert view.line_of("1").split()[:2] == ["1", "2,000"]
+    assert view.line_of("all").split()[:2] == ["all", "3,000"]
+    view.observer.close()
+
+
+def test_names_are_cut_before_figures_are() -> None:
+    view = View(20)
+    several = SourceInfo("iface", ("enp202s0f1np1", "enp202s0f2np2"), "packet")
+    rows = [replace(queue, ifname="enp202s0f1np1") for queue in sharing(1_000_000, 2_000_000)]
+    rows = [replace(row, queue=row.worker) for row in rows]
+    view.observer.tick(replace(snapshot(elapsed_s=1.0, queues=rows), source=several))
+    assert view.terminal.lines[3].split() == ["…0f1np1/0", "1,000,000"]
+    assert view.terminal.lines[4].split() == ["…0f1np1/1", "2,000,000"]
+    view.observer.close()
+
+
+@contextmanager
+def on_terminal(encoding: str = "utf-8") -> Iterator[tuple[int, int, LiveObserver]]:
+    """(the terminal's other end, the terminal, a live view on it)."""
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    before, sys.stdout = sys.stdout, Outlet(slave, encoding)
+    try:
+        observer = LiveObserver()
+        observer._console._force_terminal = True
+        yield master, slave, observer
+    finally:
+        sys.stdout = before
+        os.close(slave)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "koi8-r"])
+def test_a_terminal_of_another_encoding_gets_the_view_in_its_own(encoding: str) -> None:
+    with on_terminal(encoding) as (master, _, observer):
+        observer.started(plan(FILE, loop=1))
+        observer.tick(snapshot(plugins={"dns": {"name": "é漢" * 99}}))
+        observer.close()
+        shown = os.read(master, 1 << 16).decode(encoding)
+    os.close(master)
+    screen = pyte.Screen(80, 24)
+    pyte.Stream(screen).feed(shown[: shown.rindex("dns")])
+    assert screen.display[1].split()[:4] == ["queue", "CPU", "pid", "worker"]
+    assert screen.display[2].split()[6] == ("█████" if encoding == "koi8-r" else "#####")
+
+
+def test_a_terminal_that_is_stopped_or_hung_up_holds_no_tick_up() -> None:
+    """While it is stopped, plugins' state is read for nobody."""
+    with on_terminal() as (master, slave, observer):
+        observer.started(plan(FILE, loop=1))
+        observer.tick(snapshot())
+        assert observer.reads_reports
+        termios.tcflow(slave, termios.TCOOFF)
+        for _ in range(100):
+            observer.tick(snapshot(16))
+        assert not observer.reads_reports
+        termios.tcflow(slave, termios.TCOON)
+        observer.tick(snapshot())
+        assert observer.reads_reports
+        os.close(master)
+        observer.tick(snapshot())
+        observer.finished(result())
+        assert not observer.reads_reports
+
+
+def test_a_view_is_drawn_on_terminals_alone_and_not_on_dumb_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    master, slave = pty.openpty()
+    for term, drawn in (("xterm", True), ("dumb", False), ("unknown", False), ("", False)):
+        monkeypatch.setenv("TERM", term)
+        assert fits(Outlet(slave, "utf-8")) is drawn
+    monkeypatch.setenv("TERM", "xterm")
+    assert not fits(io.StringIO())
+    os.close(master)
+    os.close(slave)
+
+
+# curses looks up one terminal in the life of a process.
+ASK = "import sys; from zcframe.framework.show.live import _moves_as_ansi; print(_moves_as_ansi(sys.argv[1]))"
+KNOWN = "import curses, sys; curses.setupterm(sys.argv[1], 1)"
+
+
+@pytest.mark.parametrize(("term", "moves"), [("vt100", True), ("linux", True), ("vt52", False), ("of-tomorrow", True)])
+def test_terminfo_says_which_terminal_moves_as_ansi_does(term: str, moves: bool) -> None:
+    """One that it does not know is taken for a new one."""
+    if not moves and subprocess.run([sys.executable, "-c", KNOWN, term], stderr=subprocess.DEVNULL).returncode:
+        pytest.skip(f"terminfo knows no {term} here")
+    asked = subprocess.run([sys.executable, "-c", ASK, term], capture_output=True, text=True, check=True)
+    assert asked.stdout.strip() == str(moves)
+
+
+@pytest.mark.parametrize("width", [20, 40, 80])
+def test_the_summary_fits_a_narrow_terminal_by_whole_columns(width: int) -> None:
+    lines = summary_lines(replace(snapshot(), started=1.7e9, ended=1.7e9 + 2), width)
+    assert max(map(len, lines)) <= width
+    head = next(line for line in lines if line.startswith("queue"))
+    assert {"queue", "packets"} <= set(head.split())
+    row = next(line for line in lines if line.startswith("all"))
+    assert "36,000" in row.split()
+
+
+@pytest.mark.parametrize(("width", "height"), [(40, 10), (20, 3), (132, 50), (300, 100), (1, 1), (1, 24), (3, 2)])
 def test_it_bears_any_size_of_terminal(width: int, height: int) -> None:
     view = View(width, height)
     view.observer.tick(snapshot(progress=(1, 2)))
     view.observer.tick(snapshot(progress=(1, 2)))
     assert view.terminal.scrolled == 0
-    assert view.terminal.lines[0].startswith("zcframe")
+    assert view.terminal.lines[0].startswith("zcframe"[:width])
     view.observer.close()
 
 

@@ -129,7 +129,8 @@ def test_an_end_that_never_settles_is_reported_all_the_same(source: Diary, monke
 
 
 @pytest.mark.parametrize("gone_first", [True, False])
-def test_the_first_reason_to_end_counts(source: Diary, gone_first: bool) -> None:
+def test_an_interface_that_is_gone_has_failed_also_behind_the_order_to_stop(source: Diary, gone_first: bool) -> None:
+    """Until the end is reported nobody can tell which came first."""
     gone = LinkChange("gone", "lo is gone")
     if gone_first:
         source._hear(gone)
@@ -137,7 +138,24 @@ def test_the_first_reason_to_end_counts(source: Diary, gone_first: bool) -> None
     else:
         source.stop()
         source._hear(gone)
-    assert source.poll_events() == [SourceEvent("failed", "lo is gone") if gone_first else STOPPED]
+    assert source.poll_events() == [SourceEvent("failed", "lo is gone")]
+    source._hear(gone)
+    assert source.poll_events() == []
+
+
+def test_an_interface_that_goes_behind_its_end_changes_nothing(source: Diary) -> None:
+    source.stop()
+    assert source.poll_events() == [STOPPED]
+    source._hear(LinkChange("gone", "lo is gone"))
+    assert source.poll_events() == []
+
+
+def test_an_end_is_reported_unsettled_where_nobody_is_left_to_settle_it(source: Diary) -> None:
+    source.settled = False
+    source._hear(LinkChange("gone", "lo is gone"))
+    assert source.poll_events() == []
+    source.hurry()
+    assert source.poll_events() == [SourceEvent("failed", "lo is gone")]
 
 
 def test_what_becomes_of_the_link_is_news(source: Diary) -> None:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from zcframe.framework.errors import NicError
-from zcframe.framework.nic import held, hold, hold_by_hand, restore
+from zcframe.framework.nic import Hold, held, hold, hold_by_hand, restore
 from zcframe.framework.nic.settings import setting
 from zcframe.framework.nic.settings.hold import in_passes
 from zcframe.framework.nic.settings.record import started_at
@@ -73,13 +75,108 @@ def test_what_was_there_is_on_file_before_it_is_changed(machine: Machine) -> Non
     assert machine.read(TIMEOUT) == "1000"
 
 
-def test_it_is_on_file_even_where_the_change_itself_fails(machine: Machine) -> None:
+def refuse(machine: Machine, path: str) -> str:
+    """Have the kernel refuse each write to a file, whatever it is; returns what the file shows."""
+    (machine.root / path.lstrip("/")).unlink()
+    (machine.root / path.lstrip("/")).symlink_to("/proc/version")
+    return machine.read(path)
+
+
+def test_it_is_on_file_while_the_change_is_tried_and_off_it_once_refused(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def write(ifname: str, name: str, value: str, root: Path) -> None:
+        seen.append(json.loads(machine.file.read_text())["before"])
+        setting.write_setting(ifname, name, value, root)
+
+    monkeypatch.setattr(hold_module, "write_setting", write)
     holding = hold("eth0", machine.state, machine.root)
-    (machine.root / THREADED.lstrip("/")).unlink()
-    (machine.root / THREADED.lstrip("/")).symlink_to("/proc/version")
+    holding.change(TIMEOUT, "1000")
+    shown = refuse(machine, THREADED)
     with pytest.raises(OSError):
         holding.change(THREADED, "1")
-    assert json.loads(machine.file.read_text())["before"] == {THREADED: machine.read(THREADED)}
+    assert seen == [{TIMEOUT: "20000"}, {TIMEOUT: "20000", THREADED: shown}]
+    assert json.loads(machine.file.read_text())["before"] == {TIMEOUT: "20000"}
+    holding.undo()
+    assert held(machine.state, machine.root) == []
+
+
+def test_a_refusal_that_left_another_value_is_put_back(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a driver does that takes a part, or the nearest value that it can."""
+
+    def write(ifname: str, name: str, value: str, root: Path) -> None:
+        machine.put(name, value if value == "20000" else "512")
+        if value != "20000":
+            raise NicError(f"{name} stays at 512, not {value}")
+
+    monkeypatch.setattr(hold_module, "write_setting", write)
+    holding = hold("eth0", machine.state, machine.root)
+    assert list(holding.change_all({TIMEOUT: "1000"})) == [TIMEOUT]
+    assert json.loads(machine.file.read_text())["before"] == {TIMEOUT: "20000"}
+    holding.undo()
+    assert (machine.read(TIMEOUT), held(machine.state, machine.root)) == ("20000", [])
+
+
+def test_a_value_that_is_there_already_is_put_back_without_a_write(machine: Machine, dead: int) -> None:
+    """A run was killed between the file and the write, or a driver has taken it back itself."""
+    machine.left_by(dead, 1)
+    shown = refuse(machine, THREADED)
+    record = json.loads(machine.file.read_text())
+    machine.file.write_text(json.dumps(record | {"before": {THREADED: shown}}))
+    (line,) = restore("eth0", machine.state, machine.root)
+    assert "put back what was changed by a run that was killed" in line
+    assert held(machine.state, machine.root) == []
+
+
+@pytest.mark.parametrize("by", [hold, hold_by_hand])
+def test_what_a_dead_holder_left_and_nobody_can_put_back_is_the_next_ones(
+    machine: Machine, dead: int, by: Callable[[str, Path, Path], Hold]
+) -> None:
+    machine.left_by(dead, 1)
+    refuse(machine, THREADED)
+    holding = by("eth0", machine.state, machine.root)
+    assert f"eth0 cannot be put back: {THREADED}: " in holding.restored
+    assert "zcframe rss restore eth0 tries again" in holding.restored
+    holding.change(TIMEOUT, "1000")
+    (file,) = machine.state.glob("**/*.json")
+    assert json.loads(file.read_text())["before"] == {THREADED: "0", TIMEOUT: "20000"}
+    with pytest.raises(NicError, match=f"eth0 cannot be put back: {THREADED}: "):
+        holding.undo()
+    assert json.loads(file.read_text())["before"] == {THREADED: "0"}
+    machine.root.joinpath(THREADED.lstrip("/")).unlink()
+    machine.put(THREADED, "1")
+    holding.undo()
+    assert (machine.read(THREADED), held(machine.state, machine.root)) == ("0", [])
+
+
+def test_what_is_put_back_early_is_looked_at_again(machine: Machine) -> None:
+    holding = hold("eth0", machine.state, machine.root)
+    holding.change_all({TIMEOUT: "1000", THREADED: "1"})
+    before = json.loads(machine.file.read_text())
+    holding.put_back_early()
+    assert (machine.read(TIMEOUT), machine.read(THREADED)) == ("20000", "0")
+    assert json.loads(machine.file.read_text()) == before
+    machine.put(TIMEOUT, "7")
+    holding.undo()
+    assert (machine.read(TIMEOUT), held(machine.state, machine.root)) == ("20000", [])
+
+
+def test_a_folder_without_room_is_named_and_nothing_is_changed(machine: Machine) -> None:
+    holding = hold("eth0", machine.state, machine.root)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(NicError, match=f"cannot keep in {machine.file} what is to be put back: File too large"):
+            holding.change(THREADED, "1")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert machine.read(THREADED) == "0"
+    assert [path.name for path in machine.state.iterdir() if path.is_file()] == ["eth0.json"]
+    holding.undo()
 
 
 def test_the_folder_and_its_files_are_for_nobody_else(machine: Machine) -> None:
@@ -97,7 +194,7 @@ def test_undo_puts_back_the_first_value_and_removes_the_file(machine: Machine) -
     holding.undo()
     holding.undo()
     assert machine.read(TIMEOUT) == "20000"
-    assert held(machine.state) == []
+    assert held(machine.state, machine.root) == []
 
 
 def test_the_last_change_is_undone_first(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,7 +284,7 @@ def test_what_is_as_it_was_is_forgotten(machine: Machine) -> None:
     holding.change_together({THREADED: "0"})
     assert json.loads((machine.state / "set" / "eth0.json").read_text())["before"] == {TIMEOUT: "20000"}
     holding.change_together({TIMEOUT: "20000"})
-    assert held(machine.state) == []
+    assert held(machine.state, machine.root) == []
 
 
 @pytest.mark.parametrize(
@@ -201,7 +298,7 @@ def test_another_interface_of_the_same_name_is_left_alone(
     (line,) = restore("eth0", machine.state, machine.root)
     assert said in line
     assert machine.read(THREADED) == "1"
-    assert held(machine.state) == []
+    assert held(machine.state, machine.root) == []
 
 
 def test_a_renamed_interface_is_named_with_the_remedy(machine: Machine, dead: int) -> None:
@@ -265,7 +362,7 @@ def test_a_value_that_was_taken_and_not_kept_is_told(machine: Machine) -> None:
     (machine.root / irq.lstrip("/")).symlink_to("/dev/null")
     refused = holding.change_all({irq: "2"})
     assert refused == {irq: f"{irq} stays at , not 2: it moves only while its interface is up"}
-    assert json.loads(machine.file.read_text())["before"] == {irq: ""}
+    assert json.loads(machine.file.read_text())["before"] == {}
 
 
 def test_a_damaged_file_is_named(machine: Machine) -> None:

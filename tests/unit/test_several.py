@@ -49,6 +49,9 @@ class Part:
     def stop(self) -> None:
         self._call("stop")
 
+    def hurry(self) -> None:
+        self._call("hurry")
+
     def close(self) -> None:
         self._call("close")
         os.close(self.events_fd)
@@ -125,13 +128,25 @@ def test_the_end_is_told_once_when_the_last_part_has_ended(several: Several, par
     assert several.poll_events() == [SourceEvent("finished", "out0 stopped")]
 
 
-def test_one_that_fails_is_a_warning_and_no_longer_stopped(
+def test_one_that_fails_degrades_the_source_and_is_no_longer_ordered(
     several: Several, parts: list[Part], calls: list[str]
 ) -> None:
+    """The others go on, to their own end."""
     several.start()
     parts[0].events = [SourceEvent("failed", "in0 is gone")]
-    assert several.poll_events() == [SourceEvent("warning", "in0 is gone; the others go on")]
+    assert several.poll_events() == [SourceEvent("degraded", "in0 is gone; the others go on")]
     several.stop()
-    assert [call for call in calls if call.endswith("stop")] == ["out0 stop"]
-    parts[1].events = [SourceEvent("failed", "out0 is gone")]
-    assert several.poll_events() == [SourceEvent("failed", "out0 is gone")]
+    several.hurry()
+    assert [call for call in calls if call.endswith(("stop", "hurry"))] == ["out0 stop", "out0 hurry"]
+    parts[1].events = [SourceEvent("finished", "out0 stopped")]
+    assert several.poll_events() == [SourceEvent("finished", "out0 stopped")]
+
+
+def test_where_the_last_one_fails_the_source_has_failed(several: Several, parts: list[Part]) -> None:
+    several.start()
+    for part in parts:
+        part.events = [SourceEvent("failed", f"{part.name} is gone")]
+    assert several.poll_events() == [
+        SourceEvent("degraded", "in0 is gone; the others go on"),
+        SourceEvent("failed", "out0 is gone"),
+    ]

@@ -496,7 +496,7 @@ def test_signals_for_the_whole_group_do_not_end_it(tmp_path: Path) -> None:
     path.write_bytes(pcap(flow_records(10)))
     with running(plan(path)) as source:
         assert source.pid is not None
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGUSR1, signal.SIGUSR2):
             os.kill(source.pid, number)
         source.go()
         assert await_end(source) == SourceEvent("finished", "10 frames replayed")
@@ -506,16 +506,16 @@ def test_the_parents_signal_handlers_stay_with_the_parent(tmp_path: Path) -> Non
     path = tmp_path / "a.pcap"
     path.write_bytes(pcap(flow_records(10)))
     seen: list[int] = []
-    previous = signal.signal(signal.SIGUSR1, lambda number, _: seen.append(number))
+    previous = signal.signal(signal.SIGALRM, lambda number, _: seen.append(number))
     try:
         with running(plan(path)) as source:
             assert source.pid is not None
-            os.kill(source.pid, signal.SIGUSR1)
-            assert "was killed by SIGUSR1" in await_end(source).text
+            os.kill(source.pid, signal.SIGALRM)
+            assert "was killed by SIGALRM" in await_end(source).text
         assert seen == []
         assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
     finally:
-        signal.signal(signal.SIGUSR1, previous)
+        signal.signal(signal.SIGALRM, previous)
 
 
 def test_it_does_not_outlive_the_supervisor(tmp_path: Path) -> None:

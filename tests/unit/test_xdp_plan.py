@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from zcframe.framework.errors import XdpError
+from zcframe.framework.errors import NicError, XdpError
+from zcframe.framework.nic import Channels
 from zcframe.framework.nic.link.route import carriers
+from zcframe.framework.sources.xdp import share as share_module
 from zcframe.framework.sources.xdp.drops import InterfaceDrops
 from zcframe.framework.sources.xdp.refusal import check_capabilities
 from zcframe.framework.sources.xdp.share import Share
@@ -56,11 +58,34 @@ def test_every_queue_and_every_worker_has_its_place(queues: int, workers: int) -
     assert share.shared == (workers > queues)
 
 
-def test_a_queue_without_a_worker_is_refused() -> None:
-    with pytest.raises(XdpError, match="use --queues 12, or ethtool -L eth0 combined 8"):
-        Share("eth0", 12, 8)
-    with pytest.raises(XdpError, match="without a worker: ethtool -L eth0 combined 8"):
-        Share("eth0", 64, 8)
+def channels(rx: int, combined: int) -> Channels:
+    return Channels(rx=rx, tx=1, other=0, combined=combined, max_rx=rx, max_tx=1, max_other=0, max_combined=combined)
+
+
+@pytest.mark.parametrize(
+    ("queues", "has", "ways"),
+    [
+        (12, channels(0, 12), "use --queues 12, or ethtool -L eth0 combined 8"),
+        (64, channels(0, 64), "ethtool -L eth0 combined 8"),
+        (12, channels(12, 0), "use --queues 12, or ethtool -L eth0 rx 8"),
+        (12, channels(2, 10), "use --queues 12, or ethtool -L eth0 combined 8 rx 0"),
+        (12, None, "use --queues 12"),
+        (64, None, "use --backend packet"),
+    ],
+)
+def test_a_queue_without_a_worker_is_refused(
+    monkeypatch: pytest.MonkeyPatch, queues: int, has: Channels | None, ways: str
+) -> None:
+    """By the kind of queues that the driver has; a TAP does not tell any."""
+
+    def read(_: str) -> Channels:
+        if has is None:
+            raise NicError("the driver of eth0 cannot tell its channels")
+        return has
+
+    monkeypatch.setattr(share_module, "read_channels", read)
+    with pytest.raises(XdpError, match=f"and --queues 8 would leave some without a worker: {ways}$"):
+        Share("eth0", queues, 8)
 
 
 @pytest.mark.parametrize(("mtu", "size"), [(1500, 2048), (1770, 2048), (1771, 4096), (3818, 4096)])
@@ -97,7 +122,9 @@ def status(folder: Path, mask: int) -> Path:
 def test_cap_sys_admin_has_cap_bpf_in_it(tmp_path: Path) -> None:
     check_capabilities(status(tmp_path, 1 << 12 | 1 << 13 | 1 << 39))
     check_capabilities(status(tmp_path, 1 << 12 | 1 << 13 | 1 << 21))
-    with pytest.raises(XdpError, match="needs CAP_BPF .to load it.: run as root, or setcap"):
+    with pytest.raises(
+        XdpError, match="needs CAP_BPF .to load it.: run as root, or let a group capture: zcframe setup-capture"
+    ):
         check_capabilities(status(tmp_path, 1 << 12 | 1 << 13))
 
 

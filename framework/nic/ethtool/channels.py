@@ -34,6 +34,13 @@ class Channels:
             raise NicError(f"{queues} channels: the driver allows 1 to {most}")
         return replace(self, combined=queues, rx=0) if self.max_combined else replace(self, rx=queues)
 
+    def command(self, ifname: str, queues: int) -> str:
+        """How ethtool sets the same as `with_queues()`, in the kinds of queues that the driver has. Raises NicError."""
+        wanted = self.with_queues(queues)
+        rest = f" rx {wanted.rx}" if wanted.rx != self.rx or not self.max_combined else ""
+        combined = f" combined {wanted.combined}" if self.max_combined else ""
+        return f"ethtool -L {ifname}{combined}{rest}"
+
 
 def read_channels(ifname: str) -> Channels:
     """Channels that the interface has at this moment. Raises NicError where the driver does not report them."""

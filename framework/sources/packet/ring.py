@@ -119,6 +119,11 @@ class PacketRing(PulledRing):
             make_blocks(self.socket, self._block_size, self._blocks, RETIRE_MS)
             self._undo = undo.pop_all()
 
+    @property
+    def memory(self) -> int:
+        """With the blocks that the kernel fills."""
+        return super().memory + self._block_size * self._blocks
+
     def open_gate(self) -> None:
         """Let frames come; those that this machine sends only where they are seen once, and queues are not verified."""
         if self._plan.verify or self._shape.loopback:

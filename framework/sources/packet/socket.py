@@ -10,7 +10,7 @@ import struct
 from collections.abc import Sequence
 from typing import Final
 
-from zcframe.framework.capabilities import setcap
+from zcframe.framework.capabilities import STATUS, advice
 from zcframe.framework.config import ANY
 from zcframe.framework.errors import PacketError, RingError
 from zcframe.framework.nic.link.hardware import link_type_of
@@ -46,10 +46,12 @@ def open_socket(ifname: str) -> socket.socket:
         return socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     except PermissionError:
         raise PacketError(
-            f"no permission to capture from {ifname}: CAP_NET_RAW is missing; run as root, or give it to the"
-            f" interpreter: {setcap('CAP_NET_RAW')}"
+            f"no permission to capture from {ifname}: CAP_NET_RAW is missing; {advice(STATUS.read_text(), 'packet')}"
         ) from None
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            limit = "raise the limit (ulimit -n), or use fewer --queues"
+            raise PacketError(f"cannot open a packet socket for {ifname}: {error.strerror}; {limit}") from error
         if error.errno != errno.EAFNOSUPPORT:
             raise PacketError(f"cannot open a packet socket for {ifname}: {error.strerror}") from error
         raise PacketError("this kernel has no packet sockets: modprobe af_packet, or set CONFIG_PACKET") from None

@@ -14,6 +14,7 @@ from zcframe.framework.nic.link.hardware import ARPHRD_LOOPBACK, link_type_of
 from zcframe.framework.nic.link.promiscuous import be_promiscuous
 from zcframe.framework.sources.live import LiveSource
 from zcframe.framework.sources.settings import down_line, spread_over, symmetry_line
+from zcframe.framework.sources.xdp.occupant import occupant_of
 
 from .fanout import Group, in_order
 from .losses import EVERY, Losses
@@ -82,7 +83,11 @@ class Packet(LiveSource[PacketRing]):
         self._warn_of_state()
 
     def _warn_of_state(self) -> None:
-        """Report the interface's symmetry and state before the first frame."""
+        """Report before the first frame what keeps frames away: symmetry, state, somebody else's XDP program."""
+        name = self.plan.ifname
+        if found := occupant_of(name, self._index):
+            seen = f"only what it lets pass is seen; {found.remedy} takes it off"
+            self._warn(f"{name} has an XDP program, number {found}: {seen}")
         if self.plan.fanout == "qm" and len(self.rings) > 1:
             self._warn(symmetry_line(self.plan.ifname))
         state = link_state(self._index)

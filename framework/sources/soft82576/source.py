@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from zcframe.framework.child import ending, fork_child
-from zcframe.framework.errors import SourceDiedError, UsageError
+from zcframe.framework.errors import ProcessError, SourceDiedError, UsageError, refusal
+from zcframe.framework.privileges import drop_to_reading
 from zcframe.framework.ring import Ring, Undo
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.rss.spread import Spread
@@ -91,15 +92,20 @@ class Soft82576:
         return self._channel.fileno()
 
     def start(self) -> None:
-        """Fork the NIC; it waits for `go()`. Raises SourceDiedError where it cannot map the rings."""
+        """Fork the NIC; it waits for `go()`. Raises ProcessError, and SourceDiedError where it cannot map the rings."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = self._undo.closing(ours)
 
         def body() -> None:
             ours.close()
+            drop_to_reading(path for index, path in enumerate(self.plan.files) if index not in self._streams)
             run_nic(self.plan, self.rings, self._streams, ChildEnd(theirs), self._progress)
 
-        self.pid = fork_child(PROCESS_NAME, body)
+        try:
+            self.pid = fork_child(PROCESS_NAME, body)
+        except (OSError, MemoryError) as error:
+            theirs.close()
+            raise ProcessError(f"cannot start the software NIC: {refusal(error)}") from error
         self._running = True
         self._undo.callback(self._kill)
         theirs.close()
@@ -178,6 +184,9 @@ class Soft82576:
             return None
         text = f"the software NIC (pid {self.pid}) {ending(code)}: what it had delivered counts, nothing more will come"
         return SourceEvent("failed", text)
+
+    def hurry(self) -> None:
+        """Nothing to do: the end is reported as soon as it is known."""
 
     def progress(self) -> tuple[int, int]:
         """(done, total) in bytes of input; total 0: no end is known."""

@@ -14,6 +14,9 @@ from typing import Final
 SYSCALL: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
 
 MAP_CREATE, MAP_UPDATE, MAP_DELETE, PROG_LOAD, LINK_CREATE = 0, 2, 3, 5, 28
+GET_INFO, LINK_BY_ID, LINK_NEXT_ID = 15, 30, 31
+# struct bpf_link_info: type, id, id of the program.
+LINK_INFO: Final = struct.Struct("=III")
 TYPE_XSKMAP: Final = 17
 TYPE_XDP: Final = 6
 ATTACH_XDP: Final = 37
@@ -28,11 +31,15 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 def _bpf(command: int, attributes: bytes) -> int:
+    return _call(command, ctypes.create_string_buffer(attributes, len(attributes)))
+
+
+def _call(command: int, memory: ctypes.Array[ctypes.c_char]) -> int:
+    """As `_bpf()`, where the kernel answers in the memory of the attributes."""
     number = SYSCALL.get(platform.machine())
     if number is None:
         raise OSError(f"the number of bpf() is not known on {platform.machine()}")
-    memory = ctypes.create_string_buffer(attributes, len(attributes))
-    result = int(_libc.syscall(number, command, memory, len(attributes)))
+    result = int(_libc.syscall(number, command, memory, len(memory)))
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return result
@@ -86,3 +93,37 @@ def take_socket(map_fd: int, slot: int) -> None:
     """Empty the place: frames for `slot` pass to the stack."""
     key = ctypes.c_uint32(slot)
     _bpf(MAP_DELETE, struct.pack("=IxxxxQQQ", map_fd, ctypes.addressof(key), 0, 0))
+
+
+def _next_link(number: int) -> int | None:
+    """Number of the link behind this one."""
+    memory = ctypes.create_string_buffer(struct.pack("=III", number, 0, 0), 12)
+    try:
+        _call(LINK_NEXT_ID, memory)
+    except FileNotFoundError:
+        return None
+    return int(struct.unpack("=III", memory.raw)[1])
+
+
+def _program_of(link: int) -> int:
+    """Number of the program of a link; 0 where the link is gone by now."""
+    info = ctypes.create_string_buffer(64)
+    try:
+        fd = _bpf(LINK_BY_ID, struct.pack("=III", link, 0, 0))
+    except FileNotFoundError:
+        return 0
+    try:
+        _bpf(GET_INFO, struct.pack("=IIQ", fd, len(info), ctypes.addressof(info)))
+    finally:
+        os.close(fd)
+    return int(LINK_INFO.unpack_from(info.raw)[2])
+
+
+def links_of(program: int) -> list[int]:
+    """Numbers of the links that hold a program with this number. Raises OSError without CAP_SYS_ADMIN."""
+    found, link = [], _next_link(0)
+    while link is not None:
+        if _program_of(link) == program:
+            found.append(link)
+        link = _next_link(link)
+    return found

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Final, TypeVar
 
-from zcframe.framework.capabilities import STATUS, missing, setcap
+from zcframe.framework.capabilities import STATUS, advice, missing
 from zcframe.framework.errors import XdpError
 
 # Each, and what it is needed for.
@@ -22,12 +22,31 @@ NEEDED: Final = {
 PATIENCE_S: Final = 1.0
 NAP_S: Final = 0.005
 
+ETHERNET_MTU: Final = 1500
+# What mends an error that any call may raise.
+REMEDIES: Final = {
+    errno.EMFILE: ": raise the limit (ulimit -n), or use fewer --queues",
+    errno.ENFILE: ": sysctl fs.file-max",
+}
+
 T = TypeVar("T")
 
 
 def name_of(number: int) -> str:
-    """An error number as people look it up: "EBUSY, Device or resource busy"."""
-    return f"{errno.errorcode.get(number, number)}, {os.strerror(number)}"
+    """An error number as people look it up, "EBUSY, Device or resource busy", with the remedy where there is one."""
+    return f"{errno.errorcode.get(number, number)}, {os.strerror(number)}{REMEDIES.get(number, '')}"
+
+
+def refused_natively(number: int, mtu: int) -> str:
+    """Why a driver does not run a program itself, by the error with which it refused one."""
+    large = f" with an MTU of {mtu}" if mtu > ETHERNET_MTU else ""
+    reasons = {
+        # veth says these two; other drivers have no number for them alone.
+        errno.ERANGE: f"the MTU of {mtu} is too large for its driver to run a program",
+        errno.ENOSPC: "it has fewer receive queues than its peer has transmit queues",
+        errno.EOPNOTSUPP: f"its driver runs no program{large}",
+    }
+    return reasons.get(number, f"its driver refuses a program{large}: {name_of(number)}")
 
 
 def patiently(call: Callable[[], T]) -> T:
@@ -42,13 +61,9 @@ def patiently(call: Callable[[], T]) -> T:
         time.sleep(NAP_S)
 
 
-def setcap_line() -> str:
-    """The command that gives this interpreter what is needed."""
-    return setcap(*NEEDED)
-
-
 def check_capabilities(status: Path = STATUS) -> None:
     """Raises XdpError, which names those that this process has not."""
-    lacking = [f"{name} ({NEEDED[name]})" for name in missing(status.read_text(), *NEEDED)]
+    text = status.read_text()
+    lacking = [f"{name} ({NEEDED[name]})" for name in missing(text, *NEEDED)]
     if lacking:
-        raise XdpError(f"AF_XDP needs {', '.join(lacking)}: run as root, or {setcap_line()}")
+        raise XdpError(f"AF_XDP needs {', '.join(lacking)}: {advice(text, 'xdp')}")

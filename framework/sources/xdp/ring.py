@@ -117,6 +117,11 @@ class XdpRing(PulledRing):
             self.socket.make_rx(rx_size(self.slots))
             self._undo = undo.pop_all()
 
+    @property
+    def memory(self) -> int:
+        """With the kernel's rings; the first ring of a queue has the chunks and what belongs to them."""
+        return super().memory + self.socket.memory + (self.umem.memory if self._first is None else 0)
+
     def bind(self, ifindex: int, flags: int) -> None:
         """Take the queue; frames come once the program sends them here. Raises XdpError."""
         shared = self._first.socket if self._first is not None else None

@@ -6,10 +6,12 @@ a hash of both addresses, so that a flow, in both directions, is one worker's.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 from zcframe.framework import abi
-from zcframe.framework.errors import XdpError
+from zcframe.framework.errors import NicError, XdpError
+from zcframe.framework.nic import read_channels
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,12 @@ class Share:
     def __post_init__(self) -> None:
         if self.queues <= self.workers:
             return
-        more = f"use --queues {self.queues}, or " if self.queues <= abi.MAX_QUEUES else ""
+        ways = [f"use --queues {self.queues}"] if self.queues <= abi.MAX_QUEUES else []
+        with suppress(NicError):
+            ways.append(read_channels(self.ifname).command(self.ifname, min(self.workers, abi.MAX_QUEUES)))
         raise XdpError(
             f"{self.ifname} has {self.queues} receive queues, and --queues {self.workers} would leave some without a"
-            f" worker: {more}ethtool -L {self.ifname} combined {self.workers}"
+            f" worker: {', or '.join(ways) or 'use --backend packet'}"
         )
 
     @property

@@ -13,7 +13,7 @@ import struct
 from typing import Final, NamedTuple
 
 from zcframe.framework.errors import XdpError
-from zcframe.framework.ring import Mapping, Undo
+from zcframe.framework.ring import Mapping, Undo, whole_pages
 
 from .refusal import name_of, patiently
 
@@ -82,6 +82,11 @@ class XdpSocket:
     def close(self) -> None:
         """Unmap and close, in this order: a ring that is mapped keeps the queue taken."""
         self._undo.close()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of the rings that are mapped."""
+        return sum(whole_pages(ring.mapping.size) for ring in self._rings.values())
 
     @property
     def rx(self) -> KernelRing:

@@ -97,6 +97,9 @@ class Xdp(LiveSource[XdpRing]):
     def _take(self) -> None:
         """Put the program on the interface and take the queues; all frames pass to the stack until `go()`."""
         self._steering = self._undo.closing(Steering(self.share, self._index, self._wanted()))
+        # What is set while the program is there may need it to be put back: a veth has no NAPI without. Taking it away
+        # resets some drivers, so that their settings are looked at again behind it.
+        self._undo.callback(self._settings.undo_early)
         for ring in self.rings:
             ring.bind(self._index, COPY if self._steering.mode == "generic" else 0)
         try:
@@ -168,7 +171,7 @@ class Xdp(LiveSource[XdpRing]):
     def _announcement(self) -> str:
         how = "in the driver, " + ("without a copy" if self.rings[0].socket.zero_copy else "with one copy")
         if self._steering.mode == "generic":
-            how = f"in generic mode, since its driver takes no program ({self._steering.reason})"
+            how = f"in generic mode, since {self._steering.reason}"
         names = [name for what, name in REPORTED.items() if self._from_card & what]
         how += f"; from the card, where it tells them: {', '.join(names)}" if names else ""
         return f"{self.plan.ifname}: AF_XDP takes all traffic from this machine's own stack, {how}"

@@ -9,14 +9,17 @@ import platform
 import time
 from typing import Final, Literal
 
+from zcframe.framework.capabilities import STATUS, advice
 from zcframe.framework.errors import XdpError
+from zcframe.framework.nic import link_state
 from zcframe.framework.ring import Undo
 
 from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
 from .metadata import FUNCTIONS
+from .occupant import occupant_of
 from .program import redirect_program
-from .refusal import name_of, patiently, setcap_line
+from .refusal import name_of, patiently, refused_natively
 from .share import Share
 
 Mode = Literal["native", "generic"]
@@ -51,7 +54,7 @@ class Steering:
                 self.mode, self.reason = self._attach(ifindex)
                 self._undo = self._undo.pop_all()
         except OSError as error:
-            raise XdpError(_refusal(share.ifname, error)) from error
+            raise XdpError(_refusal(share.ifname, ifindex, error)) from error
 
     def _attach_bound(self, ifindex: int, wanted: int) -> int:
         """Attach a program that is bound to the driver and may ask it; returns the bits that it asks for.
@@ -80,7 +83,8 @@ class Steering:
         except OSError as error:
             # A reason against every mode is raised by this one again.
             self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_GENERIC)))
-            return "generic", error.strerror or ""
+            state = link_state(ifindex)
+            return "generic", refused_natively(error.errno or 0, state.mtu if state else 0)
 
     def send_to(self, worker: int, fd: int) -> None:
         """Have this worker's frames go to its socket."""
@@ -98,17 +102,23 @@ class Steering:
         self._undo.close()
 
 
-def _refusal(ifname: str, error: OSError) -> str:
-    foreign = (
-        f"{ifname} has an XDP program already (ip link show {ifname} tells its number): take it away, for instance by"
-        f" ip link set {ifname} xdp off, or use --backend packet"
+def _taken(ifname: str, ifindex: int) -> str:
+    """The line for an interface that has a program already, which is somebody else's."""
+    found = occupant_of(ifname, ifindex)
+    if found is None:
+        return f"{ifname} had an XDP program until now: try again, or use --backend packet"
+    return (
+        f"{ifname} has an XDP program already, number {found}: take it away by {found.remedy}, or use --backend packet"
     )
+
+
+def _refusal(ifname: str, ifindex: int, error: OSError) -> str:
+    number = error.errno or 0
+    if number in (errno.EBUSY, errno.EEXIST):
+        return _taken(ifname, ifindex)
     reasons = {
-        errno.EBUSY: foreign,
-        errno.EEXIST: foreign,
-        errno.EPERM: f"no permission to put an XDP program on {ifname}: run as root, or {setcap_line()}",
+        errno.EPERM: f"no permission to put an XDP program on {ifname}: {advice(STATUS.read_text(), 'xdp')}",
         errno.ENODEV: f"there is no interface {ifname}",
         errno.ENOSYS: "this kernel has no bpf(): use --backend packet",
     }
-    number = error.errno or 0
     return reasons.get(number, f"{ifname} takes no XDP program: {name_of(number)}; use --backend packet")

@@ -66,6 +66,11 @@ class Umem:
             seal_writes(self._fd)
             self._undo = undo.pop_all()
 
+    @property
+    def memory(self) -> int:
+        """Bytes of the chunks, which are pinned once a socket has them, and of the page beside them."""
+        return self.size + abi.PAGE_SIZE
+
     def addresses(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """Where each chunk begins, as the fill ring takes it: uint64, shape (chunks,)."""
         return np.arange(self.chunks, dtype=np.uint64) * np.uint64(self.chunk_size)

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 
 from zcframe.framework import abi
-from zcframe.framework.ring import Mapping, RingEnd, Undo, make_memory
+from zcframe.framework.ring import Mapping, RingEnd, Undo, make_memory, ring_size
 from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.plan import LivePlan
 
@@ -47,6 +47,11 @@ class SocketRing:
     def bind(self) -> None:
         """Take the queue."""
         bind(self._socket, self._family, self.ifname, self.queue)
+
+    @property
+    def memory(self) -> int:
+        """With the User Buffer, which is pinned."""
+        return ring_size(self.slots) + abi.PAGE_SIZE + os.fstat(self._buffer_fd).st_size
 
     @property
     def poll_fd(self) -> int:

@@ -61,7 +61,7 @@ class Zerocopy(LiveSource[SocketRing]):
     def _let_no_more_come(self) -> None:
         """Take the interface down: all frames that arrived are published. It is put back at the end."""
         with contextlib.suppress(OSError, NicError):
-            self._warn(*self._settings.untune())
+            self._settings.untune()
             self._settings.hold().change("link", "down")
 
     def _hear(self, change: LinkChange) -> None:
