@@ -24,13 +24,13 @@ run: $(VENV)/.has-run ## capture: 8 queues, the bundled trace through the softwa
 test: $(VENV)/.has-test ## every test that this machine can run; ARGS="tests/unit/test_x.py -k name" for one
 	@MAKEFLAGS= $(PYTEST) $(ARGS) || { code=$$?; [ $$code -ne 5 ] || echo "not one test was collected" >&2; exit $$code; }
 
-test-quick: ARGS += tests/unit tests/property
+test-quick: override ARGS += tests/unit tests/property
 test-quick: test ## unit and property tests only, in two minutes
 
 test-newest: $(VENV)/.has-test ## make run and make test-quick on Debian's testing and its Python; SUITE=trixie: on that one (root, Debian)
 	@MAKEFLAGS= $(BIN)/python -m tests.lab.release $(SUITE) $(ARGS)
 
-test-all: ARGS += --whole
+test-all: override ARGS += --whole
 test-all: test ## every test as thoroughly as it can be: each instruction, ten times the examples
 
 # Independent of each other: make -j2 runs two at a time. Each says its seconds.

@@ -1,6 +1,7 @@
 """`python -m tests.lab.release SUITE [ARGUMENT...]`: a new user's two commands on another Debian, "trixie" or "testing".
 
-`make run`, then `make test-quick` with these arguments for pytest, in a root of that suite, with a copy of this checkout.
+`make run`, then `make test-quick`, or `make test` with these arguments for pytest, in a root of that suite, with a copy of
+this checkout.
 """
 
 from __future__ import annotations
@@ -48,8 +49,9 @@ def test(suite: str, *arguments: str) -> int:
     root, place = prepare(suite)
     output(*run(root, place, "make", "run", "ARGS=--loop 1 --speed max --json"))
     version = output(*run(root, place, ".venv/bin/python", "--version")).strip()
-    print(f"{suite}, {version}: make run ends with 0; make test-quick:", flush=True)
-    return subprocess.run(run(root, place, "make", "test-quick", f"ARGS={shlex.join(arguments)}")).returncode
+    tests = ["make", "test", f"ARGS={shlex.join(arguments)}"] if arguments else ["make", "test-quick"]
+    print(f"{suite}, {version}: make run ends with 0; {' '.join(tests)}:", flush=True)
+    return subprocess.run(run(root, place, *tests)).returncode
 
 
 if __name__ == "__main__":
