@@ -143,7 +143,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
     config, rss = prepared.config, prepared.rss
     return RunPlan(
         source=SourceInfo(
-            source.kind, tuple(source.names), source.backend, tuple(source.link_types), source.promiscuous
+            source.kind, tuple(source.names), source.backend, tuple(source.link_types), promiscuous=source.promiscuous
         ),
         rss=RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name),
         queues=tuple(

@@ -15,15 +15,8 @@ from typing import Final
 from zcframe.framework.jit.address import load_be16, load_be64, load_u8, load_u16
 from zcframe.framework.jit.compiler import inlined
 from zcframe.framework.nic.link.hardware import ETHERNET, RAW_IP
-from zcframe.framework.sources.capture.framing import (
-    ETHERTYPE_IPV4,
-    ETHERTYPE_IPV6,
-    FIRST_ETHERTYPE,
-    HEADER,
-    cooked_ethertype,
-    raw_ethertype,
-    write_header,
-)
+from zcframe.framework.packet.walk import FIRST_ETHERTYPE, IPV4, IPV6
+from zcframe.framework.sources.capture.framing import HEADER, cooked_ethertype, raw_ethertype, write_header
 from zcframe.framework.sources.capture.linktype import RAW
 
 from .tpacket import (
@@ -47,7 +40,7 @@ def has_ethernet(found):  # type: ignore[no-untyped-def]
 def network_type(found, packet, length):  # type: ignore[no-untyped-def]
     """The ethertype of the packet of `length` captured bytes at address `packet`."""
     hardware, protocol = load_u16(found + FRAME_HARDWARE), load_be16(found + FRAME_PROTOCOL)
-    told = protocol >= FIRST_ETHERTYPE and protocol != ETHERTYPE_IPV4 and protocol != ETHERTYPE_IPV6
+    told = protocol >= FIRST_ETHERTYPE and protocol != IPV4 and protocol != IPV6
     if hardware in RAW_IP and not told:
         return raw_ethertype(packet, length, RAW)
     return cooked_ethertype(protocol, hardware, length)
