@@ -31,7 +31,9 @@ RATE_SUFFIXES = {"k": 1e3, "M": 1e6, "G": 1e9}
 EXCLUSIVE = (("pps", "speed"),)
 # Live sources. What each is, and which of them "auto" takes, says sources/backends.py, which is no import for us.
 BACKENDS = ("zerocopy", "packet", "xdp")
-LIVE_ONLY = ("backend", "fanout", "force", "hugepages", "tune")
+LIVE_ONLY = ("backend", "fanout", "force", "hugepages", "no_promiscuous", "tune")
+# Instead of an interface: all of this network namespace, as tcpdump has it.
+ANY = "any"
 
 
 def _text(raw: Any) -> str:
@@ -167,7 +169,7 @@ class RunConfig:
         (), "read", _texts, "FILE", "capture files, pcap or pcapng (the bundled trace, for ever)", many=True
     )
     iface: tuple[str, ...] = _option(
-        (), "iface", _texts, "IFACE", "capture live from this interface, or from several at once", many=True
+        (), "iface", _texts, "IFACE", "capture live from this interface, from several at once, or from any", many=True
     )
     backend: str = _option(
         "auto",
@@ -185,6 +187,9 @@ class RunConfig:
     )
     force: bool = _option(
         False, "force", _flag, "", "take all traffic of an interface by xdp even where this machine's own goes that way"
+    )
+    no_promiscuous: bool = _option(
+        False, "no-promiscuous", _flag, "", "leave the interface's promiscuous mode as it is (packet, xdp)"
     )
     loop: int | None = _option(
         None,
@@ -263,6 +268,7 @@ class RunConfig:
         if self.pps is not None and self.speed is not None:
             raise UsageError("--pps and --speed both set the pace: give one of them")
         if self.iface:
+            self._refuse_beside_any()
             self._refuse_replay()
             return
         self._refuse_live()
@@ -281,6 +287,16 @@ class RunConfig:
         again = [name for name in self.iface if self.iface.count(name) > 1]
         if again:
             raise UsageError(f"--iface {again[0]}: named twice")
+
+    def _refuse_beside_any(self) -> None:
+        """Refuse what needs an interface of one's own, where all of them are captured at once."""
+        if ANY not in self.iface:
+            return
+        if len(self.iface) > 1:
+            shown = " ".join(self.iface)
+            raise UsageError(f"--iface {shown}: {ANY} is every interface already, give it alone")
+        if self.tune:
+            raise UsageError(f"--iface {ANY} and --tune: only interfaces that are named are tuned")
 
     def _refuse_live(self) -> None:
         """Refuse options of live capture, which have no meaning in a replay."""

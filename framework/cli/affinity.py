@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import replace
 
-from zcframe.framework.config import load
+from zcframe.framework.config import ANY, load
 
 from .parser import add_options
 
@@ -26,11 +26,12 @@ def execute(options: argparse.Namespace) -> int:
     topology = read_topology()
     config = with_queues(replace(config, iface=real_names(config.iface)), topology)
     ifnames, queues = config.iface, config.queues
-    node = nic_node(ifnames[0]) if ifnames else None
+    node = nic_node(ifnames[0]) if ifnames and ifnames[0] != ANY else None
     plan = make_plan(topology, queues * max(1, len(ifnames)), config.cpus, node)
     lines = placement_lines(plan, topology)
     for port, ifname in enumerate(ifnames):
         cpus = plan.cpus[port * queues : (port + 1) * queues]
-        lines += tuning_lines(ifname, plan_tuning(ifname, cpus, everything=True))
+        if ifname != ANY:
+            lines += tuning_lines(ifname, plan_tuning(ifname, cpus, everything=True))
     print("\n".join(lines))
     return 0

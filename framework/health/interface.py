@@ -22,6 +22,14 @@ def link(host: Host, ifname: str) -> Check:
     return Check("link", "ok", f"{ifname} is up and has its link")
 
 
+def every(host: Host) -> Check:
+    """What can be said of all interfaces at once: which of them are up."""
+    up = [ifname for ifname in host.interfaces if host.interface(ifname).up]
+    if not up:
+        return Check("link", "warn", "no interface is up: nothing comes")
+    return Check("link", "ok", f"up: {', '.join(up)}; packets are seen on each interface that they pass")
+
+
 def route(host: Host, ifname: str) -> Check:
     if ifname in host.default_carriers():
         text = f"the default route goes by {ifname}: packet only looks on; xdp and nic bind would take it, and refuse"

@@ -17,7 +17,7 @@ def packet(host: Host) -> Check:
     """AF_PACKET: CAP_NET_RAW is enough for it. Without that capability no other source works either."""
     number = host.try_socket(socket.AF_PACKET)
     if number == 0:
-        return Check("packet", "ok", "AF_PACKET may be opened: any Ethernet interface can be captured from")
+        return Check("packet", "ok", "AF_PACKET may be opened: any interface with Ethernet or IP can be captured from")
     if number in (errno.EPERM, errno.EACCES):
         return Check("packet", "fail", "CAP_NET_RAW is missing: nothing can be captured live", host.remedy("packet"))
     if number == errno.EAFNOSUPPORT:

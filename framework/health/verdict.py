@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-from zcframe.framework.sources.backends import Backend, backend_of
+from zcframe.framework.config import ANY
+from zcframe.framework.nic.link.hardware import LINK_TYPES, refusal_of
+from zcframe.framework.sources.backends import BACKENDS, Backend, backend_of
 
 from . import sources, zerocopy
 from .check import Check
 from .host import Host
-
-# ARPHRD_ETHER and ARPHRD_LOOPBACK: frames of other types have no Ethernet header.
-CAPTURED_TYPES: Final = (1, 772)
 
 # The table of sources names what each of them needs.
 FINDINGS: Final = {check.__name__: check for check in (*sources.CHECKS, *zerocopy.CHECKS)}
@@ -19,9 +18,9 @@ FINDINGS: Final = {check.__name__: check for check in (*sources.CHECKS, *zerocop
 
 def _backend(host: Host, ifname: str) -> tuple[Backend, Check | None]:
     """What --backend auto takes for an interface, and the first finding that keeps it from working."""
-    backend = backend_of(host.interface(ifname))
-    if host.interface(ifname).type not in CAPTURED_TYPES:
-        return backend, Check("type", "fail", f"{ifname} carries no Ethernet frames")
+    backend = BACKENDS["packet"] if ifname == ANY else backend_of(host.interface(ifname))
+    if ifname != ANY and host.interface(ifname).type not in LINK_TYPES:
+        return backend, Check("type", "fail", f"{ifname} cannot be captured: {refusal_of(host.interface(ifname).type)}")
     found = (FINDINGS[name](host) for name in backend.findings)
     return backend, next((check for check in found if check.state in ("warn", "fail")), None)
 
@@ -33,9 +32,10 @@ def _of_interface(host: Host, ifname: str) -> Check:
         return Check(
             "capture", "fail", f"{command} would take {backend.name}, and fail: {against.text}", against.remedy
         )
-    state = "" if host.interface(ifname).up or backend.sets_link else f"; nothing comes before: ip link set {ifname} up"
+    ready = ifname == ANY or host.interface(ifname).up or backend.sets_link
+    state = "" if ready else f"; nothing comes before: ip link set {ifname} up"
     text = f"{command} uses {backend.name}{state}"
-    if backend.name == "packet" and (found := host.occupant(ifname)):
+    if backend.name == "packet" and ifname != ANY and (found := host.occupant(ifname)):
         return Check("capture", "warn", f"{text}; it sees only what the XDP program lets pass", found.remedy)
     return Check("capture", "ok", text)
 

@@ -26,12 +26,13 @@ from .writing import hand_over
 
 
 def _source(source: SourceInfo) -> dict[str, Any]:
-    return {
+    found = {
         "kind": source.kind,
         "names": list(source.names),
         "backend": source.backend,
         "link_types": list(source.link_types),
     }
+    return found | ({"promiscuous": source.promiscuous} if source.promiscuous is not None else {})
 
 
 def _time(at: float) -> str | None:

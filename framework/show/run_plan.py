@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from zcframe.framework.stats import RunPlan
+from zcframe.framework.stats import RunPlan, SourceInfo
 from zcframe.framework.terminal import clean
 
 from .summary import cpu_cell, queue_label, source_line
@@ -18,12 +18,18 @@ def _params(params: Mapping[str, Any]) -> str:
     return "".join(f" {name}={clean(str(value))}" for name, value in params.items())
 
 
+def _mode(source: SourceInfo) -> str:
+    if source.promiscuous is None:
+        return ""
+    return ", promiscuous" if source.promiscuous else ", not promiscuous"
+
+
 def plan_lines(plan: RunPlan) -> list[str]:
     """Source, pace, rings, RSS, CPUs, plugins and tuning; a line or more each."""
     loop = "for ever" if plan.loop == 0 else f"{plan.loop} times" if plan.loop > 1 else "once"
     placed = (f"{queue_label(plan.source, queue)}:{cpu_cell(queue.cpu)}" for queue in plan.queues)
     lines = [
-        f"source   {source_line(plan.source)}",
+        f"source   {source_line(plan.source)}" + _mode(plan.source),
         f"pace     {plan.pace}" + (f", {loop}" if plan.source.kind != "iface" else ""),
         f"queues   {len(plan.queues)}, a ring of {plan.ring_slots:,} slots each, {plan.memory / 2**20:.1f} MiB in all",
         f"rss      key {plan.rss.key_name} {plan.rss.key}",

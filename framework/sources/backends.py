@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from zcframe.framework.config import ANY
 from zcframe.framework.errors import UsageError
 from zcframe.framework.nic import Interface
 from zcframe.framework.nic.cards.card import CARDS, shares_rings
@@ -31,6 +32,8 @@ class Wishes(Protocol):
     def hugepages(self) -> bool: ...
     @property
     def verify(self) -> bool: ...
+    @property
+    def promiscuous(self) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,22 @@ NO_FANOUT: Final = Refusal(
 NO_HUGEPAGES: Final = Refusal(
     lambda plan: plan.hugepages,
     "--hugepages: {ifname} is captured by the {backend} source, which has none",
+)
+NO_ANY: Final = Refusal(
+    lambda plan: plan.ifname == ANY,
+    "--iface {ifname} and --backend {backend}: only the packet source captures from all interfaces at once",
+)
+NO_ANY_BY_QUEUE: Final = Refusal(
+    lambda plan: plan.ifname == ANY and plan.fanout == "qm",
+    "--iface {ifname} and --fanout {fanout}: only an interface that is named has receive queues",
+)
+NO_ANY_VERIFIED: Final = Refusal(
+    lambda plan: plan.ifname == ANY and plan.verify,
+    "--iface {ifname} and --verify-rss: only an interface that is named has a card to compare with",
+)
+ALWAYS_PROMISCUOUS: Final = Refusal(
+    lambda plan: not plan.promiscuous,
+    "--no-promiscuous: {ifname} is captured by the {backend} source, which takes every frame: use --backend packet",
 )
 # Frames that the kernel shares out come to any worker: there is nothing to compare.
 NO_VERIFY_BUT_BY_QUEUE: Final = Refusal(
@@ -119,7 +138,7 @@ ROWS: Final = (
         source="zcframe.framework.sources.zerocopy.source:Zerocopy",
         findings=("family", "abi", "privileges"),
         suits=_by_card,
-        refusals=(NO_FANOUT,),
+        refusals=(NO_ANY, NO_FANOUT, ALWAYS_PROMISCUOUS),
         auto=lambda interface: shares_rings(interface.driver),
         sets_link=True,
         sets_rss=True,
@@ -130,7 +149,7 @@ ROWS: Final = (
         source="zcframe.framework.sources.packet.source:Packet",
         findings=("packet",),
         suits=_by_cpus,
-        refusals=(NO_VERIFY_BUT_BY_QUEUE, NO_HUGEPAGES),
+        refusals=(NO_ANY_VERIFIED, NO_ANY_BY_QUEUE, NO_VERIFY_BUT_BY_QUEUE, NO_HUGEPAGES),
         auto=lambda _: True,
     ),
     Backend(
@@ -138,7 +157,7 @@ ROWS: Final = (
         source="zcframe.framework.sources.xdp.source:Xdp",
         findings=("xdp",),
         suits=_by_queues,
-        refusals=(NO_FANOUT, NO_HUGEPAGES),
+        refusals=(NO_ANY, NO_FANOUT, NO_HUGEPAGES),
     ),
 )
 BACKENDS: Final = {row.name: row for row in ROWS}
@@ -151,5 +170,7 @@ def backend_of(interface: Interface) -> Backend:
 
 def choose_backend(ifname: str, wanted: str, root: Path = CLASS_NET) -> Backend:
     """The source named `wanted`, or for "auto" the one that suits the interface. Raises NicError without one."""
+    if ifname == ANY:
+        return BACKENDS["packet" if wanted == "auto" else wanted]
     interface = Interface(ifname, root)
     return backend_of(interface) if wanted == "auto" else BACKENDS[wanted]

@@ -50,6 +50,10 @@ class Source(Protocol):
         """Names of the link types that are known so far, without their LINKTYPE_."""
 
     @property
+    def promiscuous(self) -> bool | None:
+        """Whether interfaces hand up frames for other machines, too, since this source asks for it; None for files."""
+
+    @property
     def rings(self) -> Sequence[ReceiveRing]:
         """Receive rings, in the order of their queues."""
 

@@ -29,15 +29,16 @@ class LiveSource(ABC, Generic[R]):
     """Captures from one interface: a Source whose steps a backend fills in.
 
     `_make()` makes `rings`; nothing is taken yet. `_take()`, at `start()`, takes what frames come by, and calls
-    `_watch_link()` when it has changed all that it changes. `_let_come()` and `_let_no_more_come()` are the two halves
-    of the traffic. What a backend takes goes to `_undo`: `close()` gives it back, the rings before all else.
+    `_watch_link()`, where it is one interface, when it has changed all that it changes. `_let_come()` and
+    `_let_no_more_come()` are the two halves of the traffic. What a backend takes goes to `_undo`: `close()` gives it
+    back, the rings before all else.
 
     One timer wakes the supervisor for every reason: news, the end, a step that has to be tried again.
     """
 
     backend: str
     kind: Final = "iface"
-    link_types: Final = ("ETHERNET",)
+    link_types: tuple[str, ...] = ("ETHERNET",)
     pid: Final = None
     # From the order to end, and from each look, until the next look whether all is settled.
     look_ns = AT_ONCE_NS
@@ -46,6 +47,7 @@ class LiveSource(ABC, Generic[R]):
         self.plan, self.names = plan, (plan.ifname,)
         self.rings: list[R] = []
         self._undo = Undo()
+        self._watch: LinkWatch | None = None
         self._settings = Settings(plan)
         self._undo.callback(self._settings.undo)
         self._news: list[SourceEvent] = []
@@ -79,6 +81,11 @@ class LiveSource(ABC, Generic[R]):
 
     def _look(self) -> None:
         """A backend's own part of `poll_events()`, behind the news of the link."""
+
+    @property
+    def promiscuous(self) -> bool:
+        """Whether it has the interface hand up frames for other machines, too."""
+        return self.plan.promiscuous
 
     @property
     def events_fd(self) -> int:
@@ -146,11 +153,15 @@ class LiveSource(ABC, Generic[R]):
         if self._ended:
             return []
         self._alarm.clear()
-        for change in self._watch.changes():
+        for change in self._changes():
             self._hear(change)
         self._look()
         events, self._news = [*self._news, *self._ending()], []
         return events
+
+    def _changes(self) -> list[LinkChange]:
+        """What became of the interface since the last call."""
+        return self._watch.changes() if self._watch is not None else []
 
     def _hear(self, change: LinkChange) -> None:
         """Report a change of the interface; where the interface is gone, that is the end."""

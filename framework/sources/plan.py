@@ -17,13 +17,14 @@ Fanout = Literal["hash", "qm", "ip-pair"]
 
 @dataclass(frozen=True)
 class LivePlan:
-    """Orders for one interface.
+    """Orders for one interface, or for all at once, whose `ifname` is ANY.
 
     backend: a key of BACKENDS. cpus: the CPU of each queue's worker. first: number of this interface's first worker in
     the run. port: number of the interface in the run (`pkt.iface`). set_rss: whether to set the card's RSS, and put it
     back at the end. fanout: how AF_PACKET shares frames out. hugepages: whether User Buffers lie in huge pages. force:
     whether to take an interface that this machine needs itself. verify: whether to compare each frame's queue, and the
-    card's own hash where there is one, with the card's settings. changes: called once the interface is up; returns
+    card's own hash where there is one, with the card's settings. promiscuous: whether to have frames for other machines
+    come, too. changes: called once the interface is up; returns
     what else to set on it, interrupts above all, and to put back at the end. Raises UsageError for what cannot be.
     """
 
@@ -40,6 +41,7 @@ class LivePlan:
     hugepages: bool = False
     force: bool = False
     verify: bool = False
+    promiscuous: bool = True
     changes: Callable[[], Sequence[Change]] = tuple
 
     def __post_init__(self) -> None:

@@ -29,6 +29,7 @@ class Several:
         self.names = tuple(name for part in parts for name in part.names)
         self.backend = "+".join(dict.fromkeys(part.backend for part in parts))
         self.link_types = tuple(dict.fromkeys(name for part in parts for name in part.link_types))
+        self.promiscuous = any(part.promiscuous for part in parts)
         self.rings: list[ReceiveRing] = [ring for part in parts for ring in part.rings]
 
     @property

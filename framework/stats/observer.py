@@ -21,12 +21,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """Where frames come from: kind "file", "trace" or "iface"; `names` of the files or interfaces."""
+    """Where frames come from: kind "file", "trace" or "iface"; `names` of the files or interfaces.
+
+    promiscuous: whether the run has interfaces hand up frames for other machines, too; None for files.
+    """
 
     kind: str
     names: tuple[str, ...]
     backend: str
     link_types: tuple[str, ...] = ()
+    promiscuous: bool | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, rea
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
-from zcframe.framework.config import FOREVER, RunConfig
+from zcframe.framework.config import ANY, FOREVER, RunConfig
 from zcframe.framework.errors import UsageError
 from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
@@ -62,6 +62,8 @@ def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, 
 
 def _tuning(config: RunConfig, cpus: tuple[int, ...], port: int) -> Tuning:
     """Changes to the settings that interface number `port` has now. Raises NicError."""
+    if config.iface[port] == ANY:
+        return Tuning()
     first = port * config.queues
     return plan_tuning(config.iface[port], cpus[first : first + config.queues], everything=config.tune)
 
@@ -80,11 +82,12 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
         first=first,
         port=port,
         # What only looks on leaves the card as it is, unless somebody wishes for something else.
-        set_rss=backend.sets_rss or bool(config.given & {"rss_key", "rss_fields"}),
+        set_rss=ifname != ANY and (backend.sets_rss or bool(config.given & {"rss_key", "rss_fields"})),
         fanout=config.fanout,
         hugepages=config.hugepages,
         force=config.force,
         verify=config.verify_rss,
+        promiscuous=not config.no_promiscuous,
         # Without --tune, what only looks on leaves interrupts, too.
         changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend.sets_interrupts else (),
     )
@@ -115,7 +118,7 @@ def prepare(config: RunConfig) -> Prepared:
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     specs = tuple(parse_spec(text) for text in config.plugins)
     workers = config.queues * max(1, len(config.iface))
-    node = nic_node(config.iface[0]) if config.iface else None
+    node = nic_node(config.iface[0]) if config.iface and config.iface[0] != ANY else None
     affinity = make_plan(topology, workers, config.cpus, node)
     return Prepared(
         config=config,
@@ -139,7 +142,9 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
     """The plan as observers see it."""
     config, rss = prepared.config, prepared.rss
     return RunPlan(
-        source=SourceInfo(source.kind, tuple(source.names), source.backend, tuple(source.link_types)),
+        source=SourceInfo(
+            source.kind, tuple(source.names), source.backend, tuple(source.link_types), promiscuous=source.promiscuous
+        ),
         rss=RssInfo(rss.key.hex(), rss.fields, tuple(rss.reta), rss.key_name),
         queues=tuple(
             QueuePlan(ring.queue, cpu, ring.ifname, number)

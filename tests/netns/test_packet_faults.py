@@ -131,14 +131,6 @@ def test_without_the_capability(space: Space) -> None:
     assert "near" in line and "CAP_NET_RAW is missing" in line and "--cap-add NET_RAW for a container" in line
 
 
-def test_no_ethernet(space: Space) -> None:
-    space.ip("tuntap add tun0 mode tun")
-    done = space.zcframe("run", "--iface", "tun0", *BACKEND)
-    assert done.code == 1
-    (line,) = done.stderr.splitlines()
-    assert "tun0 carries no Ethernet frames (hardware type 65534" in line
-
-
 def test_several_captures_at_once(space: Space, tmp_path: Path, ten: Path) -> None:
     """Each has a group of its own and sees everything."""
     folders = [tmp_path / "a", tmp_path / "b"]

@@ -21,9 +21,9 @@ TOTAL = 260
 
 
 @contextlib.contextmanager
-def bench(taken: int = 30) -> Iterator[Bench]:
+def bench(taken: int = 30, *, mixed: bool = False) -> Iterator[Bench]:
     """Compiled, all blocks full, the ring full in the middle of a block; of its 64 frames so many are taken."""
-    made = Bench()
+    made = Bench(mixed=mixed)
     while made.kernel.put():
         pass
     made.kernel.hand_over()
@@ -60,10 +60,13 @@ def check_each_change(made: Bench) -> int:
 
 
 @pytest.mark.needs("tracing")
-@pytest.mark.parametrize("taken", [30, 64])
-def test_killed_after_any_store(taken: int) -> None:
-    """Also where the block in which the ring was full is the first one that must not be given back."""
-    with bench(taken) as made:
+@pytest.mark.parametrize(("taken", "mixed"), [(30, False), (64, False), (30, True)])
+def test_killed_after_any_store(taken: int, mixed: bool) -> None:
+    """Also where the block in which the ring was full is the first one that must not be given back.
+
+    mixed: where Ethernet headers are written in front of packets that have none.
+    """
+    with bench(taken, mixed=mixed) as made:
         # Blocks given back, 30 frames or more described with two stores or more each, then published.
         assert check_each_change(made) > 60
         assert made.take_all(TOTAL) == list(range(taken, TOTAL))
@@ -92,11 +95,11 @@ STEPS = st.one_of(
 )
 
 
-@given(steps=st.lists(STEPS, max_size=60))
+@given(steps=st.lists(STEPS, max_size=60), mixed=st.booleans())
 @settings(deadline=None)
-def test_in_any_order(steps: list[Step]) -> None:
+def test_in_any_order(steps: list[Step], mixed: bool) -> None:
     """Kernel, puller and chain take turns as they like: frames come in order, whole, once."""
-    made, found = Bench(), []
+    made, found = Bench(mixed=mixed), []
     for what, count in steps:
         if what == "put":
             for _ in range(count):

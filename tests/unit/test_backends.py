@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -10,7 +11,7 @@ from zcframe.framework.config import BACKENDS as NAMES
 from zcframe.framework.errors import UsageError
 from zcframe.framework.health.verdict import FINDINGS
 from zcframe.framework.rss import RssConfig
-from zcframe.framework.sources.backends import BACKENDS, ROWS, backend_of
+from zcframe.framework.sources.backends import BACKENDS, ROWS, backend_of, choose_backend
 from zcframe.framework.sources.live import LiveSource
 from zcframe.framework.sources.plan import LivePlan
 
@@ -72,3 +73,29 @@ def test_options_that_a_source_does_not_take(
     with pytest.raises(UsageError) as error:
         plan(backend, fanout, verify=verify, hugepages=hugepages)
     assert str(error.value) == refusal
+
+
+def test_what_takes_every_frame_cannot_be_told_not_to() -> None:
+    rss = RssConfig.make("symmetric", "5-tuple", 1)
+    for backend in ("packet", "xdp"):
+        assert not LivePlan(backend, "eth0", rss, queues=1, promiscuous=False).promiscuous
+    with pytest.raises(UsageError, match="--no-promiscuous: eth0 is captured by the zerocopy source"):
+        LivePlan("zerocopy", "eth0", rss, queues=1, promiscuous=False)
+
+
+@pytest.mark.parametrize(
+    ("backend", "more", "say"),
+    [
+        ("xdp", {}, "--iface any and --backend xdp: only the packet source"),
+        ("zerocopy", {}, "--iface any and --backend zerocopy: only the packet source"),
+        ("packet", {"fanout": "qm"}, "--iface any and --fanout qm: "),
+        ("packet", {"verify": True}, "--iface any and --verify-rss: "),
+        ("packet", {"verify": True, "fanout": "qm"}, "--iface any and --verify-rss: "),
+    ],
+)
+def test_all_interfaces_at_once_are_no_card(backend: str, more: dict[str, Any], say: str) -> None:
+    rss = RssConfig.make("symmetric", "5-tuple", 1)
+    assert choose_backend("any", "auto").name == LivePlan("packet", "any", rss, queues=1).backend == "packet"
+    with pytest.raises(UsageError) as error:
+        LivePlan(choose_backend("any", backend).name, "any", rss, queues=1, **more)
+    assert str(error.value).startswith(say)

@@ -203,3 +203,16 @@ def test_options_are_read_without_numpy_and_numba() -> None:
     code = "import sys, zcframe.framework.config; print(sorted({'numpy', 'numba', 'rich'} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    ("given", "say"),
+    [
+        ({"iface": ["any", "lo"]}, "--iface any lo: any is every interface already, give it alone"),
+        ({"iface": ["any"], "tune": True}, "--iface any and --tune: only interfaces that are named are tuned"),
+        ({"no_promiscuous": True}, "--no-promiscuous: only live capture has it, name an --iface"),
+    ],
+)
+def test_what_is_meant_for_interfaces_that_are_named(given: dict[str, Any], say: str) -> None:
+    assert load({"iface": ["any"], "no_promiscuous": True}).iface == ("any",)
+    assert refusal(given) == say

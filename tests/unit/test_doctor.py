@@ -99,15 +99,24 @@ def test_the_verdict_names_every_interface_by_what_captures_from_it(tmp_path: Pa
     add_interface(tmp_path, "lo", flags=0x49)
     files(tmp_path, {"sys/class/net/lo/type": "772"})
     add_interface(tmp_path, "tun0")
-    files(tmp_path, {"sys/class/net/tun0/type": "65534"})
-    assert verdict(host).text == "zcframe run --iface IFACE uses zerocopy on zc0; packet on eth0, lo"
-    for ifname in ("zc0", "eth0", "lo"):
+    add_interface(tmp_path, "can0")
+    files(tmp_path, {"sys/class/net/tun0/type": "65534", "sys/class/net/can0/type": "280"})
+    assert verdict(host).text == "zcframe run --iface IFACE uses zerocopy on zc0; packet on eth0, lo, tun0"
+    for ifname in ("zc0", "eth0", "lo", "tun0", "any"):
         chosen = choose_backend(ifname, "auto", tmp_path / "sys/class/net")
         assert verdict(host, ifname).text == f"zcframe run --iface {ifname} uses {chosen.name}"
-    assert (verdict(host, "tun0").state, verdict(host, "tun0").text) == (
+    assert (verdict(host, "can0").state, verdict(host, "can0").text) == (
         "fail",
-        "zcframe run --iface tun0 would take packet, and fail: tun0 carries no Ethernet frames",
+        "zcframe run --iface can0 would take packet, and fail: can0 cannot be captured: hardware type 280"
+        " (linux/if_arp.h) carries CAN frames, which hold no IP",
     )
+
+
+def test_all_interfaces_at_once(tmp_path: Path) -> None:
+    host = sound(tmp_path)
+    found = {check.name: check for check in examine("any", host)}
+    assert found["link"].text.startswith("up: ") and "eth0" in found["link"].text
+    assert found["capture"].text == "zcframe run --iface any uses packet"
 
 
 @pytest.mark.parametrize(

@@ -14,11 +14,15 @@ import pytest
 
 from zcframe.framework import abi
 from zcframe.framework.nic import LinkChange
-from zcframe.framework.nic.link import promiscuous
+from zcframe.framework.nic.link import hardware, promiscuous
+from zcframe.framework.nic.link.netlink import Counters as Tally
+from zcframe.framework.nic.link.netlink import Link
 from zcframe.framework.nic.link.watch import LinkState
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.sources.base import SourceEvent
+from zcframe.framework.sources.packet import classic_bpf
+from zcframe.framework.sources.packet import losses as book
 from zcframe.framework.sources.packet import socket as calls
 from zcframe.framework.sources.packet import source as packet
 from zcframe.framework.sources.packet import tpacket as layout
@@ -43,6 +47,11 @@ LAYOUT = {
     "FRAME_LENGTH": "offsetof(struct tpacket3_hdr, tp_len)",
     "FRAME_STATUS": "offsetof(struct tpacket3_hdr, tp_status)",
     "FRAME_MAC": "offsetof(struct tpacket3_hdr, tp_mac)",
+    "FRAME_NETWORK": "offsetof(struct tpacket3_hdr, tp_net)",
+    "FRAME_PROTOCOL": "TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) + offsetof(struct sockaddr_ll, sll_protocol)",
+    "FRAME_HARDWARE": "TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) + offsetof(struct sockaddr_ll, sll_hatype)",
+    "FRAME_ADDRESS_SIZE": "TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) + offsetof(struct sockaddr_ll, sll_halen)",
+    "FRAME_ADDRESS": "TPACKET_ALIGN(sizeof(struct tpacket3_hdr)) + offsetof(struct sockaddr_ll, sll_addr)",
     "FRAME_VLAN_TCI": "offsetof(struct tpacket3_hdr, hv1.tp_vlan_tci)",
     "FRAME_VLAN_TPID": "offsetof(struct tpacket3_hdr, hv1.tp_vlan_tpid)",
     "FRAME_VLAN_VALID": "TP_STATUS_VLAN_VALID",
@@ -61,8 +70,9 @@ CALLS = {
     "PACKET_MR_PROMISC": "PACKET_MR_PROMISC",
     "SO_ATTACH_FILTER": "SO_ATTACH_FILTER",
     "SO_DETACH_FILTER": "SO_DETACH_FILTER",
-    "ARPHRD_ETHER": "ARPHRD_ETHER",
-    "ARPHRD_LOOPBACK": "ARPHRD_LOOPBACK",
+    "HARDWARE": "(unsigned)(SKF_AD_OFF + SKF_AD_HATYPE)",
+    "NETWORK": "(unsigned)SKF_NET_OFF",
+    **{name: name for name in vars(hardware) if name.startswith("ARPHRD_")},
 }
 SIZES = {
     "RING_REQUEST": "tpacket_req3",
@@ -70,8 +80,9 @@ SIZES = {
     "MEMBERSHIP": "packet_mreq",
     "PROGRAM": "sock_fprog",
     "INSTRUCTION": "sock_filter",
+    "ADDRESS": "sockaddr_ll",
 }
-HEADERS = ["stddef.h", "stdio.h", "sys/socket.h", "linux/if_packet.h", "linux/filter.h", "net/if_arp.h"]
+HEADERS = ["stddef.h", "stdio.h", "sys/socket.h", "linux/if_packet.h", "linux/filter.h", "linux/if_arp.h"]
 
 
 def told_by_gcc(folder: Path, expressions: list[str]) -> list[int]:
@@ -83,7 +94,9 @@ def told_by_gcc(folder: Path, expressions: list[str]) -> list[int]:
 
 
 def _of_ours(name: str) -> Any:
-    return next(getattr(module, name) for module in (layout, calls, promiscuous) if hasattr(module, name))
+    return next(
+        getattr(module, name) for module in (layout, calls, promiscuous, hardware, classic_bpf) if hasattr(module, name)
+    )
 
 
 @pytest.mark.needs("gcc")
@@ -147,6 +160,31 @@ def test_losses(tmp_path: Path, said: tuple[int, int, int, int], lost: int, at_l
     statistics.say(*(100 + count for count in said))
     losses.refresh()
     assert (losses.lost, losses.at_least) == (lost, at_least)
+
+
+def link(index: int, missed: int, kind: str = "") -> Link:
+    return Link(index, f"if{index}", kind=kind, counters=Tally(missed=missed))
+
+
+def test_losses_of_all_interfaces(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """One goes, one comes with what it lost elsewhere, and a bond counts what its ports count."""
+    Statistics(tmp_path)
+    told = iter(
+        (
+            [link(1, 5), link(2, 7), link(9, 12, "bond")],
+            [link(1, 6), link(2, 9), link(9, 15, "bond")],
+            [link(1, 6), link(3, 100)],
+            [link(1, 6), link(3, 101)],
+        )
+    )
+    monkeypatch.setattr(book, "links", lambda: next(told))
+    losses = Losses(book.EVERY, tmp_path)
+    losses.begin()
+    counted = []
+    for _ in range(3):
+        losses.refresh()
+        counted.append((losses.lost, losses.at_least))
+    assert counted == [(3, False), (3, False), (4, False)]
 
 
 def test_losses_of_a_driver_that_counts_anew(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ class Part:
     backend: str = "packet"
     kind: str = "iface"
     link_types: tuple[str, ...] = ("ETHERNET",)
+    promiscuous: bool = False
     pid: None = None
     events: list[SourceEvent] = field(default_factory=list)
     broken: bool = False
@@ -83,6 +84,7 @@ def several(parts: list[Part]) -> Iterator[Several]:
 def test_it_is_the_sum_of_its_parts(several: Several) -> None:
     assert several.names == ("in0", "out0")
     assert several.backend == "packet+xdp"
+    assert not several.promiscuous
     assert several.rings == ["in0/0", "in0/1", "out0/0", "out0/1"]
     assert several.progress() == (0, 0)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
+from zcframe.framework.config import ANY
 from zcframe.framework.errors import NicError, UsageError
 from zcframe.framework.nearest import nearest
 from zcframe.framework.sysfs import CLASS_NET, ROOT
@@ -189,12 +190,15 @@ def name_of(index: int, root: Path = CLASS_NET) -> str | None:
 
 
 def real_names(names: Iterable[str]) -> tuple[str, ...]:
-    """The kernel's own names of interfaces. Raises NicError for an unknown name, UsageError for one named twice."""
+    """The kernel's own names of interfaces; ANY stays as it is.
+
+    Raises NicError for an unknown name, UsageError for one named twice.
+    """
 
     def each() -> Iterator[str]:
         seen: dict[str, str] = {}
         for name in names:
-            real = Interface(name).name
+            real = name if name == ANY else Interface(name).name
             if real in seen:
                 raise UsageError(f"--iface {seen[real]} {name}: both are {real}, named twice")
             seen[real] = name

@@ -10,7 +10,10 @@ from .socket import Instruction
 ANCILLARY: Final = 0x1_0000_0000 - 0x1000
 PROTOCOL: Final = ANCILLARY + 0
 PACKET_TYPE: Final = ANCILLARY + 4
+HARDWARE: Final = ANCILLARY + 28
 OUTGOING: Final = 4
+# From here on the frame's network header, and what is behind it, in the memory that a frame always has.
+NETWORK: Final = 0x1_0000_0000 - 0x10_0000
 
 # Codes of linux/bpf_common.h. a: accumulator, x: index register, m: scratch memory.
 LOAD: Final = 0x00  # a = k

@@ -11,11 +11,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from zcframe.framework.nic.link.hardware import ARPHRD_ETHER, ARPHRD_LOOPBACK
+
 from .classic_bpf import (
     A_TO_X,
     ADD,
     ADD_X,
     HALF_AT_X,
+    HARDWARE,
     IF_EQUAL,
     JUMP,
     LOAD,
@@ -25,6 +28,7 @@ from .classic_bpf import (
     LOAD_X,
     LOAD_X_SAVED,
     MULTIPLY,
+    NETWORK,
     OUTGOING,
     PACKET_TYPE,
     PROTOCOL,
@@ -60,16 +64,16 @@ XOR_FACTOR: Final = 0x85EBCA77
 
 
 def _find_header() -> list[Instruction]:
-    """Set x to the beginning of the header behind Ethernet's, and a to its ethertype.
+    """Set x to the beginning of the header behind Ethernet's, or any other link's, and a to its ethertype.
 
-    The kernel shows a received frame from there on, and an outgoing one from its Ethernet header on.
+    The kernel shows a received frame from there on, and an outgoing one from its first header on: which one that is, if
+    any, depends on the interface.
     """
     return [
-        plain(LOAD_WORD, PACKET_TYPE),
-        (IF_EQUAL, 0, 3, OUTGOING),
-        plain(LOAD_X, ETHERNET_HEADER),
-        plain(LOAD_HALF, ETHERNET_HEADER - 2),
-        plain(JUMP, 2),
+        *(plain(LOAD_WORD, PACKET_TYPE), (IF_EQUAL, 0, 8, OUTGOING)),
+        *(plain(LOAD_WORD, HARDWARE), (IF_EQUAL, 1, 0, ARPHRD_ETHER), (IF_EQUAL, 0, 3, ARPHRD_LOOPBACK)),
+        *(plain(LOAD_X, ETHERNET_HEADER), plain(LOAD_HALF, ETHERNET_HEADER - 2), plain(JUMP, 4)),
+        *(plain(LOAD_X, NETWORK), plain(JUMP, 1)),
         plain(LOAD_X, 0),
         plain(LOAD_WORD, PROTOCOL),
     ]

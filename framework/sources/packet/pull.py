@@ -25,6 +25,7 @@ Notes, zeroed when they were made:
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from numba.core import types
@@ -42,10 +43,12 @@ from zcframe.framework.jit.address import (
     store_u64,
 )
 from zcframe.framework.jit.compiler import compiled, inlined, precompile
-from zcframe.framework.jit.words import numbered
+from zcframe.framework.jit.words import Words, numbered
 from zcframe.framework.ring.describe import describe
 from zcframe.framework.rss.toeplitz import ETHERTYPE_VLAN, hash_untagged
+from zcframe.framework.sources.capture.framing import HEADER
 
+from .cooked import has_ethernet, make_ethernet
 from .tpacket import (
     BLOCK_FIRST,
     BLOCK_FRAMES,
@@ -166,14 +169,22 @@ def prefetch_lines(address):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def describe_frame(ctx, found, desc):  # type: ignore[no-untyped-def]
-    """Write the descriptor of the frame whose header is at `found`; returns whether it is cut."""
+def describe_frame(ctx, found, desc, mixed):  # type: ignore[no-untyped-def]
+    """Write the descriptor of the frame whose header is at `found`; returns whether it is cut.
+
+    mixed: as for `walk`. A header of ours counts as captured, but was not on the wire: so it is with capture files.
+    """
     frame = found + load_u16(found + FRAME_MAC)
     captured, wire = load_u32(found + FRAME_CAPTURED), load_u32(found + FRAME_LENGTH)
+    added = 0
+    if mixed and not has_ethernet(found):
+        frame, own = make_ethernet(found, captured)
+        added = HEADER
+        captured, wire = captured - own + added, wire - own
     length = min(captured, ctx[CTX.longest])
     tpid = stripped_tag(found)
     hashed = hash_untagged(frame, length, tpid, ctx[CTX.tables], ctx[CTX.fields])
-    cut = length < wire
+    cut = length < wire + added
     status = abi.STATUS_TRUNCATED if cut else 0
     tci = 0
     if tpid != 0:
@@ -200,8 +211,11 @@ def publish(ctx, write, taken, sequence, left, offset, truncated):  # type: igno
 
 
 @inlined
-def walk(ctx):  # type: ignore[no-untyped-def]
-    """Describe frames as long as there are frames and slots, at most AT_MOST; returns their number."""
+def walk(ctx, mixed):  # type: ignore[no-untyped-def]
+    """Describe frames as long as there are frames and slots, at most AT_MOST; returns their number.
+
+    mixed: whether frames without Ethernet header may be among them; a constant, so that others do not pay for these.
+    """
     write = load_u32(ctx[CTX.header] + abi.HEADER_WRITE)
     place = place_in_force(ctx[CTX.notes], write)
     left, sequence = load_u32(place + PLACE_LEFT), load_u64(place + PLACE_SEQUENCE)
@@ -222,7 +236,7 @@ def walk(ctx):  # type: ignore[no-untyped-def]
         frames = min(left, room - taken)
         for slot in range(write + taken, write + taken + frames):
             prefetch_lines(found + AHEAD)
-            truncated += describe_frame(ctx, found, descriptors + (slot & mask) * abi.DESC_SIZE)
+            truncated += describe_frame(ctx, found, descriptors + (slot & mask) * abi.DESC_SIZE, mixed)
             found += load_u32(found + FRAME_NEXT)
         taken += frames
         left -= frames
@@ -241,9 +255,21 @@ def pull(ctx):  # type: ignore[no-untyped-def]
     meanwhile.
     """
     give_back(ctx)
-    return walk(ctx)
+    return walk(ctx, False)
 
 
-def warm_up() -> None:
+@compiled
+def pull_mixed(ctx):  # type: ignore[no-untyped-def]
+    """As `pull`, where frames may come without an Ethernet header."""
+    give_back(ctx)
+    return walk(ctx, True)
+
+
+def pull_for(mixed: bool) -> Callable[[Words], int]:
+    """The function that a worker calls. mixed: whether frames may come without an Ethernet header."""
+    return pull_mixed if mixed else pull
+
+
+def warm_up(mixed: bool = False) -> None:
     """Compile, in the supervisor, what every worker calls."""
-    precompile(pull, types.Array(types.int64, 1, "C"))
+    precompile(pull_for(mixed), types.Array(types.int64, 1, "C"))

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.config import ANY
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.ring import Mapping, PulledRing, RingEnd
@@ -15,11 +16,9 @@ from zcframe.framework.sources.plan import LivePlan
 
 from . import gate
 from .losses import Losses
-from .pull import PullContext, notes_size, pull
+from .pull import PullContext, notes_size, pull_for
 from .socket import clear_error, make_blocks, open_socket, statistics
 
-# Every frame of this interface is seen going out and coming in.
-LOOPBACK: Final = "lo"
 # A block is handed over when its time is up, however little is in it. 32 blocks last for 0.6 s of sparse traffic while
 # a worker stands still or is replaced; blocks of 1 MiB would last for 0.16 s.
 BLOCK_SIZE: Final = 256 << 10
@@ -41,6 +40,16 @@ def blocks_for(slots: int) -> tuple[int, int]:
     return size, max(wanted // size, MIN_BLOCKS)
 
 
+class Shape(NamedTuple):
+    """How the frames of an interface come.
+
+    loopback: whether each is seen going out and coming in; mixed: whether some have no Ethernet header.
+    """
+
+    loopback: bool = False
+    mixed: bool = False
+
+
 class BlockMemory(NamedTuple):
     """The blocks that the kernel fills, and the notes of how far a worker has walked in them."""
 
@@ -58,17 +67,18 @@ def nap_for(size: int) -> float:
 class Puller:
     """The function that the worker calls for frames.
 
-    memory: blocks and notes, mapped; tables: as `toeplitz_tables` returns them.
+    memory: blocks and notes, mapped; tables: as `toeplitz_tables` returns them; mixed: as for `pull_for`.
     """
 
-    def __init__(self, plan: LivePlan, memory: BlockMemory, tables: np.ndarray[Any, Any]) -> None:
+    def __init__(self, plan: LivePlan, memory: BlockMemory, tables: np.ndarray[Any, Any], mixed: bool) -> None:
         self._plan, self._memory, self._tables = plan, memory, tables
+        self._pull = pull_for(mixed)
         self._context: Words | None = None
 
     def __call__(self, end: RingEnd) -> int:
         if self._context is None:
             self._context = self._make_context(end)
-        return int(pull(self._context))
+        return int(self._pull(self._context))
 
     def _make_context(self, end: RingEnd) -> Words:
         context = PullContext(
@@ -91,12 +101,12 @@ class Puller:
 class PacketRing(PulledRing):
     """The ring of worker `number` of the interface, and its socket, to which nothing comes before `open_gate()`.
 
-    losses: of the interface as a whole, counted in this ring. Raises PacketError, and RingError where memory does
-    not suffice.
+    shape: of the interface's frames. losses: of the interface as a whole, counted in this ring. Raises PacketError, and
+    RingError where memory does not suffice.
     """
 
-    def __init__(self, plan: LivePlan, number: int, losses: Losses | None = None) -> None:
-        self._plan, self._losses = plan, losses
+    def __init__(self, plan: LivePlan, number: int, shape: Shape, losses: Losses | None = None) -> None:
+        self._plan, self._shape, self._losses = plan, shape, losses
         self._block_size, self._blocks = blocks_for(plan.ring_slots)
         self._tables = toeplitz_tables(plan.rss.key)
         self._arrived = self._dropped = 0
@@ -116,8 +126,10 @@ class PacketRing(PulledRing):
 
     def open_gate(self) -> None:
         """Let frames come; those that this machine sends only where they are seen once, and queues are not verified."""
-        if self._plan.verify or self._plan.ifname == LOOPBACK:
+        if self._plan.verify or self._shape.loopback:
             gate.open_for_received(self.socket)
+        elif self._plan.ifname == ANY:
+            gate.open_for_all_once(self.socket)
         else:
             gate.open_for_all(self.socket)
 
@@ -133,7 +145,7 @@ class PacketRing(PulledRing):
         """Map as a worker does, blocks and notes as well; it goes on where its predecessor ended."""
         blocks = Mapping(self.socket.fileno(), self._block_size * self._blocks, writable=True)
         memory = BlockMemory(blocks, self._block_size, self._blocks, self.notes())
-        puller = Puller(self._plan, memory, self._tables)
+        puller = Puller(self._plan, memory, self._tables, self._shape.mixed)
         return self.end(blocks, self.socket.fileno(), puller, nap_for(self._block_size * self._blocks))
 
     def account(self) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import socket
 import struct
 from collections.abc import Sequence
 from typing import Final
 
 from zcframe.framework.capabilities import STATUS, advice
-from zcframe.framework.errors import LinkTypeError, PacketError, RingError
+from zcframe.framework.config import ANY
+from zcframe.framework.errors import PacketError, RingError
+from zcframe.framework.nic.link.hardware import link_type_of
 
 ETH_P_ALL: Final = 0x0003
 SOL_PACKET: Final = 263
@@ -23,19 +26,18 @@ TPACKET_V3: Final = 2
 SO_ATTACH_FILTER: Final = 26
 SO_DETACH_FILTER: Final = 27
 
-# Hardware types whose frames begin with an Ethernet header; loopback's holds zeros for addresses.
-ARPHRD_ETHER: Final = 1
-ARPHRD_LOOPBACK: Final = 772
-
 RING_REQUEST: Final = struct.Struct("7I")  # struct tpacket_req3
 STATISTICS: Final = struct.Struct("3I")  # struct tpacket_stats_v3
 PROGRAM: Final = struct.Struct("@HP")  # struct sock_fprog
 INSTRUCTION: Final = struct.Struct("HBBI")  # struct sock_filter
+ADDRESS: Final = struct.Struct("=HHiHBB8x")  # struct sockaddr_ll
 
 # What the kernel divides a ring into; in version 3 it is only checked.
 FRAME_SIZE: Final = 2048
 
 Instruction = tuple[int, int, int, int]
+
+_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def open_socket(ifname: str) -> socket.socket:
@@ -71,18 +73,26 @@ def make_blocks(sock: socket.socket, size: int, count: int, retire_ms: int) -> N
         ) from error
 
 
+def _bind_to_all(sock: socket.socket) -> None:
+    """Have the frames of every interface come, of those too that there will be. Python's own bind() needs a name."""
+    address = ADDRESS.pack(socket.AF_PACKET, socket.htons(ETH_P_ALL), 0, 0, 0, 0)
+    if _libc.bind(sock.fileno(), address, len(address)):
+        number = ctypes.get_errno()
+        raise OSError(number, os.strerror(number))
+
+
 def bind(sock: socket.socket, ifname: str) -> None:
-    """Have all frames of an interface come, both directions. Raises PacketError, LinkTypeError."""
+    """Have all frames of an interface, or of ANY, come, both directions. Raises PacketError, LinkTypeError."""
     try:
+        if ifname == ANY:
+            _bind_to_all(sock)
+            return
         sock.bind((ifname, ETH_P_ALL))
     except OSError as error:
         reason = "there is no interface" if error.errno == errno.ENODEV else f"{error.strerror}:"
         raise PacketError(f"cannot capture: {reason} {ifname}") from error
-    hardware = int(sock.getsockname()[3])
-    if hardware not in (ARPHRD_ETHER, ARPHRD_LOOPBACK):
-        raise LinkTypeError(
-            f"{ifname} carries no Ethernet frames (hardware type {hardware} of linux/if_arp.h): it cannot be captured"
-        )
+    # What was looked at by name before may be another interface by now.
+    link_type_of(ifname, int(sock.getsockname()[3]))
 
 
 def statistics(sock: socket.socket) -> tuple[int, int]:

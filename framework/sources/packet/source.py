@@ -7,17 +7,19 @@ import time
 from dataclasses import replace
 from typing import Final
 
+from zcframe.framework.config import ANY
 from zcframe.framework.errors import PacketError
 from zcframe.framework.nic import Interface, LinkChange, link_state, read_channels, read_spread
+from zcframe.framework.nic.link.hardware import ARPHRD_LOOPBACK, link_type_of
 from zcframe.framework.nic.link.promiscuous import be_promiscuous
 from zcframe.framework.sources.live import LiveSource
 from zcframe.framework.sources.settings import down_line, spread_over, symmetry_line
 from zcframe.framework.sources.xdp.occupant import occupant_of
 
 from .fanout import Group, in_order
-from .losses import Losses
+from .losses import EVERY, Losses
 from .pull import warm_up
-from .ring import LOOPBACK, RETIRE_MS, PacketRing
+from .ring import RETIRE_MS, PacketRing, Shape
 from .socket import bind
 
 # How often the end looks whether all is settled: a block that is not full waits for its timer.
@@ -28,7 +30,7 @@ JOIN_S: Final = 1.0
 
 
 class Packet(LiveSource[PacketRing]):
-    """All traffic of one interface, shared out among as many packet sockets as there are workers; it only looks on.
+    """All traffic of an interface, or of ANY, shared out among as many packet sockets as workers; it only looks on.
 
     Making it takes the memory and lets nothing in yet. Raises PacketError, LinkTypeError, RingError.
     """
@@ -37,23 +39,39 @@ class Packet(LiveSource[PacketRing]):
     look_ns = LOOK_NS
 
     def _make(self) -> None:
-        self._index = Interface(self.plan.ifname).index
+        self._examine()
         if self.plan.verify:
             # What cannot be verified is refused before anything is changed.
             read_spread(self.plan.ifname)
         self._losses = Losses(self._index)
         self._join_until, self._joined, self._going = 0.0, False, False
         for number in in_order(range(self.plan.queues), self.plan.fanout):
-            self.rings.append(PacketRing(self.plan, number, self._losses if number == 0 else None))
+            self.rings.append(PacketRing(self.plan, number, self._shape, self._losses if number == 0 else None))
         self.rings.sort(key=lambda ring: ring.queue)
+
+    def _examine(self) -> None:
+        """Look what the interface's frames begin with. Raises NicError, LinkTypeError."""
+        if self.plan.ifname == ANY:
+            self._index, self.link_types, self._shape = EVERY, ("LINUX_SLL2",), Shape(mixed=True)
+            return
+        interface = Interface(self.plan.ifname)
+        self._index, hardware = interface.index, interface.type
+        self.link_types = (link_type_of(self.plan.ifname, hardware),)
+        self._shape = Shape(hardware == ARPHRD_LOOPBACK, self.link_types != ("ETHERNET",))
+
+    @property
+    def promiscuous(self) -> bool:
+        """Loopback shows all there is anyway; and there is no such mode for what is named by ANY, as with tcpdump."""
+        return self.plan.promiscuous and self._index != EVERY and not self._shape.loopback
 
     def _take(self) -> None:
         """Bind the sockets and put them into one group; their gates stay shut."""
         # Before the sockets are bound: a group may have to wait for the news that the interface came up.
-        self._watch_link(self._index)
+        if self._index != EVERY:
+            self._watch_link(self._index)
         for ring in self.rings:
             bind(ring.socket, self.plan.ifname)
-        if self.plan.ifname != LOOPBACK:
+        if self.promiscuous:
             be_promiscuous(self.rings[0].socket, self._index)
         self._group = Group([ring.socket for ring in self.rings], self.plan.fanout)
         self._joined = self._join()
@@ -78,7 +96,8 @@ class Packet(LiveSource[PacketRing]):
 
     def _spread(self) -> None:
         """Have the card's queues share out by the key and fields that the user gave."""
-        self._settings.spread(spread_over(self.plan.rss, read_channels(self.plan.ifname).queues))
+        # A tun that nobody holds open has no queue.
+        self._settings.spread(spread_over(self.plan.rss, max(1, read_channels(self.plan.ifname).queues)))
         self._warn(*self._settings.restored())
 
     def _verify(self) -> None:
@@ -114,7 +133,7 @@ class Packet(LiveSource[PacketRing]):
 
     def ready(self) -> None:
         """Compile what every worker calls."""
-        warm_up()
+        warm_up(self._shape.mixed)
 
     def _let_come(self) -> None:
         self._going = True

@@ -25,11 +25,18 @@ FRAME_CAPTURED: Final = 12
 FRAME_LENGTH: Final = 16
 FRAME_STATUS: Final = 20
 FRAME_MAC: Final = 24
+FRAME_NETWORK: Final = 26
 FRAME_VLAN_TCI: Final = 32
 FRAME_VLAN_TPID: Final = 36
 
 FRAME_VLAN_VALID: Final = 1 << 4
 FRAME_TPID_VALID: Final = 1 << 6
+
+# struct sockaddr_ll behind it. The protocol is in network byte order, the hardware type is not.
+FRAME_PROTOCOL: Final = 50
+FRAME_HARDWARE: Final = 56
+FRAME_ADDRESS_SIZE: Final = 59
+FRAME_ADDRESS: Final = 60
 
 # Bytes of a VLAN tag on the wire, which the kernel takes off.
 TAG_SIZE: Final = 4

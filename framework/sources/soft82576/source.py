@@ -52,6 +52,7 @@ class Soft82576:
     def __init__(self, plan: ReplayPlan) -> None:
         self.plan = plan
         self.kind, self.names = plan.kind, plan.files
+        self.promiscuous: bool | None = None
         self.pid: int | None = None
         self._running = self._ready = self._ended = False
         self._events: list[SourceEvent] = []

@@ -9,6 +9,7 @@ from typing import Final
 from zcframe.framework.errors import NicError, XdpError
 from zcframe.framework.nic import Interface, hashes_by, link_state, read_channels, read_spread
 from zcframe.framework.nic.ethtool.offload import stamps_frames, takes_tags_off
+from zcframe.framework.nic.link.hardware import link_type_of
 from zcframe.framework.nic.link.namespace import file_of
 from zcframe.framework.nic.link.netdev import metadata_features
 from zcframe.framework.nic.link.netlink import link_by_name
@@ -58,6 +59,8 @@ class Xdp(LiveSource[XdpRing]):
     def _examine(self) -> None:
         """Refuse an interface that xdp must not take, or cannot."""
         name = self.plan.ifname
+        if link_type_of(name, Interface(name).type) != "ETHERNET":
+            raise XdpError(f"{name} has no Ethernet frames, which AF_XDP steers and captures: use --backend packet")
         if not self.plan.force and name in default_carriers():
             raise XdpError(
                 f"{name} carries this machine's default route, and AF_XDP would take all of its traffic: use"
@@ -100,7 +103,8 @@ class Xdp(LiveSource[XdpRing]):
         for ring in self.rings:
             ring.bind(self._index, COPY if self._steering.mode == "generic" else 0)
         try:
-            self._undo.closing(listen_to_all(self._index))
+            if self.promiscuous:
+                self._undo.closing(listen_to_all(self._index))
             self._watch_link(self._index)
         except OSError as error:
             raise XdpError(f"{self.plan.ifname} is gone: {error.strerror or error}") from error

@@ -56,7 +56,7 @@ class Zerocopy(LiveSource[SocketRing]):
         # An interface that is down has no interrupts.
         self._tune()
         # Our own changes are no news.
-        self._watch.changes()
+        self._changes()
 
     def _let_no_more_come(self) -> None:
         """Take the interface down: all frames that arrived are published. It is put back at the end."""
