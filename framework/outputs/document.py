@@ -26,12 +26,13 @@ from .writing import hand_over
 
 
 def _source(source: SourceInfo) -> dict[str, Any]:
-    return {
+    where = {
         "kind": source.kind,
         "names": list(source.names),
         "backend": source.backend,
         "link_types": list(source.link_types),
     }
+    return where | ({"passed_over": dict(source.passed_over)} if source.passed_over else {})
 
 
 def _time(at: float) -> str | None:

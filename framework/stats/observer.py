@@ -21,12 +21,16 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class SourceInfo:
-    """Where frames come from: kind "file", "trace" or "iface"; `names` of the files or interfaces."""
+    """Where frames come from: kind "file", "trace" or "iface"; `names` of the files or interfaces.
+
+    passed_over: frames of link types from which no IP is read, by link type.
+    """
 
     kind: str
     names: tuple[str, ...]
     backend: str
     link_types: tuple[str, ...] = ()
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

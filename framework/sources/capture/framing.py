@@ -1,11 +1,13 @@
 """Synthetic Ethernet headers for captures that have none, written in place.
 
-    raw IP, loopback   destination 00:00:00:00:00:00, source 00:00:00:00:00:00
+    802.11             destination and source as recorded
     SLL, SLL2          destination 00:00:00:00:00:00, source as recorded where it has 6 bytes, else zero
+    any other          destination 00:00:00:00:00:00, source 00:00:00:00:00:00
 
-The ethertype is that of the IP version (raw), of the address family (loopback) or of the cooked header. Where the
-header says 802.3 (LLC), the length of the payload stands in its place, as on the wire. A record that is too short
-for its own header, or of a protocol that has no ethertype, gets ETHERTYPE_UNKNOWN: it is counted, and not hashed.
+The ethertype is that of the IP version (raw), of the address family (loopback, enc, pflog, ipnet, NFLOG), of the PPP
+protocol, or as the header has it. Where the header says 802.3 (LLC), the length of the payload stands in its place, as
+on the wire. A record that is too short for its own header, of a protocol that has no ethertype, encrypted, or of a link
+type that is not read, gets ETHERTYPE_UNKNOWN: it is counted, and not hashed.
 
 The 14 bytes go over the cooked header or the record's own header, which have been parsed by then. A simple packet block
 has only 12 bytes there: the other 2 hit the trailer of the block before, or the front of the window.
@@ -16,17 +18,48 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework.jit.address import load_be16, load_be32, load_be64, load_u8, store_u8, store_u16, store_u32
-from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.jit.compiler import compiled, inlined
 
-from .linktype import LOOPBACK, RAW, RAW_IPV4, RAW_IPV6, SLL
+from .ethertypes import (
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    ETHERTYPE_MPLS,
+    ETHERTYPE_PPPOE,
+    ETHERTYPE_UNKNOWN,
+    MAX_802_3,
+    family_ethertype,
+    known_or_none,
+    llc_header,
+    version_ethertype,
+)
+from .linktype import (
+    ENC,
+    ETHERNET,
+    FIREWIRE,
+    FRAME_RELAY,
+    HDLC,
+    IEEE802_11,
+    IPNET,
+    LLC,
+    LOOPBACK,
+    MPLS,
+    NFLOG,
+    PFLOG,
+    PPP,
+    PPPOE,
+    RAW,
+    RAW_IPV4,
+    RAW_IPV6,
+    SLL,
+    SLL2,
+    WRAPPERS,
+)
+from .nflog import nflog_packet
+from .ppp import frame_relay_header, hdlc_header, ppp_header
+from .wireless import ieee802_11_header
+from .wrappers import unwrap
 
 HEADER: Final = 14
-
-ETHERTYPE_IPV4: Final = 0x0800
-ETHERTYPE_IPV6: Final = 0x86DD
-ETHERTYPE_UNKNOWN: Final = 0xFFFF
-FIRST_ETHERTYPE: Final = 0x0600
-MAX_802_3: Final = 1500
 
 # The cooked header's own numbers for frames that begin with, or after, an 802.3 length.
 COOKED_802_3: Final = 1
@@ -37,14 +70,14 @@ ARPHRD_RADIOTAP: Final = 803
 ARPHRD_NETLINK: Final = 824
 
 LOOPBACK_HEADER: Final = 4
+ENC_HEADER: Final = 12
+IPNET_HEADER: Final = 24
+FIREWIRE_HEADER: Final = 18
 SLL_HEADER: Final = 16
 SLL2_HEADER: Final = 20
 
-AF_INET: Final = 2
-AF_INET6_LINUX: Final = 10
-AF_INET6_OPENBSD: Final = 24
-AF_INET6_FREEBSD: Final = 28
-AF_INET6_DARWIN: Final = 30
+# One wrapper in another: PKTAP around radiotap, say.
+MAX_WRAPPERS: Final = 3
 
 
 @inlined
@@ -59,10 +92,7 @@ def raw_ethertype(packet, length, framing):  # type: ignore[no-untyped-def]
         return ETHERTYPE_IPV4
     if framing == RAW_IPV6:
         return ETHERTYPE_IPV6
-    version = load_u8(packet) >> 4 if length > 0 else 0
-    if version == 4:
-        return ETHERTYPE_IPV4
-    return ETHERTYPE_IPV6 if version == 6 else ETHERTYPE_UNKNOWN
+    return version_ethertype(packet, length)
 
 
 @inlined
@@ -73,16 +103,7 @@ def loopback_ethertype(header, length):  # type: ignore[no-untyped-def]
     family = load_be32(header)
     if family >= 1 << 16:
         family = load_u8(header) | load_u8(header + 1) << 8 | load_u8(header + 2) << 16 | load_u8(header + 3) << 24
-    if family == AF_INET:
-        return ETHERTYPE_IPV4
-    if (
-        family == AF_INET6_LINUX
-        or family == AF_INET6_OPENBSD
-        or family == AF_INET6_FREEBSD
-        or family == AF_INET6_DARWIN
-    ):
-        return ETHERTYPE_IPV6
-    return ETHERTYPE_UNKNOWN
+    return family_ethertype(family)
 
 
 @inlined
@@ -91,7 +112,7 @@ def cooked_ethertype(protocol, hardware, payload):  # type: ignore[no-untyped-de
         return ETHERTYPE_UNKNOWN
     if protocol == COOKED_802_3 or protocol == COOKED_LLC:
         return min(payload, MAX_802_3)
-    return protocol if protocol >= FIRST_ETHERTYPE else ETHERTYPE_UNKNOWN
+    return known_or_none(protocol)
 
 
 @inlined
@@ -103,8 +124,41 @@ def cooked_fields(header, framing):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def pflog_header(record, length):  # type: ignore[no-untyped-def]
+    """(bytes, ethertype) of what pf logs: length without padding, address family, then what pf decided."""
+    if length < 2:
+        return length, ETHERTYPE_UNKNOWN
+    size = load_u8(record) + 3 & ~3
+    return (size, family_ethertype(load_u8(record + 1))) if size <= length else (0, ETHERTYPE_UNKNOWN)
+
+
+@inlined
+def short_header(record, length, framing):  # type: ignore[no-untyped-def]
+    """(bytes, ethertype) of headers that say little."""
+    if framing == MPLS:
+        return 0, ETHERTYPE_MPLS
+    if framing == PPPOE:
+        return 0, ETHERTYPE_PPPOE
+    if framing == PFLOG:
+        return pflog_header(record, length)
+    if framing == ENC and length >= ENC_HEADER:
+        return ENC_HEADER, loopback_ethertype(record, length)
+    if framing == IPNET and length >= IPNET_HEADER:
+        return IPNET_HEADER, family_ethertype(load_u8(record + 1))
+    if framing == FIREWIRE and length >= FIREWIRE_HEADER:
+        return FIREWIRE_HEADER, known_or_none(load_be16(record + 16))
+    return 0, ETHERTYPE_UNKNOWN
+
+
+@inlined
+def address_at(where):  # type: ignore[no-untyped-def]
+    """Six address bytes as a number; 0 where there is no address."""
+    return load_be16(where) << 32 | load_be32(where + 2) if where != 0 else 0
+
+
+@inlined
 def write_header(header, source, ethertype):  # type: ignore[no-untyped-def]
-    """`source`: the six address bytes as a 48-bit number."""
+    """`source`: six address bytes as a 48-bit number; the destination is zero."""
     store_u32(header, 0)
     store_u16(header + 4, 0)
     store_be16(header + 6, source >> 32)
@@ -114,8 +168,15 @@ def write_header(header, source, ethertype):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def make_ethernet(base, offset, length, framing):  # type: ignore[no-untyped-def]
-    """Turn `length` bytes at `base + offset` into an Ethernet frame: its (offset, length). Writes 14 bytes."""
+def write_destination(header, destination):  # type: ignore[no-untyped-def]
+    store_be16(header, destination >> 32)
+    store_be16(header + 2, destination >> 16)
+    store_be16(header + 4, destination)
+
+
+@inlined
+def make_ethernet_of_common(base, offset, length, framing):  # type: ignore[no-untyped-def]
+    """`make_ethernet` for raw IP, loopback and cooked captures."""
     record = base + offset
     source = 0
     if framing == RAW or framing == RAW_IPV4 or framing == RAW_IPV6:
@@ -134,3 +195,57 @@ def make_ethernet(base, offset, length, framing):  # type: ignore[no-untyped-def
     skip = min(skip, length)
     write_header(record + skip - HEADER, source, ethertype)
     return offset + skip - HEADER, length - skip + HEADER
+
+
+@inlined
+def inner_header(record, length, framing, padded, swapped):  # type: ignore[no-untyped-def]
+    """(bytes, length with them, ethertype, address of the destination, of the source)."""
+    if framing == IEEE802_11:
+        skip, ethertype, destination, source = ieee802_11_header(record, length, padded)
+        return skip, length, ethertype, destination, source
+    if framing == NFLOG:
+        skip, packet, ethertype = nflog_packet(record, length, swapped)
+        return skip, skip + packet, ethertype, 0, 0
+    if framing == PPP:
+        skip, ethertype = ppp_header(record, length)
+    elif framing == HDLC:
+        skip, ethertype = hdlc_header(record, length)
+    elif framing == FRAME_RELAY:
+        skip, ethertype = frame_relay_header(record, length)
+    elif framing == LLC:
+        skip, ethertype = llc_header(record, length)
+    else:
+        skip, ethertype = short_header(record, length, framing)
+    return skip, length, ethertype, 0, 0
+
+
+@compiled
+def make_ethernet_of_rare(record, length, framing, swapped):  # type: ignore[no-untyped-def]
+    """`make_ethernet` for what is no part of the scanners' loop: (offset from `record`, length)."""
+    at, padded = 0, False
+    for _ in range(MAX_WRAPPERS):
+        if framing < WRAPPERS:
+            break
+        size, framing, padded = unwrap(record + at, length - at, framing)
+        at += size
+    if framing == ETHERNET:
+        return at, length - at
+    if framing >= RAW and framing <= SLL2:
+        return make_ethernet_of_common(record, at, length - at, framing)
+    skip, end, ethertype, to, by = inner_header(record + at, length - at, framing, padded, swapped)
+    skip = min(skip, end)
+    header = at + skip - HEADER
+    # Both addresses are read before anything is written over them.
+    destination, source = address_at(to), address_at(by)
+    write_header(record + header, source, ethertype)
+    write_destination(record + header, destination)
+    return header, end - skip + HEADER
+
+
+@inlined
+def make_ethernet(base, offset, length, framing, swapped):  # type: ignore[no-untyped-def]
+    """Turn `length` bytes at `base + offset` into an Ethernet frame: its (offset, length). Writes 14 bytes."""
+    if framing >= RAW and framing <= SLL2:
+        return make_ethernet_of_common(base, offset, length, framing)
+    moved, length = make_ethernet_of_rare(base + offset, length, framing, swapped)
+    return offset + moved, length

@@ -10,7 +10,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from zcframe.framework.jit.address import load_be16, load_be32, load_u16, load_u32
 from zcframe.framework.jit.compiler import inlined
 
 from .framing import make_ethernet
@@ -40,7 +39,6 @@ BAD_LENGTH: Final = 4  # an impossible block length: the length
 BAD_TRAILER: Final = 5  # the length behind a block is another one: that length
 TIGHT_BLOCK: Final = 6  # a frame longer than its block: its length
 NO_INTERFACE: Final = 7  # a frame of an interface that is not described: its number
-NO_FRAMING: Final = 8  # a frame of an interface whose link type is not supported: its number
 
 RecordTable = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -57,20 +55,9 @@ def record_table() -> RecordTable:
 
 
 @inlined
-def load_16(address, swapped):  # type: ignore[no-untyped-def]
-    """Load 16 bits in the byte order of the file: `swapped` where it is not ours."""
-    return load_be16(address) if swapped else load_u16(address)
-
-
-@inlined
-def load_32(address, swapped):  # type: ignore[no-untyped-def]
-    return load_be32(address) if swapped else load_u32(address)
-
-
-@inlined
-def add_record(records, row, base, offset, length, framing):  # type: ignore[no-untyped-def]
+def add_record(records, row, base, offset, length, framing, swapped):  # type: ignore[no-untyped-def]
     """Enter the frame at `base + offset`, with an Ethernet header where it has none of its own."""
     if framing != ETHERNET:
-        offset, length = make_ethernet(base, offset, length, framing)
+        offset, length = make_ethernet(base, offset, length, framing, swapped)
     records[row, OFFSET] = offset
     records[row, LENGTH] = length
