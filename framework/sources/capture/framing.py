@@ -18,46 +18,24 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework.jit.address import load_be16, load_be32, load_be64, load_u8, store_u8, store_u16, store_u32
-from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.compiler import inlined
 
 from .ethertypes import (
     ETHERTYPE_IPV4,
     ETHERTYPE_IPV6,
-    ETHERTYPE_MPLS,
-    ETHERTYPE_PPPOE,
     ETHERTYPE_UNKNOWN,
     MAX_802_3,
     family_ethertype,
     known_or_none,
-    llc_header,
     version_ethertype,
 )
 from .linktype import (
-    ENC,
-    ETHERNET,
-    FIREWIRE,
-    FRAME_RELAY,
-    HDLC,
-    IEEE802_11,
-    IPNET,
-    LLC,
     LOOPBACK,
-    MPLS,
-    NFLOG,
-    PFLOG,
-    PPP,
-    PPPOE,
     RAW,
     RAW_IPV4,
     RAW_IPV6,
     SLL,
-    SLL2,
-    WRAPPERS,
 )
-from .nflog import nflog_packet
-from .ppp import frame_relay_header, hdlc_header, ppp_header
-from .wireless import ieee802_11_header
-from .wrappers import unwrap
 
 HEADER: Final = 14
 
@@ -70,14 +48,8 @@ ARPHRD_RADIOTAP: Final = 803
 ARPHRD_NETLINK: Final = 824
 
 LOOPBACK_HEADER: Final = 4
-ENC_HEADER: Final = 12
-IPNET_HEADER: Final = 24
-FIREWIRE_HEADER: Final = 18
 SLL_HEADER: Final = 16
 SLL2_HEADER: Final = 20
-
-# One wrapper in another: PKTAP around radiotap, say.
-MAX_WRAPPERS: Final = 3
 
 
 @inlined
@@ -124,39 +96,6 @@ def cooked_fields(header, framing):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def pflog_header(record, length):  # type: ignore[no-untyped-def]
-    """(bytes, ethertype) of what pf logs: length without padding, address family, then what pf decided."""
-    if length < 2:
-        return length, ETHERTYPE_UNKNOWN
-    size = load_u8(record) + 3 & ~3
-    return (size, family_ethertype(load_u8(record + 1))) if size <= length else (0, ETHERTYPE_UNKNOWN)
-
-
-@inlined
-def short_header(record, length, framing):  # type: ignore[no-untyped-def]
-    """(bytes, ethertype) of headers that say little."""
-    if framing == MPLS:
-        return 0, ETHERTYPE_MPLS
-    if framing == PPPOE:
-        return 0, ETHERTYPE_PPPOE
-    if framing == PFLOG:
-        return pflog_header(record, length)
-    if framing == ENC and length >= ENC_HEADER:
-        return ENC_HEADER, loopback_ethertype(record, length)
-    if framing == IPNET and length >= IPNET_HEADER:
-        return IPNET_HEADER, family_ethertype(load_u8(record + 1))
-    if framing == FIREWIRE and length >= FIREWIRE_HEADER:
-        return FIREWIRE_HEADER, known_or_none(load_be16(record + 16))
-    return 0, ETHERTYPE_UNKNOWN
-
-
-@inlined
-def address_at(where):  # type: ignore[no-untyped-def]
-    """Six address bytes as a number; 0 where there is no address."""
-    return load_be16(where) << 32 | load_be32(where + 2) if where != 0 else 0
-
-
-@inlined
 def write_header(header, source, ethertype):  # type: ignore[no-untyped-def]
     """`source`: six address bytes as a 48-bit number; the destination is zero."""
     store_u32(header, 0)
@@ -168,15 +107,8 @@ def write_header(header, source, ethertype):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def write_destination(header, destination):  # type: ignore[no-untyped-def]
-    store_be16(header, destination >> 32)
-    store_be16(header + 2, destination >> 16)
-    store_be16(header + 4, destination)
-
-
-@inlined
-def make_ethernet_of_common(base, offset, length, framing):  # type: ignore[no-untyped-def]
-    """`make_ethernet` for raw IP, loopback and cooked captures."""
+def make_ethernet(base, offset, length, framing):  # type: ignore[no-untyped-def]
+    """Turn `length` bytes at `base + offset` into an Ethernet frame: its (offset, length). Writes 14 bytes."""
     record = base + offset
     source = 0
     if framing == RAW or framing == RAW_IPV4 or framing == RAW_IPV6:
@@ -195,57 +127,3 @@ def make_ethernet_of_common(base, offset, length, framing):  # type: ignore[no-u
     skip = min(skip, length)
     write_header(record + skip - HEADER, source, ethertype)
     return offset + skip - HEADER, length - skip + HEADER
-
-
-@inlined
-def inner_header(record, length, framing, padded, swapped):  # type: ignore[no-untyped-def]
-    """(bytes, length with them, ethertype, address of the destination, of the source)."""
-    if framing == IEEE802_11:
-        skip, ethertype, destination, source = ieee802_11_header(record, length, padded)
-        return skip, length, ethertype, destination, source
-    if framing == NFLOG:
-        skip, packet, ethertype = nflog_packet(record, length, swapped)
-        return skip, skip + packet, ethertype, 0, 0
-    if framing == PPP:
-        skip, ethertype = ppp_header(record, length)
-    elif framing == HDLC:
-        skip, ethertype = hdlc_header(record, length)
-    elif framing == FRAME_RELAY:
-        skip, ethertype = frame_relay_header(record, length)
-    elif framing == LLC:
-        skip, ethertype = llc_header(record, length)
-    else:
-        skip, ethertype = short_header(record, length, framing)
-    return skip, length, ethertype, 0, 0
-
-
-@compiled
-def make_ethernet_of_rare(record, length, framing, swapped):  # type: ignore[no-untyped-def]
-    """`make_ethernet` for what is no part of the scanners' loop: (offset from `record`, length)."""
-    at, padded = 0, False
-    for _ in range(MAX_WRAPPERS):
-        if framing < WRAPPERS:
-            break
-        size, framing, padded = unwrap(record + at, length - at, framing)
-        at += size
-    if framing == ETHERNET:
-        return at, length - at
-    if framing >= RAW and framing <= SLL2:
-        return make_ethernet_of_common(record, at, length - at, framing)
-    skip, end, ethertype, to, by = inner_header(record + at, length - at, framing, padded, swapped)
-    skip = min(skip, end)
-    header = at + skip - HEADER
-    # Both addresses are read before anything is written over them.
-    destination, source = address_at(to), address_at(by)
-    write_header(record + header, source, ethertype)
-    write_destination(record + header, destination)
-    return header, end - skip + HEADER
-
-
-@inlined
-def make_ethernet(base, offset, length, framing, swapped):  # type: ignore[no-untyped-def]
-    """Turn `length` bytes at `base + offset` into an Ethernet frame: its (offset, length). Writes 14 bytes."""
-    if framing >= RAW and framing <= SLL2:
-        return make_ethernet_of_common(base, offset, length, framing)
-    moved, length = make_ethernet_of_rare(base + offset, length, framing, swapped)
-    return offset + moved, length

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from .linktype import UNSUPPORTED, framing_of
+from .linktype import SLL2, UNSUPPORTED, framing_of
 
 # Columns: int64, shape (interfaces, WIDTH).
 FRAMING: Final = 0  # linktype.ETHERNET, ...
@@ -54,6 +54,7 @@ class Interfaces:
     def __init__(self) -> None:
         self.table: InterfaceTable = np.zeros((4, WIDTH), np.int64)
         self.link_types: list[int] = []
+        self.has_rare = False
         self._before = 0
         self._odd: Counter[int] = Counter()
 
@@ -66,6 +67,7 @@ class Interfaces:
         self._before += self.count
         self._odd = self.odd_records()
         self.link_types = []
+        self.has_rare = False
 
     def odd_records(self) -> Counter[int]:
         """Records so far of link types that are not read, by link type, of all sections."""
@@ -86,3 +88,4 @@ class Interfaces:
         for column, value in (columns | _ticks(resolution, epoch)).items():
             self.table[number, column] = value
         self.link_types.append(link_type)
+        self.has_rare |= framing_of(link_type) > SLL2

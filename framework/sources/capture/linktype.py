@@ -8,8 +8,8 @@ import numpy as np
 
 from zcframe.framework.errors import LinkTypeError
 
-# Framings: what stands in front of the network layer. UNSUPPORTED link types have no IP that is read.
-UNSUPPORTED: Final = -1
+# Framings: what stands in front of the network layer. UNSUPPORTED link types have no IP that is read. The scanners
+# frame those up to SLL2 themselves.
 ETHERNET: Final = 0
 RAW: Final = 1
 RAW_IPV4: Final = 2
@@ -29,6 +29,7 @@ IPNET: Final = 15
 FIREWIRE: Final = 16
 MPLS: Final = 17
 PPPOE: Final = 18
+UNSUPPORTED: Final = 31
 # Wrappers: a header of the recording program in front of one of the others.
 WRAPPERS: Final = 32
 RADIOTAP: Final = 32

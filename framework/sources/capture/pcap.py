@@ -9,7 +9,7 @@ from typing import Final
 from zcframe.framework.errors import CaptureFileError
 from zcframe.framework.jit.compiler import compiled
 
-from .linktype import UNSUPPORTED, framing_of, link_type_name
+from .linktype import SLL2, UNSUPPORTED, framing_of, link_type_name
 from .order import load_32
 from .records import (
     FULL,
@@ -69,7 +69,7 @@ def scan_pcap(base, start, end, swapped, head, tick, order, framing, records):  
         records[row, WIRE_LENGTH] = wire_length
         records[row, STATUS] = 0
         records[row, PORT] = 0
-        add_record(records, row, base, start + head, length, framing, swapped)
+        add_record(records, row, base, start + head, length, framing)
         row += 1
         start += head + length
 
@@ -87,7 +87,7 @@ class Pcap:
         self._window = window
         head = window.data[window.start : window.start + FILE_HEADER].tobytes()
         little = head[0] in (MICROSECONDS & 0xFF, NANOSECONDS & 0xFF, PATCHED & 0xFF)
-        self._swapped = int(little != (sys.byteorder == "little"))
+        self.swapped = int(little != (sys.byteorder == "little"))
         magic, major, minor, _, _, _, link = struct.unpack(f"{'<' if little else '>'}IHHiIII", head)
         if not ((major == 2 and minor <= 4) or (major, minor) == (543, 0)):
             raise CaptureFileError(f"{window.label} is of pcap version {major}.{minor}: only 2.0 to 2.4 can be read")
@@ -97,6 +97,7 @@ class Pcap:
         self._link_type = link & LINK_TYPE_BITS
         self._framing = framing_of(self._link_type)
         self._odd = 0
+        self.has_rare = self._framing > SLL2
         self.link_types = (link_type_name(self._link_type),)
         window.start += FILE_HEADER
 
@@ -104,7 +105,7 @@ class Pcap:
         """Enter the whole records at hand."""
         window = self._window
         at = (window.address, window.start, window.end)
-        form = (self._swapped, self._head, self._tick, self._order, self._framing)
+        form = (self.swapped, self._head, self._tick, self._order, self._framing)
         found: Scan = scan_pcap(*at, *form, records)
         self._odd += found[0] if self._framing == UNSUPPORTED else 0
         return found

@@ -144,7 +144,7 @@ def scan_pcapng(base, start, end, swapped, interfaces, count, records):  # type:
                 records[row, STATUS] = 0
             framing = interfaces[number, FRAMING]
             interfaces[number, ODD] += framing == UNSUPPORTED
-            add_record(records, row, base, start + header, length, framing, swapped)
+            add_record(records, row, base, start + header, length, framing)
             row += 1
         start += block_length
 
@@ -158,7 +158,7 @@ class Pcapng:
     def __init__(self, window: Window) -> None:
         self._window = window
         self._order = "<" if sys.byteorder == "little" else ">"
-        self._swapped = 0
+        self.swapped = 0
         self.interfaces = Interfaces()
         self._prime()
 
@@ -171,7 +171,7 @@ class Pcapng:
         """Enter the whole frames at hand."""
         window, interfaces = self._window, self.interfaces
         at = (window.address, window.start, window.end)
-        return scan_pcapng(*at, self._swapped, interfaces.table, interfaces.count, records)  # type: ignore[no-any-return]
+        return scan_pcapng(*at, self.swapped, interfaces.table, interfaces.count, records)  # type: ignore[no-any-return]
 
     def _bytes(self, length: int) -> bytes:
         window = self._window
@@ -194,6 +194,11 @@ class Pcapng:
         if length < SMALLEST_BLOCK or length & 3 or length > self._window.unparsed:
             return False
         return self._bytes(length)[-TRAILER:] == self._bytes(8)[4:]
+
+    @property
+    def has_rare(self) -> bool:
+        """Whether an interface of this section has a framing that the scanner leaves to `frame_rare`."""
+        return self.interfaces.has_rare
 
     def odd_records(self) -> dict[int, int]:
         """Records so far of link types that are not read, by link type."""
@@ -222,7 +227,7 @@ class Pcapng:
         if magic not in orders:
             raise Damage(f"a section header has {magic.hex(' ')} for its byte-order magic")
         self._order = orders[magic]
-        self._swapped = int((self._order == "<") != (sys.byteorder == "little"))
+        self.swapped = int((self._order == "<") != (sys.byteorder == "little"))
 
     def _read_control(self, block: bytes, is_section: bool) -> None:
         (behind,) = struct.unpack(f"{self._order}I", block[-TRAILER:])

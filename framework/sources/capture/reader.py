@@ -13,6 +13,7 @@ from zcframe.framework.errors import CaptureFileError, LinkTypeError
 from .formats import recognise
 from .linktype import refusal
 from .pcapng import Pcapng
+from .rare import frame_rare
 from .records import (
     BAD_LENGTH,
     BAD_TRAILER,
@@ -90,6 +91,8 @@ class CaptureReader:
     def compile(self) -> None:
         """Have the scanner compiled, so that the first `read()` is as fast as the others."""
         self._format.scan(self.records[:0])
+        if self._format.has_rare:
+            frame_rare(self.window.address, self.records, 0, self._format.swapped)
 
     def read(self) -> int:
         """Number of rows filled, 0 at the end of the file.
@@ -101,6 +104,8 @@ class CaptureReader:
         while True:
             rows, window.start, reason, value = self._format.scan(self.records)
             if rows:
+                if self._format.has_rare:
+                    frame_rare(window.address, self.records, rows, self._format.swapped)
                 self.delivered += rows
                 return rows
             needed = value if reason == MORE else self._beyond_scanning(reason, value)

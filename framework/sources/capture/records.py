@@ -13,16 +13,19 @@ import numpy as np
 from zcframe.framework.jit.compiler import inlined
 
 from .framing import make_ethernet
-from .linktype import ETHERNET
+from .linktype import ETHERNET, SLL2
 
 # Columns of the table: int64, shape (rows, COLUMNS).
 OFFSET: Final = 0  # of the Ethernet frame in the buffer
 LENGTH: Final = 1  # bytes of it, a synthetic header included
 WIRE_LENGTH: Final = 2  # on the wire, as the file has it, without a synthetic header
 TIMESTAMP: Final = 3  # nanoseconds since the epoch
-STATUS: Final = 4  # 0 or abi.STATUS_NO_TIME
+STATUS: Final = 4  # 0 or abi.STATUS_NO_TIME; from the scanner to `frame_rare`, the framing stands above STATUS_BITS
 PORT: Final = 5  # interface, counted over all sections of the file
 COLUMNS: Final = 6
+
+STATUS_FRAMING: Final = 16
+STATUS_BITS: Final = (1 << STATUS_FRAMING) - 1
 
 # Rows of a table: more than a window of CHUNK bytes holds of common traffic, and half a second-level cache.
 ROWS: Final = 4096
@@ -55,9 +58,14 @@ def record_table() -> RecordTable:
 
 
 @inlined
-def add_record(records, row, base, offset, length, framing, swapped):  # type: ignore[no-untyped-def]
-    """Enter the frame at `base + offset`, with an Ethernet header where it has none of its own."""
-    if framing != ETHERNET:
-        offset, length = make_ethernet(base, offset, length, framing, swapped)
+def add_record(records, row, base, offset, length, framing):  # type: ignore[no-untyped-def]
+    """Enter the frame at `base + offset`, with an Ethernet header where it has none of its own and is not rare.
+
+    STATUS must be there already.
+    """
+    if framing > SLL2:
+        records[row, STATUS] |= framing << STATUS_FRAMING
+    elif framing != ETHERNET:
+        offset, length = make_ethernet(base, offset, length, framing)
     records[row, OFFSET] = offset
     records[row, LENGTH] = length
