@@ -79,6 +79,14 @@ def await_end(source: Soft82576) -> SourceEvent:
                 return event
 
 
+def await_all(source: Soft82576) -> list[SourceEvent]:
+    """All events up to the end."""
+    events = await_events(source)
+    while not events or events[-1].kind == "warning":
+        events += await_events(source)
+    return events
+
+
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -629,9 +637,7 @@ def test_a_link_type_that_comes_late(tmp_path: Path) -> None:
     with running(plan(path, loop=3)) as source:
         consumer = Consumer(source.rings[0])
         source.go()
-        events = await_events(source)
-        while not events or events[-1].kind == "warning":
-            events += await_events(source)
+        events = await_all(source)
         assert len(consumer.take()) == 9
         assert source.passed_over() == {"USB_LINUX_MMAPPED (220)": 3}
     warning, end = events
@@ -650,12 +656,10 @@ def test_a_file_that_vanishes_before_its_turn(tmp_path: Path) -> None:
         two.unlink()
         consumer.take()
         until(lambda: consumer["write"] == 100)
-        warning, end = await_events(source), []
-        while not end:
-            end = source.poll_events() if len(warning) < 2 else warning[1:]
-        assert warning[0] == SourceEvent("warning", f"cannot open {two}: No such file or directory")
-        assert end[0].kind == "failed"
-        assert end[0].text.startswith(f"1 of 2 files could not be replayed whole: {two};")
+        warning, end = await_all(source)
+        assert warning == SourceEvent("warning", f"cannot open {two}: No such file or directory")
+        assert end.kind == "failed"
+        assert end.text.startswith(f"1 of 2 files could not be replayed whole: {two};")
 
 
 def test_what_cannot_be_replayed_is_refused_before_anything_runs(tmp_path: Path) -> None:
