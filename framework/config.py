@@ -21,6 +21,7 @@ DEFAULT_QUEUES = 8
 MIN_SLOTS = 64
 MAX_SLOTS = 65536
 TRACE_PPS = 100_000.0
+MAX_GAP = 10.0
 FOREVER = 0
 STDIN = "-"
 
@@ -99,6 +100,13 @@ def _positive(what: str) -> Callable[[Any], float]:
         return value
 
     return parse
+
+
+def _seconds(raw: Any) -> float:
+    value = _number(raw)
+    if value < 0:
+        raise ValueError("seconds are needed, 0 for no bound")
+    return value
 
 
 def _rate(raw: Any) -> float:
@@ -208,6 +216,13 @@ class RunConfig:
         "original|max",
         "replay at the pace of the recording, or as fast as the workers take it, without loss (max)",
     )
+    max_gap: float | None = _option(
+        None,
+        "max-gap",
+        _seconds,
+        "S",
+        "with --speed original: a longer gap between two packets is told and takes S seconds, 0 for no bound (10)",
+    )
     plugins: tuple[str, ...] = _option(
         ("flows", "sizes"),
         "plugin",
@@ -277,13 +292,15 @@ class RunConfig:
         if self.pps is None and self.speed is None:
             pace = ("speed", "max") if self.read else ("pps", TRACE_PPS)
             object.__setattr__(self, *pace)
+        if self.speed != "original" and self.max_gap is not None:
+            raise UsageError("--max-gap: only --speed original has the gaps of the recording")
 
     def _refuse_replay(self) -> None:
         """Refuse options of a replay, which have no meaning on an interface."""
-        for name in ("read", "loop", "pps", "speed"):
+        for name in ("read", "loop", "pps", "speed", "max_gap"):
             if getattr(self, name) not in ((), None):
-                shown = " ".join(self.iface)
-                raise UsageError(f"--iface {shown} and --{name}: an interface is not replayed, give one of them")
+                shown, option = " ".join(self.iface), OPTIONS[name].name
+                raise UsageError(f"--iface {shown} and --{option}: an interface is not replayed, give one of them")
         again = [name for name in self.iface if self.iface.count(name) > 1]
         if again:
             raise UsageError(f"--iface {again[0]}: named twice")

@@ -3,8 +3,9 @@
     ZcframeError                 exit 1: a run-time failure, one line for the operator
     ├── UsageError               exit 2: a wrong option, name or value
     │   └── PluginSpecError      --plugin names something that is not there, or a wrong parameter
-    ├── CaptureFileError         a capture file that is missing, not a capture, or damaged
-    ├── LinkTypeError            a capture whose link type has no Ethernet meaning
+    ├── CaptureFileError         a capture file that is not a capture, or damaged
+    │   └── CaptureOpenError     one that is not there, must not be read, or is no file
+    ├── LinkTypeError            a capture of link types from which no IP is read
     ├── RingError                a ring or User Buffer that cannot be made or does not fit the ABI
     ├── CacheError               the private cache directory is unusable
     ├── SetupError               a copy of the interpreter that is not safe to make, or does not work
@@ -57,6 +58,10 @@ class PluginSpecError(UsageError):
 
 
 class CaptureFileError(ZcframeError):
+    pass
+
+
+class CaptureOpenError(CaptureFileError):
     pass
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from zcframe.framework.config import load
 from zcframe.framework.errors import CaptureFileError, LinkTypeError, ZcframeError
+from zcframe.framework.terminal import clean
 
 from .answer import answer
 from .parser import add_options
@@ -28,18 +29,28 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_options(parser, ["read", "queues", "rss_key", "rss_fields", "json", "verbose"])
 
 
-def _count(predictor: Predictor, files: Sequence[str]) -> ZcframeError | None:
-    """Count the frames of all files. Returns the error that stopped it: frames before the damage count."""
+def _count(predictor: Predictor, files: Sequence[str]) -> list[ZcframeError]:
+    """Count the frames of all files. Returns what is wrong with some: frames before the damage count."""
     from zcframe.framework.sources.capture import batches
     from zcframe.framework.sources.capture.records import WIRE_LENGTH
 
-    try:
-        for path in files:
+    failures: list[ZcframeError] = []
+    for path in files:
+        try:
             for data, records in batches(path):
                 predictor.add_batch(data, records[:, : WIRE_LENGTH + 1])
-    except (CaptureFileError, LinkTypeError) as error:
-        return error
-    return None
+        except (CaptureFileError, LinkTypeError) as error:
+            failures.append(error)
+    return failures
+
+
+def _failure(failures: Sequence[ZcframeError], files: Sequence[str]) -> ZcframeError:
+    """One error for all; where several files were named, each has its own line before it."""
+    if len(files) == 1:
+        return failures[0]
+    for error in failures:
+        print(f"zcframe: warning: {clean(str(error))}", file=sys.stderr)
+    return CaptureFileError(f"{len(failures)} of {len(files)} files could not be read whole")
 
 
 def execute(options: argparse.Namespace) -> int:
@@ -54,10 +65,11 @@ def execute(options: argparse.Namespace) -> int:
     predictor = Predictor(RssConfig.make(config.rss_key, config.rss_fields, config.queues))
     if config.bundled:
         print("zcframe: no file named: the bundled trace", file=sys.stderr)
-    failure = _count(predictor, config.read or [str(bundled_trace())])
+    files = config.read or (str(bundled_trace()),)
+    failures = _count(predictor, files)
     prediction = predictor.prediction()
-    if failure is None or prediction.packets:
+    if not failures or prediction.packets:
         answer(prediction.document, lambda: prediction_lines(prediction), json=config.json)
-    if failure is not None:
-        raise failure
+    if failures:
+        raise _failure(failures, files)
     return 0

@@ -26,13 +26,14 @@ from .writing import hand_over
 
 
 def _source(source: SourceInfo) -> dict[str, Any]:
-    found = {
+    found: dict[str, Any] = {
         "kind": source.kind,
         "names": list(source.names),
         "backend": source.backend,
         "link_types": list(source.link_types),
     }
-    return found | ({"promiscuous": source.promiscuous} if source.promiscuous is not None else {})
+    found |= {"promiscuous": source.promiscuous} if source.promiscuous is not None else {}
+    return found | ({"passed_over": dict(source.passed_over)} if source.passed_over else {})
 
 
 def _time(at: float) -> str | None:

@@ -124,6 +124,12 @@ def _check_lines(rss: RssInfo) -> Iterator[str]:
         yield f"RSS verified: {rss.check.frames:,} frames, {right}"
 
 
+def _odd_lines(source: SourceInfo) -> Iterator[str]:
+    if source.passed_over:
+        counts = ", ".join(f"{count:,} of {clean(name)}" for name, count in source.passed_over.items())
+        yield f"passed over, as their link types are not read: {counts}"
+
+
 def _rate_line(last: RunSnapshot) -> str:
     totals, seconds = last.totals, last.elapsed_s
     amount = f"{totals.packets:,} packets, {totals.bytes:,} bytes in {seconds:.3f} s"
@@ -148,7 +154,8 @@ def counter_lines(snapshot: RunSnapshot, width: int = WIDTH) -> list[str]:
     """The summary without the plugins' reports."""
     lines = _folded([source_line(snapshot.source), *_time_lines(snapshot), _rate_line(snapshot)], width)
     lines += ["", *_queue_table(snapshot, width)]
-    told = [*_ledger_lines(snapshot), *_no_ip_lines(snapshot), balance_line(snapshot), *_check_lines(snapshot.rss)]
+    told = [*_ledger_lines(snapshot), *_no_ip_lines(snapshot), *_odd_lines(snapshot.source)]
+    told += [balance_line(snapshot), *_check_lines(snapshot.rss)]
     return lines + _folded(told, width)
 
 

@@ -54,6 +54,10 @@ class Source(Protocol):
         """Whether interfaces hand up frames for other machines, too, since this source asks for it; None for files."""
 
     @property
+    def warnings(self) -> tuple[str, ...]:
+        """Lines for the operator that are known before the first frame."""
+
+    @property
     def rings(self) -> Sequence[ReceiveRing]:
         """Receive rings, in the order of their queues."""
 
@@ -79,6 +83,9 @@ class Source(Protocol):
 
     def progress(self) -> tuple[int, int]:
         """(done, total) in bytes of input; total 0: no end is known."""
+
+    def passed_over(self) -> dict[str, int]:
+        """Frames of link types from which no IP is read, by link type, so far."""
 
     def stop(self) -> None:
         """Order the end; "finished" follows within milliseconds, when the last frame is published."""

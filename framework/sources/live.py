@@ -39,6 +39,7 @@ class LiveSource(ABC, Generic[R]):
     backend: str
     kind: Final = "iface"
     link_types: tuple[str, ...] = ("ETHERNET",)
+    warnings: Final = ()
     pid: Final = None
     # From the order to end, and from each look, until the next look whether all is settled.
     look_ns = AT_ONCE_NS
@@ -186,6 +187,10 @@ class LiveSource(ABC, Generic[R]):
     def progress(self) -> tuple[int, int]:
         """No end is known."""
         return 0, 0
+
+    def passed_over(self) -> dict[str, int]:
+        """None: every link type that can be captured is read."""
+        return {}
 
     def close(self) -> None:
         """Give everything back, in the order opposite to that of its making; may be called again."""

@@ -19,6 +19,7 @@ class Several:
 
     kind: Final = "iface"
     pid: Final = None
+    warnings: Final = ()
 
     def __init__(self, parts: Sequence[Source]) -> None:
         self._parts, self._going = list(parts), list(parts)
@@ -80,6 +81,10 @@ class Several:
         """Have the parts that still run report their ends."""
         for part in self._going:
             part.hurry()
+
+    def passed_over(self) -> dict[str, int]:
+        """None: every link type that can be captured is read."""
+        return {}
 
     def close(self) -> None:
         """Give everything back, in the order opposite to that of its opening."""

@@ -24,6 +24,7 @@ class SourceInfo:
     """Where frames come from: kind "file", "trace" or "iface"; `names` of the files or interfaces.
 
     promiscuous: whether the run has interfaces hand up frames for other machines, too; None for files.
+    passed_over: frames of link types from which no IP is read, by link type.
     """
 
     kind: str
@@ -31,6 +32,7 @@ class SourceInfo:
     backend: str
     link_types: tuple[str, ...] = ()
     promiscuous: bool | None = None
+    passed_over: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, rea
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
-from zcframe.framework.config import ANY, FOREVER, RunConfig
+from zcframe.framework.config import ANY, FOREVER, MAX_GAP, RunConfig
 from zcframe.framework.errors import UsageError
 from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
@@ -103,6 +103,7 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
         kind="file" if config.read else "trace",
         loop=config.loop,
         pace=config.pps if config.pps is not None else config.speed or "max",
+        max_gap=config.max_gap if config.max_gap is not None else MAX_GAP,
         count=config.count,
         rss=rss,
         queues=config.queues,
@@ -164,6 +165,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
             *filter(None, [complaint()]),
             *prepared.affinity.warnings,
             *(text for tuning in prepared.tuning for text in tuning.warnings),
+            *source.warnings,
         ),
     )
 

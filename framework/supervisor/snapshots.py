@@ -37,7 +37,7 @@ class Snapshots:
         """The counters of now, with the reports that were made last."""
         events = [*course.warnings, *(event for member in self.crew.members for event in member.warnings)]
         return RunSnapshot(
-            source=self.plan.source,
+            source=replace(self.plan.source, passed_over=self.source.passed_over()),
             elapsed_s=course.elapsed_s,
             rss=replace(self.plan.rss, check=self.crew.check()),
             queues=self._queues(course),

@@ -98,11 +98,11 @@ def test_unreadable_for_this_user(tmp_path: Path) -> None:
     refused(zcframe("run", "--read", path), 1, "secret.pcap", "Permission denied")
 
 
-@pytest.mark.parametrize("link", [105, 127, 147, 65000])
+@pytest.mark.parametrize("link", [147, 195, 220, 65000])
 def test_a_link_type_without_meaning_is_refused_by_name(tmp_path: Path, link: int) -> None:
     path = tmp_path / "radio.pcap"
     path.write_bytes(pcap([bytes(60)], link))
-    names = {105: "IEEE802_11", 127: "IEEE802_11_RADIOTAP", 147: "USER0", 65000: "unknown"}
+    names = {147: "USER0", 195: "IEEE802_15_4_WITHFCS", 220: "USB_LINUX_MMAPPED", 65000: "unknown"}
     refused(zcframe("run", "--read", path), 1, "radio.pcap", names[link], f"({link})")
 
 
@@ -213,7 +213,7 @@ def test_headers_that_lie(tmp_path: Path) -> None:
     assert (report["count"], report["packets"]) == (len(flows), sum(flow.packets for flow in flows.values()))
 
 
-def test_a_second_file_that_is_cut_ends_the_run_after_the_first(tmp_path: Path) -> None:
+def test_a_second_file_that_is_cut_fails_the_run_after_the_first(tmp_path: Path) -> None:
     path, good = tmp_path / "cut.pcap", tmp_path / "good.pcap"
     path.write_bytes(pcap([bytes(60)] * 3)[:-1])
     good.write_bytes(pcap([bytes(60)] * 4))

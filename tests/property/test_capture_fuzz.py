@@ -41,7 +41,8 @@ from zcframe.framework.sources.trace import bundled_trace
 PAGE = mmap.PAGESIZE
 # File and test case share one directory: hypothesis runs a test many times in one tmp_path.
 SETTINGS = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-LINKS = [0, 1, 12, 101, 108, 113, 228, 229, 276]
+LINKS = [0, 1, 9, 12, 50, 51, 100, 101, 104, 105, 107, 108, 109, 113, 117, 119, 122, 127, 138, 149, 163, 166, 192, 204]
+LINKS += [205, 206, 219, 220, 226, 228, 229, 239, 240, 258, 276]
 
 Frames = list[tuple[bytes, int, int]]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import ctypes.util
 import itertools
@@ -16,7 +17,6 @@ from tests.kit.capture_build import (
     BIG,
     LITTLE,
     Record,
-    block,
     enhanced,
     ethernet,
     interface,
@@ -192,28 +192,34 @@ def test_names_are_those_of_libpcap() -> None:
     assert {number: NAMES[number] for number in theirs} == {n: renamed.get(name, name) for n, name in theirs.items()}
 
 
-@pytest.mark.parametrize(
-    ("link", "name"),
-    [
-        (105, "IEEE802_11"),
-        (127, "IEEE802_11_RADIOTAP"),
-        (104, "C_HDLC"),
-        (220, "USB_LINUX_MMAPPED"),
-        (147, "USER0"),
-        (65535, "unknown"),
-    ],
-)
-@pytest.mark.parametrize("build", [pcap, pcapng])
-def test_others_are_refused_by_name(tmp_path: Path, link: int, name: str, build: object) -> None:
+ODD = {220: "USB_LINUX_MMAPPED", 147: "USER0", 195: "IEEE802_15_4_WITHFCS", 65535: "unknown"}
+
+
+@pytest.mark.parametrize("link", ODD)
+def test_a_pcap_of_another_link_type_is_refused_by_name(tmp_path: Path, link: int) -> None:
     path = tmp_path / "a"
-    path.write_bytes(build([Record(b"x" * 60)], link=link))  # type: ignore[operator]
+    path.write_bytes(pcap([Record(b"x" * 60)], link=link))
     with pytest.raises(LinkTypeError) as caught:
-        CaptureReader(str(path))
-    assert str(caught.value).startswith(f"link type {name} ({link}) of {path} cannot be replayed: ")
+        list(frames(str(path)))
+    assert str(caught.value).startswith(f"link type {ODD[link]} ({link}) of {path} cannot be replayed: ")
+
+
+@pytest.mark.parametrize("link", ODD)
+def test_a_pcapng_of_nothing_else_is_refused_at_its_end(tmp_path: Path, link: int) -> None:
+    """Until then another interface could come."""
+    path = tmp_path / "a"
+    path.write_bytes(pcapng([Record(b"x" * 60)], link=link))
+    with contextlib.closing(CaptureReader(str(path))) as reader:
+        assert reader.read() == 1
+        with pytest.raises(LinkTypeError, match=rf"{ODD[link]} \({link}\).*its records were counted, 1 in all"):
+            reader.read()
 
 
 def test_every_number_is_refused_or_framed() -> None:
-    assert set(FRAMINGS) == {0, 1, 12, 14, 101, 108, 113, 228, 229, 276}
+    assert set(FRAMINGS) == {
+        0, 1, 9, 12, 14, 50, 51, 100, 101, 104, 105, 107, 108, 109, 113, 117, 119, 122, 127, 138, 149, 163, 166, 192, 204,
+        205, 206, 219, 226, 228, 229, 239, 240, 258, 276,
+    }  # fmt: skip
 
 
 def test_an_interface_that_brings_nothing_does_no_harm(tmp_path: Path) -> None:
@@ -222,18 +228,17 @@ def test_an_interface_that_brings_nothing_does_no_harm(tmp_path: Path) -> None:
     assert len(list(frames(str(path)))) == 1
 
 
-def test_an_interface_is_refused_at_its_first_frame(tmp_path: Path) -> None:
-    """Before anything where that frame is the file's first, else with what stands before it delivered."""
+def test_records_of_other_link_types_are_counted_beside_the_rest(tmp_path: Path) -> None:
+    """In front, between and behind, over two sections whose interfaces have the same numbers."""
     path = tmp_path / "a.pcapng"
-    name_block = block(4, bytes(8))
-    path.write_bytes(section() + interface(1) + interface(220) + name_block + enhanced(b"x" * 60, 0, number=1))
-    with pytest.raises(LinkTypeError, match="USB_LINUX_MMAPPED"):
-        CaptureReader(str(path))
-    path.write_bytes(
-        section() + interface(1) + interface(220) + enhanced(b"x" * 60, 0) + obsolete(b"y" * 60, 0, number=1)
-    )
-    reader = CaptureReader(str(path))
-    assert reader.read() == 1
-    with pytest.raises(LinkTypeError, match="USB_LINUX_MMAPPED.*the 1 whole records before it were delivered"):
-        reader.read()
-    reader.close()
+    usb = b"".join(enhanced(b"u" * 60, 0, number=0) for _ in range(3))
+    first = section() + interface(220) + usb + interface(1) + enhanced(ethernet(IPV4), 0, number=1) + usb
+    second = section(BIG) + interface(101, 0, BIG) + enhanced(IPV4, 0, BIG) + interface(195, 0, BIG)
+    path.write_bytes(first + second + obsolete(b"z" * 60, 0, BIG, number=1))
+    with contextlib.closing(CaptureReader(str(path))) as reader:
+        assert sum(iter(reader.read, 0)) == 9
+        assert dict(reader.odd_records()) == {220: 6, 195: 1}
+    odd = synthetic(UNKNOWN, b"u" * 60)
+    read = [frame for frame, _, _ in frames(str(path))]
+    assert read[:8] == [odd] * 3 + [ethernet(IPV4)] + [odd] * 3 + [synthetic(0x0800, IPV4)]
+    assert read[8:] == [synthetic(UNKNOWN, b"z" * 60)]

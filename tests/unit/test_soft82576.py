@@ -79,6 +79,14 @@ def await_end(source: Soft82576) -> SourceEvent:
                 return event
 
 
+def await_all(source: Soft82576) -> list[SourceEvent]:
+    """All events up to the end."""
+    events = await_events(source)
+    while not events or events[-1].kind == "warning":
+        events += await_events(source)
+    return events
+
+
 def until(condition: Callable[[], bool]) -> None:
     deadline = time.monotonic() + PATIENCE
     while not condition():
@@ -155,8 +163,8 @@ def replay(orders: ReplayPlan) -> tuple[list[list[Frame]], SourceEvent, list[Con
         taken: list[list[Frame]] = [[] for _ in consumers]
         source.go()
         ends: list[SourceEvent] = []
-        while not ends:
-            ends = source.poll_events()
+        while not ends or ends[-1].kind == "warning":
+            ends += source.poll_events()
             for queue, consumer in enumerate(consumers):
                 taken[queue] += consumer.take()
         for queue, consumer in enumerate(consumers):
@@ -598,24 +606,43 @@ def test_progress_without_an_end(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_cut(tmp_path: Path) -> None:
-    """All whole records arrive, then the run has failed; files behind it are not begun."""
+    """All whole records arrive, in each round, those of the next file follow, then the run has failed."""
     cut, whole = tmp_path / "cut.pcap", tmp_path / "whole.pcap"
     cut.write_bytes(pcap(flow_records(50))[:-1])
     whole.write_bytes(pcap(flow_records(50)))
-    (taken,), event, _ = replay(plan(cut, whole))
-    assert [f.data for f in taken] == [record.data for record in flow_records(49)]
+    (taken,), event, _ = replay(plan(cut, whole, loop=2))
+    assert [f.data for f in taken] == [record.data for record in (flow_records(49) + flow_records(50)) * 2]
     assert event.kind == "failed"
-    assert event.text.startswith(f"{cut} is cut short: ")
+    assert event.text == f"1 of 2 files could not be replayed whole: {cut}; every whole record was delivered"
+    (taken,), event, _ = replay(plan(cut))
+    assert len(taken) == 49
+    assert event.text.startswith(f"{cut} is cut short at byte {cut.stat().st_size - 65}: ")
     assert event.text.endswith("the 49 whole records before it were delivered")
+
+
+@pytest.mark.parametrize("pace", ["max", "original"])
+def test_rounds_without_a_frame_come_to_an_end(tmp_path: Path, pace: Any) -> None:
+    """An empty capture, and one that is damaged at its first record, for ever."""
+    empty, cut = tmp_path / "empty.pcap", tmp_path / "cut.pcap"
+    empty.write_bytes(pcap([]))
+    cut.write_bytes(pcap(flow_records(1))[:-1])
+    assert replay(plan(empty, loop=0, pace=pace))[1] == SourceEvent("finished", "0 frames replayed")
+    assert replay(plan(empty, cut, loop=0, pace=pace))[1].kind == "failed"
 
 
 def test_a_link_type_that_comes_late(tmp_path: Path) -> None:
     path = tmp_path / "a.pcapng"
-    path.write_bytes(section() + interface(1) + enhanced(b"x" * 60, 0) + interface(105) + enhanced(b"y", 0, number=1))
-    (taken,), event, _ = replay(plan(path))
-    assert len(taken) == 1
-    assert event.kind == "failed"
-    assert event.text.startswith(f"link type IEEE802_11 (105) of {path} cannot be replayed")
+    odd = enhanced(b"y" * 10, 0, number=1)
+    path.write_bytes(section() + interface(1) + enhanced(b"x" * 60, 0) + interface(220) + odd + enhanced(b"z" * 60, 0))
+    with running(plan(path, loop=3)) as source:
+        consumer = Consumer(source.rings[0])
+        source.go()
+        events = await_all(source)
+        assert len(consumer.take()) == 9
+        assert source.passed_over() == {"USB_LINUX_MMAPPED (220)": 3}
+    warning, end = events
+    assert warning.text.startswith(f"{path} has records of link type USB_LINUX_MMAPPED (220), from which no IP is read")
+    assert end == SourceEvent("finished", "9 frames replayed")
 
 
 def test_a_file_that_vanishes_before_its_turn(tmp_path: Path) -> None:
@@ -629,18 +656,26 @@ def test_a_file_that_vanishes_before_its_turn(tmp_path: Path) -> None:
         two.unlink()
         consumer.take()
         until(lambda: consumer["write"] == 100)
-        assert await_end(source) == SourceEvent("failed", f"cannot open {two}: No such file or directory")
+        warning, end = await_all(source)
+        assert warning == SourceEvent("warning", f"cannot open {two}: No such file or directory")
+        assert end.kind == "failed"
+        assert end.text.startswith(f"1 of 2 files could not be replayed whole: {two};")
 
 
 def test_what_cannot_be_replayed_is_refused_before_anything_runs(tmp_path: Path) -> None:
-    good, radio = tmp_path / "good.pcap", tmp_path / "radio.pcap"
+    good, usb, noise = tmp_path / "good.pcap", tmp_path / "usb.pcap", tmp_path / "noise.pcap"
     good.write_bytes(pcap(flow_records(1)))
-    radio.write_bytes(pcap([Record(b"x")], link=127))
+    usb.write_bytes(pcap([Record(b"x")], link=220))
+    noise.write_bytes(b"noise" * 20)
     before = descriptors()
     with pytest.raises(CaptureFileError, match=r"none.pcap: No such file"):
         Soft82576(plan(good, tmp_path / "none.pcap"))
-    with pytest.raises(LinkTypeError, match="IEEE802_11_RADIOTAP"):
-        Soft82576(plan(good, radio))
+    with pytest.raises(LinkTypeError, match="USB_LINUX_MMAPPED"):
+        Soft82576(plan(usb))
+    with pytest.raises(CaptureFileError, match=r"USB_LINUX_MMAPPED.*; .*noise.pcap is not a capture file"):
+        Soft82576(plan(usb, noise))
+    with pytest.raises(CaptureFileError, match=r"none.pcap: No such file.*; .* is a directory"):
+        Soft82576(plan(good, tmp_path / "none.pcap", noise, tmp_path))
     assert descriptors() == before
 
 

@@ -7,11 +7,13 @@ import pytest
 
 from zcframe.framework import abi
 from zcframe.framework.sources.capture.records import COLUMNS, STATUS, TIMESTAMP, RecordTable
+from zcframe.framework.sources.soft82576.leaps import SHORTENED, STRAY, Leaps, duration
 from zcframe.framework.sources.soft82576.pace import (
     CATCH_UP,
     QUANTUM,
     SECOND,
     SET_BACK,
+    UNBOUNDED,
     Pace,
     RatePace,
     RecordedPace,
@@ -71,6 +73,59 @@ def test_a_recording_keeps_its_gaps() -> None:
     base = 1_700_000_000 * SECOND
     gaps = [0, 10 * MS, 10 * MS, 500 * MS, 3600 * SECOND]
     assert play(RecordedPace(4096), table(*(base + gap for gap in gaps))) == gaps
+
+
+HOUR = 3600 * SECOND
+
+
+def play_file(*stamps: int, longest: int = 10 * SECOND) -> tuple[list[int], Leaps]:
+    pace = RecordedPace(4096, longest)
+    return play(pace, table(*stamps)), pace.leaps
+
+
+def test_a_gap_above_the_bound_takes_no_longer_than_that() -> None:
+    """Where time goes on from there, as in captures of several days: each such gap by itself."""
+    base = 1_700_000_000 * SECOND
+    stamps = (base, base + 10 * SECOND, base + 18 * HOUR, base + 18 * HOUR + MS, base + 50 * HOUR)
+    times, leaps = play_file(*stamps)
+    assert times == [0, 10 * SECOND, 20 * SECOND, 20 * SECOND + MS, 30 * SECOND + MS]
+    assert leaps == Leaps(shortened=2, kind=SHORTENED, row=2, by=18 * HOUR - 10 * SECOND)
+
+
+@pytest.mark.parametrize(
+    "wrong", [18 * HOUR, -18 * HOUR, -1_700_000_000 * SECOND, (2**32 - 1 - 1_700_000_000) * SECOND]
+)
+def test_a_frame_with_a_time_of_its_own_holds_nothing_up(wrong: int) -> None:
+    """One of many: hours off, at 1970, at the last second of 2106; those behind it keep their times."""
+    base = 1_700_000_000 * SECOND
+    times, leaps = play_file(base, base + MS, base + wrong, base + 3 * MS, base + wrong, base + 5 * MS)
+    assert [times[i] for i in (0, 1, 3, 5)] == [0, MS, 3 * MS, 5 * MS]
+    assert all(MS <= times[i] <= 3 * MS for i in (2,))
+    assert leaps == Leaps(strays=2, kind=STRAY, row=2, by=wrong - MS)
+
+
+def test_a_wrong_time_at_either_end_costs_one_gap_at_most() -> None:
+    base = 1_700_000_000 * SECOND
+    assert play_file(base + HOUR, base, base + MS) == ([0, 0, MS], Leaps(set_back=1, kind=2, row=1, by=-HOUR))
+    assert play_file(base - HOUR, base, base + MS)[0] == [0, 10 * SECOND, 10 * SECOND + MS]
+    assert play_file(base, base + MS, base + HOUR)[0] == [0, MS, MS + 10 * SECOND]
+
+
+def test_without_a_bound_gaps_stay_as_they_are() -> None:
+    assert play_file(0, 18 * HOUR, 19 * HOUR, longest=UNBOUNDED) == ([0, 18 * HOUR, 19 * HOUR], Leaps())
+
+
+def test_leaps_count_anew_in_each_file() -> None:
+    pace = RecordedPace(4096, SECOND)
+    play(pace, table(0, HOUR, 2 * HOUR))
+    assert pace.leaps.total == 2
+    pace.begin_file()
+    assert pace.leaps == Leaps()
+
+
+def test_leaps_in_words() -> None:
+    lengths = (18 * HOUR + 753 * SECOND, 2 * 86400 * SECOND, 11 * SECOND, 1_100_000_000, 90 * SECOND, -86401 * SECOND)
+    assert [duration(ns) for ns in lengths] == ["18 h 12 min", "2 d", "11 s", "1 s", "1 min 30 s", "1 d"]
 
 
 def test_frames_in_disorder_go_at_once() -> None:

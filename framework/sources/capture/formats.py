@@ -6,11 +6,13 @@ from typing import Final
 
 from zcframe.framework.errors import CaptureFileError
 
-from .pcap import FILE_HEADER, MICROSECONDS, NANOSECONDS, Pcap
+from .pcap import FILE_HEADER, MICROSECONDS, NANOSECONDS, PATCHED, Pcap
 from .pcapng import SECTION, Pcapng
 from .window import Window
 
-PCAP_MAGICS: Final = frozenset(m.to_bytes(4, order) for m in (MICROSECONDS, NANOSECONDS) for order in ("little", "big"))
+PCAP_MAGICS: Final = frozenset(
+    magic.to_bytes(4, order) for magic in (MICROSECONDS, NANOSECONDS, PATCHED) for order in ("little", "big")
+)
 PCAPNG_MAGIC: Final = SECTION.to_bytes(4)
 
 # First bytes of files that people take for captures, the kind of file, and the advice.
@@ -22,8 +24,6 @@ STRANGERS: Final = (
     (b"\x04\x22\x4d\x18", "lz4-compressed: unpack it, or pipe it in with lz4cat"),
     (b"PK\x03\x04", "a zip archive: unpack it"),
     (b"snoop\x00\x00\x00", "a snoop capture: convert it with editcap -F pcap"),
-    (b"\x34\xcd\xb2\xa1", "a pcap of a patched libpcap (Kuznetsov): convert it with editcap -F pcap"),
-    (b"\xa1\xb2\xcd\x34", "a pcap of a patched libpcap (Kuznetsov): convert it with editcap -F pcap"),
 )
 
 
@@ -37,7 +37,7 @@ def _refuse(window: Window, head: bytes) -> CaptureFileError:
 
 
 def recognise(window: Window) -> Pcap | Pcapng:
-    """The format of the file in `window`, its header read. Raises CaptureFileError, LinkTypeError."""
+    """The format of the file in `window`, its header read. Raises CaptureFileError."""
     while window.unparsed < FILE_HEADER and window.refill(FILE_HEADER):
         pass
     head = window.data[window.start : window.start + min(FILE_HEADER, window.unparsed)].tobytes()

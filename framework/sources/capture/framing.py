@@ -1,11 +1,13 @@
 """Synthetic Ethernet headers for captures that have none, written in place.
 
-    raw IP, loopback   destination 00:00:00:00:00:00, source 00:00:00:00:00:00
+    802.11             destination and source as recorded
     SLL, SLL2          destination 00:00:00:00:00:00, source as recorded where it has 6 bytes, else zero
+    any other          destination 00:00:00:00:00:00, source 00:00:00:00:00:00
 
-The ethertype is that of the IP version (raw), of the address family (loopback) or of the cooked header. Where the
-header says 802.3 (LLC), the length of the payload stands in its place, as on the wire. A record that is too short
-for its own header, or of a protocol that has no ethertype, gets ETHERTYPE_UNKNOWN: it is counted, and not hashed.
+The ethertype is that of the IP version (raw), of the address family (loopback, enc, pflog, ipnet, NFLOG), of the PPP
+protocol, or as the header has it. Where the header says 802.3 (LLC), the length of the payload stands in its place, as
+on the wire. A record that is too short for its own header, of a protocol that has no ethertype, encrypted, or of a link
+type that is not read, gets ETHERTYPE_UNKNOWN: it is counted, and not hashed.
 
 The 14 bytes go over the cooked header or the record's own header, which have been parsed by then. A simple packet block
 has only 12 bytes there: the other 2 hit the trailer of the block before, or the front of the window.
@@ -18,15 +20,24 @@ from typing import Final
 from zcframe.framework.jit.address import load_be16, load_be32, load_be64, load_u8, store_u8, store_u16, store_u32
 from zcframe.framework.jit.compiler import inlined
 
-from .linktype import LOOPBACK, RAW, RAW_IPV4, RAW_IPV6, SLL
+from .ethertypes import (
+    ETHERTYPE_IPV4,
+    ETHERTYPE_IPV6,
+    ETHERTYPE_UNKNOWN,
+    MAX_802_3,
+    family_ethertype,
+    known_or_none,
+    version_ethertype,
+)
+from .linktype import (
+    LOOPBACK,
+    RAW,
+    RAW_IPV4,
+    RAW_IPV6,
+    SLL,
+)
 
 HEADER: Final = 14
-
-ETHERTYPE_IPV4: Final = 0x0800
-ETHERTYPE_IPV6: Final = 0x86DD
-ETHERTYPE_UNKNOWN: Final = 0xFFFF
-FIRST_ETHERTYPE: Final = 0x0600
-MAX_802_3: Final = 1500
 
 # The cooked header's own numbers for frames that begin with, or after, an 802.3 length.
 COOKED_802_3: Final = 1
@@ -39,12 +50,6 @@ ARPHRD_NETLINK: Final = 824
 LOOPBACK_HEADER: Final = 4
 SLL_HEADER: Final = 16
 SLL2_HEADER: Final = 20
-
-AF_INET: Final = 2
-AF_INET6_LINUX: Final = 10
-AF_INET6_OPENBSD: Final = 24
-AF_INET6_FREEBSD: Final = 28
-AF_INET6_DARWIN: Final = 30
 
 
 @inlined
@@ -59,10 +64,7 @@ def raw_ethertype(packet, length, framing):  # type: ignore[no-untyped-def]
         return ETHERTYPE_IPV4
     if framing == RAW_IPV6:
         return ETHERTYPE_IPV6
-    version = load_u8(packet) >> 4 if length > 0 else 0
-    if version == 4:
-        return ETHERTYPE_IPV4
-    return ETHERTYPE_IPV6 if version == 6 else ETHERTYPE_UNKNOWN
+    return version_ethertype(packet, length)
 
 
 @inlined
@@ -73,16 +75,7 @@ def loopback_ethertype(header, length):  # type: ignore[no-untyped-def]
     family = load_be32(header)
     if family >= 1 << 16:
         family = load_u8(header) | load_u8(header + 1) << 8 | load_u8(header + 2) << 16 | load_u8(header + 3) << 24
-    if family == AF_INET:
-        return ETHERTYPE_IPV4
-    if (
-        family == AF_INET6_LINUX
-        or family == AF_INET6_OPENBSD
-        or family == AF_INET6_FREEBSD
-        or family == AF_INET6_DARWIN
-    ):
-        return ETHERTYPE_IPV6
-    return ETHERTYPE_UNKNOWN
+    return family_ethertype(family)
 
 
 @inlined
@@ -91,7 +84,7 @@ def cooked_ethertype(protocol, hardware, payload):  # type: ignore[no-untyped-de
         return ETHERTYPE_UNKNOWN
     if protocol == COOKED_802_3 or protocol == COOKED_LLC:
         return min(payload, MAX_802_3)
-    return protocol if protocol >= FIRST_ETHERTYPE else ETHERTYPE_UNKNOWN
+    return known_or_none(protocol)
 
 
 @inlined
@@ -104,7 +97,7 @@ def cooked_fields(header, framing):  # type: ignore[no-untyped-def]
 
 @inlined
 def write_header(header, source, ethertype):  # type: ignore[no-untyped-def]
-    """`source`: the six address bytes as a 48-bit number."""
+    """`source`: six address bytes as a 48-bit number; the destination is zero."""
     store_u32(header, 0)
     store_u16(header + 4, 0)
     store_be16(header + 6, source >> 32)

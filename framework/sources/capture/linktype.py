@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from zcframe.framework.errors import LinkTypeError
 
-# Framings: the header in front of the network layer. UNSUPPORTED ones have no Ethernet meaning.
-UNSUPPORTED: Final = -1
+# Framings: what stands in front of the network layer. UNSUPPORTED link types have no IP that is read. The scanners
+# frame those up to SLL2 themselves.
 ETHERNET: Final = 0
 RAW: Final = 1
 RAW_IPV4: Final = 2
@@ -15,20 +17,74 @@ RAW_IPV6: Final = 3
 LOOPBACK: Final = 4
 SLL: Final = 5
 SLL2: Final = 6
+PPP: Final = 7
+HDLC: Final = 8
+FRAME_RELAY: Final = 9
+LLC: Final = 10
+IEEE802_11: Final = 11
+NFLOG: Final = 12
+PFLOG: Final = 13
+ENC: Final = 14
+IPNET: Final = 15
+FIREWIRE: Final = 16
+MPLS: Final = 17
+PPPOE: Final = 18
+UNSUPPORTED: Final = 31
+# Wrappers: a header of the recording program in front of one of the others.
+WRAPPERS: Final = 32
+RADIOTAP: Final = 32
+PRISM: Final = 33
+AVS: Final = 34
+PPI: Final = 35
+PKTAP: Final = 36
+PPP_PPPD: Final = 37
+PPP_WITH_DIR: Final = 38
+HDLC_WITH_DIR: Final = 39
+FRAME_RELAY_WITH_DIR: Final = 40
+FIBRE_CHANNEL: Final = 41
+NETANALYZER: Final = 42
 
-# 12 and 14 are the DLT_RAW of most systems and of OpenBSD, which some programs write instead of LINKTYPE_RAW.
+# 12 and 14 are the DLT_RAW of most systems and of OpenBSD, which some programs write instead of LINKTYPE_RAW; 149 is
+# USER2, under which Apple's older tcpdump wrote PKTAP.
 FRAMINGS: Final = {
     0: LOOPBACK,
     1: ETHERNET,
+    9: PPP,
     12: RAW,
     14: RAW,
+    50: PPP,
+    51: PPPOE,
+    100: LLC,
     101: RAW,
+    104: HDLC,
+    105: IEEE802_11,
+    107: FRAME_RELAY,
     108: LOOPBACK,
+    109: ENC,
     113: SLL,
+    117: PFLOG,
+    119: PRISM,
+    122: FIBRE_CHANNEL,
+    127: RADIOTAP,
+    138: FIREWIRE,
+    149: PKTAP,
+    163: AVS,
+    166: PPP_PPPD,
+    192: PPI,
+    204: PPP_WITH_DIR,
+    205: HDLC_WITH_DIR,
+    206: FRAME_RELAY_WITH_DIR,
+    219: MPLS,
+    226: IPNET,
     228: RAW_IPV4,
     229: RAW_IPV6,
+    239: NFLOG,
+    240: NETANALYZER,
+    258: PKTAP,
     276: SLL2,
 }
+# The same for compiled code: int64, the framing of each number below its length.
+FRAMING_TABLE: Final = np.array([FRAMINGS.get(number, UNSUPPORTED) for number in range(max(FRAMINGS) + 1)], np.int64)
 
 # As the registry of LINKTYPE_ values at tcpdump.org has them; "-" where it has a gap.
 _LOW_NAMES = {
@@ -79,14 +135,19 @@ def link_type_name(link_type: int) -> str:
     return NAMES.get(link_type, "unknown")
 
 
+def link_type_label(link_type: int) -> str:
+    """Name and number, such as "ETHERNET (1)"."""
+    return f"{link_type_name(link_type)} ({link_type})"
+
+
 def framing_of(link_type: int) -> int:
-    """Framing of a link type: ETHERNET, RAW, ...; UNSUPPORTED where it cannot be replayed."""
+    """Framing of a link type: ETHERNET, RAW, ...; UNSUPPORTED where no IP is read from it."""
     return FRAMINGS.get(link_type, UNSUPPORTED)
 
 
 def refusal(link_type: int, path: str) -> LinkTypeError:
     """The error that names `link_type`."""
     return LinkTypeError(
-        f"link type {link_type_name(link_type)} ({link_type}) of {path} cannot be replayed: Ethernet, raw IP, Linux"
-        " cooked (SLL, SLL2) and loopback captures can; leave it out, or record on an Ethernet interface"
+        f"link type {link_type_label(link_type)} of {path} cannot be replayed: no IP is read from it"
+        " (docs/run.md lists the link types that are read); leave it out, or record on an Ethernet interface"
     )

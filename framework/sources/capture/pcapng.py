@@ -3,8 +3,8 @@
 Frames come in enhanced, simple and obsolete packet blocks; these are scanned by compiled code. Section headers and
 interface descriptions are read in Python. Everything else is skipped, after a look at both of its lengths.
 
-An interface whose link type is not supported does no harm until it brings a frame: then the file is refused by the name
-of that link type, rather than read with frames missing. Where that frame is the first one, this happens at once.
+Frames of an interface whose link type is not read are counted by link type and handed out as frames without an
+ethertype: they do no harm to those of other interfaces.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ from zcframe.framework import abi
 from zcframe.framework.errors import CaptureFileError
 from zcframe.framework.jit.compiler import compiled, inlined
 
-from .interfaces import BINARY, FRAMING, MICROSECONDS, PORT, SNAPLEN, Interfaces, resolution_fits
-from .linktype import UNSUPPORTED, framing_of, link_type_name, refusal
+from .interfaces import BINARY, FRAMING, MICROSECONDS, ODD, PORT, SNAPLEN, Interfaces, resolution_fits
+from .linktype import UNSUPPORTED, link_type_name
+from .order import load_16, load_32
 from .records import (
     BAD_LENGTH,
     BAD_TRAILER,
@@ -28,7 +29,6 @@ from .records import (
     LONG_FRAME,
     MAX_FRAME,
     MORE,
-    NO_FRAMING,
     NO_INTERFACE,
     STATUS,
     TIGHT_BLOCK,
@@ -38,8 +38,6 @@ from .records import (
     RecordTable,
     Scan,
     add_record,
-    load_16,
-    load_32,
 )
 from .records import PORT as RECORD_PORT
 from .timestamps import to_nanoseconds
@@ -59,11 +57,7 @@ SMALLEST_INTERFACE: Final = 20
 TRAILER: Final = 4
 SIMPLE_HEADER: Final = 12
 ENHANCED_HEADER: Final = 28
-SMALLEST_PACKET: Final = {
-    OBSOLETE_PACKET: ENHANCED_HEADER + TRAILER,
-    SIMPLE_PACKET: SIMPLE_HEADER + TRAILER,
-    ENHANCED_PACKET: ENHANCED_HEADER + TRAILER,
-}
+PACKETS: Final = (OBSOLETE_PACKET, SIMPLE_PACKET, ENHANCED_PACKET)
 # As in libpcap and Wireshark.
 MAX_BLOCK: Final = 16 << 20
 
@@ -91,8 +85,6 @@ def packet_fault(number, length, room, interfaces, count):  # type: ignore[no-un
     """(reason, value) why a frame cannot be taken, reason 0 where it can. room: bytes of its block for it."""
     if number >= count:
         return NO_INTERFACE, number
-    if interfaces[number, FRAMING] == UNSUPPORTED:
-        return NO_FRAMING, number
     if length > MAX_FRAME:
         return LONG_FRAME, length
     if length > room:
@@ -150,18 +142,23 @@ def scan_pcapng(base, start, end, swapped, interfaces, count, records):  # type:
                 ticks = load_32(block + 12, swapped) << 32 | load_32(block + 16, swapped)
                 records[row, TIMESTAMP] = to_nanoseconds(ticks, interfaces, number)
                 records[row, STATUS] = 0
-            add_record(records, row, base, start + header, length, interfaces[number, FRAMING])
+            framing = interfaces[number, FRAMING]
+            interfaces[number, ODD] += framing == UNSUPPORTED
+            add_record(records, row, base, start + header, length, framing)
             row += 1
         start += block_length
 
 
 class Pcapng:
-    """A pcapng file that begins where `window` does. Raises CaptureFileError, LinkTypeError."""
+    """A pcapng file that begins where `window` does. Raises CaptureFileError."""
+
+    # Interfaces may come anywhere: no file is known to be hopeless before its end.
+    hopeless: Final = None
 
     def __init__(self, window: Window) -> None:
         self._window = window
         self._order = "<" if sys.byteorder == "little" else ">"
-        self._swapped = 0
+        self.swapped = 0
         self.interfaces = Interfaces()
         self._prime()
 
@@ -174,42 +171,38 @@ class Pcapng:
         """Enter the whole frames at hand."""
         window, interfaces = self._window, self.interfaces
         at = (window.address, window.start, window.end)
-        return scan_pcapng(*at, self._swapped, interfaces.table, interfaces.count, records)  # type: ignore[no-any-return]
+        return scan_pcapng(*at, self.swapped, interfaces.table, interfaces.count, records)  # type: ignore[no-any-return]
 
     def _bytes(self, length: int) -> bytes:
         window = self._window
         return window.data[window.start : min(window.end, window.start + length)].tobytes()
 
     def _prime(self) -> None:
-        """Read up to the first frame, so that its link type is refused before anything runs."""
+        """Read up to the first frame, so that damage and link types are told before anything runs."""
         while len(head := self._bytes(SMALLEST_BLOCK)) == SMALLEST_BLOCK:
             kind, length = struct.unpack(f"{self._order}II", head[:8])
             if kind in (SECTION, INTERFACE):
                 if self.control():
                     return
-            elif not self._is_sound(kind, length):
+            elif kind in PACKETS or not self._is_sound(length):
                 return
-            elif kind in SMALLEST_PACKET:
-                return self._check_framing(kind)
             else:
                 self._window.start += length
 
-    def _is_sound(self, kind: int, length: int) -> bool:
+    def _is_sound(self, length: int) -> bool:
         """Whether a block is there whole and its two lengths agree; the scanner gives the reason where not."""
-        if length < SMALLEST_PACKET.get(kind, SMALLEST_BLOCK) or length & 3 or length > self._window.unparsed:
+        if length < SMALLEST_BLOCK or length & 3 or length > self._window.unparsed:
             return False
         return self._bytes(length)[-TRAILER:] == self._bytes(8)[4:]
 
-    def _check_framing(self, kind: int) -> None:
-        """Raises LinkTypeError where the packet block at hand cannot be made an Ethernet frame."""
-        number = 0
-        if kind != SIMPLE_PACKET:
-            form = f"{self._order}{'I' if kind == ENHANCED_PACKET else 'H'}"
-            (number,) = struct.unpack_from(form, self._bytes(SMALLEST_BLOCK), 8)
-        if number < self.interfaces.count:
-            link_type = self.interfaces.link_types[number]
-            if framing_of(link_type) == UNSUPPORTED:
-                raise refusal(link_type, self._window.label)
+    @property
+    def has_rare(self) -> bool:
+        """Whether an interface of this section has a framing that the scanner leaves to `frame_rare`."""
+        return self.interfaces.has_rare
+
+    def odd_records(self) -> dict[int, int]:
+        """Records so far of link types that are not read, by link type."""
+        return self.interfaces.odd_records()
 
     def control(self) -> int:
         """Read a section header or an interface description; returns 0, or the number of bytes that are missing.
@@ -234,7 +227,7 @@ class Pcapng:
         if magic not in orders:
             raise Damage(f"a section header has {magic.hex(' ')} for its byte-order magic")
         self._order = orders[magic]
-        self._swapped = int((self._order == "<") != (sys.byteorder == "little"))
+        self.swapped = int((self._order == "<") != (sys.byteorder == "little"))
 
     def _read_control(self, block: bytes, is_section: bool) -> None:
         (behind,) = struct.unpack(f"{self._order}I", block[-TRAILER:])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from zcframe.framework.errors import CaptureFileError, LinkTypeError
 from .formats import recognise
 from .linktype import refusal
 from .pcapng import Pcapng
+from .rare import frame_rare
 from .records import (
     BAD_LENGTH,
     BAD_TRAILER,
@@ -21,7 +22,6 @@ from .records import (
     LONG_FRAME,
     MAX_FRAME,
     MORE,
-    NO_FRAMING,
     NO_INTERFACE,
     OFFSET,
     TIGHT_BLOCK,
@@ -48,8 +48,10 @@ class CaptureReader:
     """A pcap or pcapng file, or standard input ("-"), as Ethernet frames.
 
     `read()` fills rows of `records` (int64, shape (ROWS, COLUMNS)); their offsets are into `window.data`, which the
-    next call overwrites. Blocks before the first frame are read at once. Raises CaptureFileError for a file that
-    cannot be opened or is no capture, LinkTypeError for frames that have no Ethernet meaning.
+    next call overwrites. Blocks before the first frame are read at once. Raises CaptureOpenError for a file that cannot
+    be opened, CaptureFileError for one that is no capture.
+
+    Records of link types that are not read are handed out, without an ethertype, and counted.
     """
 
     def __init__(self, path: str) -> None:
@@ -77,25 +79,44 @@ class CaptureReader:
         """Names of the link types that are known so far."""
         return self._format.link_types
 
+    @property
+    def refusal(self) -> LinkTypeError | None:
+        """The error that names the link type, where no record of the file can be decoded."""
+        return None if self._format.hopeless is None else refusal(self._format.hopeless, self.window.label)
+
+    def odd_records(self) -> Mapping[int, int]:
+        """Records so far of link types that are not read, by link type."""
+        return self._format.odd_records()
+
     def compile(self) -> None:
         """Have the scanner compiled, so that the first `read()` is as fast as the others."""
         self._format.scan(self.records[:0])
+        if self._format.has_rare:
+            frame_rare(self.window.address, self.records, 0, self._format.swapped)
 
     def read(self) -> int:
         """Number of rows filled, 0 at the end of the file.
 
-        Raises CaptureFileError where the file is damaged or cut, LinkTypeError at a frame of an unsupported link type,
-        both only after everything in front of that place has been handed out.
+        Raises CaptureFileError where the file is damaged or cut, LinkTypeError at the end of a file of which no record
+        can be decoded, both only after everything in front of that place has been handed out.
         """
         window = self.window
         while True:
             rows, window.start, reason, value = self._format.scan(self.records)
             if rows:
+                if self._format.has_rare:
+                    frame_rare(window.address, self.records, rows, self._format.swapped)
                 self.delivered += rows
                 return rows
             needed = value if reason == MORE else self._beyond_scanning(reason, value)
-            if needed and not window.refill(needed):
+            if needed and not self._refill(needed):
                 return self._end(needed)
+
+    def _refill(self, needed: int) -> bool:
+        try:
+            return self.window.refill(needed)
+        except CaptureFileError as error:
+            raise CaptureFileError(f"{error}; {self._before()}") from error
 
     def _beyond_scanning(self, reason: int, value: int) -> int:
         """Read a control block, or raise the reason why reading cannot go on; returns the bytes that are needed."""
@@ -104,8 +125,6 @@ class CaptureReader:
                 return self._format.control()
             except Damage as damage:
                 raise self._damaged(str(damage)) from None
-        if reason == NO_FRAMING and isinstance(self._format, Pcapng):
-            raise self._refused(self._format.interfaces.link_types[value])
         raise self._damaged(DAMAGES[reason].format(value))
 
     def _damaged(self, what: str) -> CaptureFileError:
@@ -113,21 +132,25 @@ class CaptureReader:
             f"{self.window.label} is damaged at byte {self.window.offset}: {what}; {self._before()}"
         )
 
-    def _refused(self, link_type: int) -> LinkTypeError:
-        error = refusal(link_type, self.window.label)
-        return LinkTypeError(f"{error}; {self._before()}") if self.delivered else error
-
     def _before(self) -> str:
         return f"the {self.delivered} whole records before it were delivered"
 
     def _end(self, needed: int) -> int:
         there = self.window.unparsed
         if there == 0:
+            self._check_use()
             return 0
         raise CaptureFileError(
-            f"{self.window.label} is cut short: the last record needs {needed} bytes, {there} are there;"
-            f" {self._before()}"
+            f"{self.window.label} is cut short at byte {self.window.offset}: the last record needs {needed} bytes,"
+            f" {there} are there; {self._before()}"
         )
+
+    def _check_use(self) -> None:
+        """Raises LinkTypeError where the file had records, and none that can be decoded."""
+        odd = self.odd_records()
+        if self.delivered and sum(odd.values()) == self.delivered:
+            error = refusal(next(iter(odd)), self.window.label)
+            raise LinkTypeError(f"{error}; its records were counted, {self.delivered} in all")
 
     def close(self) -> None:
         self.window.close()
@@ -140,6 +163,8 @@ def batches(path: str) -> Iterator[tuple[Octets, RecordTable]]:
     Raises as CaptureReader does.
     """
     with contextlib.closing(CaptureReader(path)) as reader:
+        if reader.refusal:
+            raise reader.refusal
         while rows := reader.read():
             yield reader.window.data, reader.records[:rows]
 

@@ -10,20 +10,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from zcframe.framework.jit.address import load_be16, load_be32, load_u16, load_u32
 from zcframe.framework.jit.compiler import inlined
 
 from .framing import make_ethernet
-from .linktype import ETHERNET
+from .linktype import ETHERNET, SLL2
 
 # Columns of the table: int64, shape (rows, COLUMNS).
 OFFSET: Final = 0  # of the Ethernet frame in the buffer
 LENGTH: Final = 1  # bytes of it, a synthetic header included
 WIRE_LENGTH: Final = 2  # on the wire, as the file has it, without a synthetic header
 TIMESTAMP: Final = 3  # nanoseconds since the epoch
-STATUS: Final = 4  # 0 or abi.STATUS_NO_TIME
+STATUS: Final = 4  # 0 or abi.STATUS_NO_TIME; from the scanner to `frame_rare`, the framing stands above STATUS_BITS
 PORT: Final = 5  # interface, counted over all sections of the file
 COLUMNS: Final = 6
+
+STATUS_FRAMING: Final = 16
+STATUS_BITS: Final = (1 << STATUS_FRAMING) - 1
 
 # Rows of a table: more than a window of CHUNK bytes holds of common traffic, and half a second-level cache.
 ROWS: Final = 4096
@@ -40,7 +42,6 @@ BAD_LENGTH: Final = 4  # an impossible block length: the length
 BAD_TRAILER: Final = 5  # the length behind a block is another one: that length
 TIGHT_BLOCK: Final = 6  # a frame longer than its block: its length
 NO_INTERFACE: Final = 7  # a frame of an interface that is not described: its number
-NO_FRAMING: Final = 8  # a frame of an interface whose link type is not supported: its number
 
 RecordTable = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -57,20 +58,14 @@ def record_table() -> RecordTable:
 
 
 @inlined
-def load_16(address, swapped):  # type: ignore[no-untyped-def]
-    """Load 16 bits in the byte order of the file: `swapped` where it is not ours."""
-    return load_be16(address) if swapped else load_u16(address)
-
-
-@inlined
-def load_32(address, swapped):  # type: ignore[no-untyped-def]
-    return load_be32(address) if swapped else load_u32(address)
-
-
-@inlined
 def add_record(records, row, base, offset, length, framing):  # type: ignore[no-untyped-def]
-    """Enter the frame at `base + offset`, with an Ethernet header where it has none of its own."""
-    if framing != ETHERNET:
+    """Enter the frame at `base + offset`, with an Ethernet header where it has none of its own and is not rare.
+
+    STATUS must be there already.
+    """
+    if framing > SLL2:
+        records[row, STATUS] |= framing << STATUS_FRAMING
+    elif framing != ETHERNET:
         offset, length = make_ethernet(base, offset, length, framing)
     records[row, OFFSET] = offset
     records[row, LENGTH] = length

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from zcframe.framework.errors import CaptureFileError
+from zcframe.framework.errors import CaptureFileError, CaptureOpenError
 
 STDIN: Final = "-"
 
@@ -28,7 +28,7 @@ class Window:
     """Bytes [start, end) of `data` (uint8, at int64 address `address`) are read and not parsed yet.
 
     `size` is that of a regular file, 0 for anything else. `before_read(fd)` is called ahead of each read that may
-    block. Raises CaptureFileError where the file cannot be read.
+    block. Raises CaptureOpenError where the file cannot be opened, CaptureFileError where it cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -54,14 +54,14 @@ class Window:
             self._examine(os.fstat(self._fd))
         except OSError as error:
             self.close()
-            raise CaptureFileError(f"cannot open {self.label}: {error.strerror}") from error
+            raise CaptureOpenError(f"cannot open {self.label}: {error.strerror}") from error
 
     def _examine(self, info: os.stat_result) -> None:
         terminal = os.isatty(self._fd)
         if terminal or stat.S_ISDIR(info.st_mode):
             self.close()
             what = "a terminal: pipe a capture into it" if terminal else "a directory: name the capture files in it"
-            raise CaptureFileError(f"{self.label} is {what}")
+            raise CaptureOpenError(f"{self.label} is {what}")
         # Standard input is no regular file, even where it comes from one: it cannot be opened again from its beginning.
         self.regular = stat.S_ISREG(info.st_mode) and self.path != STDIN
         self.size = info.st_size if self.regular else 0

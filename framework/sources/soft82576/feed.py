@@ -6,11 +6,11 @@ import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from zcframe.framework.errors import ZcframeError
+from zcframe.framework.errors import CaptureFileError, LinkTypeError, ZcframeError
 from zcframe.framework.ring import Ring, RingEnd
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.base import SourceEvent
@@ -18,7 +18,10 @@ from zcframe.framework.sources.capture import CaptureReader
 from zcframe.framework.sources.capture.records import STATUS, TIMESTAMP
 
 from .channel import MAPPED, READY, ChildEnd, Stopped
+from .damage import Damage
 from .deliver import deliver, new_places
+from .leaps import NO_LEAPS, Leaps, all_leaps, first_leap
+from .odd import OddRecords
 from .pace import make_pace
 from .plan import ReplayPlan
 from .progress import Progress
@@ -30,36 +33,49 @@ LONGEST_NAP: Final = 50e-6
 # Nanoseconds from the last timestamp of a round to the first of the next.
 ROUND_GAP: Final = 1000
 
-Streams = Mapping[int, CaptureReader]
+
+class NicOrders(NamedTuple):
+    """What the NIC's process inherits.
+
+    streams: readers of files that cannot be opened again, by their place in the plan. broken: why files are no
+    captures, by their place; they are passed over.
+    """
+
+    plan: ReplayPlan
+    rings: Sequence[Ring]
+    streams: Mapping[int, CaptureReader]
+    broken: Mapping[int, str]
 
 
 class Nic:
-    """Replays `plan` into `ends`. streams: readers of files that cannot be opened again, by their place in the plan.
+    """Replays a plan into `ends`; progress: the shared fields.
 
-    progress: the shared fields. `run()` raises CaptureFileError and LinkTypeError as the reader does, and Stopped.
+    A file that is damaged ends where the damage is, and the next one follows. `run()` raises Stopped.
     """
 
     def __init__(
-        self,
-        plan: ReplayPlan,
-        ends: Sequence[RingEnd],
-        streams: Streams,
-        channel: ChildEnd,
-        progress: np.ndarray[Any, Any],
+        self, orders: NicOrders, ends: Sequence[RingEnd], channel: ChildEnd, progress: np.ndarray[Any, Any]
     ) -> None:
-        self._plan, self._streams, self._channel, self._progress = plan, streams, channel, progress
+        plan, broken = orders.plan, orders.broken
+        self._plan, self._streams, self._channel, self._progress = plan, orders.streams, channel, progress
         self._queues = queue_table(ends)
         self._places = new_places()
         self._tables = toeplitz_tables(plan.rss.key)
         self._reta = np.append(plan.rss.reta_array().astype(np.int64), 0)
         self._spread = (self._tables.ctypes.data, plan.rss.field_mask, self._reta)
-        self._pace = None if plan.pace == "max" else make_pace(plan.pace, plan.ring_slots)
+        self._pace = make_pace(plan)
         self._nap = min(LONGEST_NAP, plan.ring_slots * NAP_PER_SLOT)
         self._left = sys.maxsize if plan.count is None else plan.count
         self._start = self._shift = self._done = 0
         self._first_stamp, self._last_stamp = sys.maxsize, 0
         self._reader: CaptureReader | None = None
-        for reader in streams.values():
+        self._whole = [index for index in range(len(plan.files)) if index not in broken]
+        self.damage = Damage(plan, broken, channel.tell)
+        self._odd = OddRecords(progress, channel.tell)
+        self._before = 0  # records of the present file in front of the table
+        self._leapt: set[str] = set()
+        self._summed: set[str] = set()
+        for reader in orders.streams.values():
             reader.window.before_read = channel.wait_readable
 
     @property
@@ -69,7 +85,10 @@ class Nic:
 
     def prepare(self) -> None:
         """Have everything compiled before the first frame."""
-        reader = self._open(0)
+        try:
+            reader = self._open(self._whole[0])
+        except CaptureFileError:
+            return  # it was whole a moment ago; run() tells what became of it
         reader.compile()
         self._deliver(reader, 0, 0)
         if self._pace:
@@ -81,12 +100,29 @@ class Nic:
         for number in range(self._plan.loop) if self._plan.loop else itertools.count():
             self._progress["round"] = number
             self._is_first_round = number == 0
-            for index in range(len(self._plan.files)):
+            before = self._left
+            for index in self._whole:
                 self._progress["file"] = index
-                self._replay(self._open(index))
+                self._replay_file(index)
                 if not self._left:
                     return
+            if self._left == before:
+                return  # nor would the next round bring anything
             self._shift = self._next_shift()
+
+    def _replay_file(self, index: int) -> None:
+        """Replay a file as far as it is whole."""
+        size = 0
+        try:
+            reader = self._open(index)
+            size = reader.window.size
+            self._replay(reader)
+            self._done += reader.window.offset
+        except (CaptureFileError, LinkTypeError) as error:
+            self.damage.add(index, str(error))
+            self._done += size
+        else:
+            self._sum_leaps(reader.window.label)
 
     def _open(self, index: int) -> CaptureReader:
         if index in self._streams:
@@ -99,9 +135,12 @@ class Nic:
 
     def _replay(self, reader: CaptureReader) -> None:
         send = self._send_all if self._pace is None else self._send_paced
+        self._odd.begin_file()
         if self._pace:
             self._pace.begin_file()
         while self._left and (rows := reader.read()):
+            self._odd.note(reader)
+            self._before = reader.delivered - rows
             rows = min(rows, self._left)
             if self._is_first_round and self._plan.loop != 1:
                 self._see_stamps(reader, rows)
@@ -110,7 +149,6 @@ class Nic:
             self._left -= rows
             self._progress["frames"] += rows
             self._progress["done"] = self._done + reader.window.offset
-        self._done += reader.window.offset
 
     def _see_stamps(self, reader: CaptureReader, rows: int) -> None:
         """Note the time that the first round spans: every later round is shifted by it."""
@@ -137,10 +175,25 @@ class Nic:
         row = 0
         while row < rows:
             due = self._pace.release(reader.records, row, rows, self._shift, self._now())
+            if self._pace.leaps.total and reader.window.label not in self._leapt:
+                self._tell_leap(self._pace.leaps, reader)
             if due > row:
                 row = self._deliver(reader, row, due)
             if row < rows:
                 self._channel.wait(self._pace.pause(self._now()))
+
+    def _tell_leap(self, leaps: Leaps, reader: CaptureReader) -> None:
+        """Report the first leap of a file, before it is waited for."""
+        self._leapt.add(reader.window.label)
+        text = first_leap(leaps, reader.window.label, self._before + leaps.row + 1, self._plan.max_gap)
+        self._channel.tell(SourceEvent("warning", text))
+
+    def _sum_leaps(self, label: str) -> None:
+        """Report how many leaps a file had, where it had several; once, however often it is replayed."""
+        leaps = self._pace.leaps if self._pace else NO_LEAPS
+        if leaps.total > 1 and label not in self._summed:
+            self._summed.add(label)
+            self._channel.tell(SourceEvent("warning", all_leaps(leaps, label, self._plan.max_gap)))
 
     def _now(self) -> int:
         return time.monotonic_ns() - self._start
@@ -151,30 +204,30 @@ class Nic:
         return int(row)
 
 
-def nic_main(plan: ReplayPlan, rings: Sequence[Ring], streams: Streams, channel: ChildEnd, progress: Progress) -> None:
+def nic_main(orders: NicOrders, channel: ChildEnd, progress: Progress) -> None:
     """Body of the NIC's process: map, wait for the order to go, replay, tell how it ended."""
-    ends = [ring.producer() for ring in rings]
+    ends = [ring.producer() for ring in orders.rings]
     fields = progress.writable()
     channel.tell(MAPPED)
-    nic = Nic(plan, ends, streams, channel, fields)
+    nic = Nic(orders, ends, channel, fields)
     try:
         nic.prepare()
         channel.tell(READY)
         channel.await_go()
         nic.run()
-        event = SourceEvent("finished", f"{nic.arrived} frames replayed")
+        event = nic.damage.end(f"{nic.arrived} frames replayed")
     except Stopped:
-        event = SourceEvent("finished", f"stopped after {nic.arrived} frames")
+        event = nic.damage.end(f"stopped after {nic.arrived} frames")
     except ZcframeError as error:
         event = SourceEvent("failed", str(error))
     close_queues(ends)
     channel.tell(event)
 
 
-def run_nic(plan: ReplayPlan, rings: Sequence[Ring], streams: Streams, channel: ChildEnd, progress: Progress) -> None:
+def run_nic(orders: NicOrders, channel: ChildEnd, progress: Progress) -> None:
     """Run `nic_main`, and report to the supervisor what goes wrong in it."""
     try:
-        nic_main(plan, rings, streams, channel, progress)
+        nic_main(orders, channel, progress)
     except Exception as error:
         channel.tell(SourceEvent("failed", f"the software NIC failed: {type(error).__name__}: {error}"))
         raise

@@ -16,8 +16,9 @@ class ReplayPlan:
 
     files: pcap or pcapng, "-" for standard input. loop: rounds, 0 for no end; timestamps go on rising from one to the
     next. pace: frames a second, "original" for that of the recording (both drop what finds no room), or "max", which
-    waits for room. count: end after so many frames have arrived. verify: compare each frame's hash and queue with
-    Toeplitz. Raises UsageError for orders that make no sense.
+    waits for room. max_gap: with pace "original", seconds that a gap takes at most, 0 for no bound. count: end after so
+    many frames have arrived. verify: compare each frame's hash and queue with Toeplitz. Raises UsageError for orders
+    that make no sense.
     """
 
     files: tuple[str, ...]
@@ -25,6 +26,7 @@ class ReplayPlan:
     kind: Literal["file", "trace"] = "file"
     loop: int = 1
     pace: Literal["max", "original"] | float = "max"
+    max_gap: float = 10.0
     count: int | None = None
     queues: int = 8
     ring_slots: int = 4096
@@ -41,5 +43,7 @@ class ReplayPlan:
             raise UsageError(f"--loop {self.loop}: a number of rounds, or 0 for no end")
         if not isinstance(self.pace, str) and not self.pace > 0:
             raise UsageError(f"--pps {self.pace}: more than 0 frames a second")
+        if self.max_gap < 0:
+            raise UsageError(f"--max-gap {self.max_gap}: seconds, or 0 for no bound")
         if self.count is not None and self.count < 1:
             raise UsageError(f"--count {self.count}: at least 1 frame")

@@ -9,11 +9,17 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.ring import Mapping, Undo, make_memory, seal_writes
 
-PROGRESS: Final = np.dtype([(name, "u8") for name in ("done", "frames", "file", "round")])
+# Rows for link types that are not read.
+ODD_TYPES: Final = 16
+POSITION: Final = ("done", "frames", "file", "round")
+PROGRESS: Final = np.dtype(
+    [*((name, "u8") for name in POSITION), ("odd_types", "u8", (ODD_TYPES,)), ("odd_counts", "u8", (ODD_TYPES,))]
+)
 
 
 class Progress:
-    """One page. `fields` (PROGRESS, shape (1,)): bytes of input that are done, frames, file, round.
+    """One page. `fields` (PROGRESS, shape (1,)): bytes of input that are done, frames, file, round; link
+    types that are not read, and how many records each had.
 
     Made before the fork; the child calls `writable()`, and then the parent `seal()`.
     """

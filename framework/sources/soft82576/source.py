@@ -11,18 +11,19 @@ from dataclasses import dataclass
 from typing import Final
 
 from zcframe.framework.child import ending, fork_child
-from zcframe.framework.errors import ProcessError, SourceDiedError, UsageError, refusal
+from zcframe.framework.errors import ProcessError, SourceDiedError, refusal
 from zcframe.framework.privileges import drop_to_reading
 from zcframe.framework.ring import Ring, Undo
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.base import SourceEvent
-from zcframe.framework.sources.capture import CaptureReader
 
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
-from .feed import run_nic
+from .feed import NicOrders, run_nic
+from .files import look_at
+from .odd import odd_counts
 from .plan import ReplayPlan
-from .progress import Progress
+from .progress import POSITION, Progress
 
 PROCESS_NAME: Final = "zc-nic"
 # Mapping 16 rings of the largest size takes well below a second.
@@ -43,8 +44,9 @@ class Position:
 class Soft82576:
     """The 82576 in software: a process that replays capture files into one ring a queue.
 
-    Making it looks at every file, so that what cannot be replayed is refused before anything runs: CaptureFileError,
-    LinkTypeError, UsageError; RingError where memory does not suffice. Bytes that a pipe gave up by then are not lost.
+    Making it looks at every file, so that what cannot be replayed is refused or told before anything runs:
+    CaptureFileError, LinkTypeError, UsageError as `look_at` raises them; RingError where memory does not suffice. Bytes
+    that a pipe gave up by then are not lost.
     """
 
     backend: Final = "soft82576"
@@ -57,11 +59,10 @@ class Soft82576:
         self._running = self._ready = self._ended = False
         self._events: list[SourceEvent] = []
         self._channel: socket.socket | None = None
-        self._streams: dict[int, CaptureReader] = {}
         self.rings: list[Ring] = []
         with Undo() as undo:
-            undo.callback(self._close_streams)
-            self._examine_files()
+            self._files = undo.closing(look_at(plan.files, loop=plan.loop))
+            self._total = 0 if self._files.streams else self._files.size * plan.loop
             for queue in range(plan.queues):
                 buckets = buckets_of(queue, plan.rss.reta)
                 self.rings.append(undo.closing(Ring(queue, plan.ring_slots, buckets=buckets)))
@@ -69,21 +70,19 @@ class Soft82576:
             self._progress = undo.closing(Progress())
             self._undo = undo.pop_all()
 
-    def _examine_files(self) -> None:
-        names: dict[str, None] = {}
-        size = 0
-        for index, path in enumerate(self.plan.files):
-            reader = CaptureReader(path)
-            names |= dict.fromkeys(reader.link_types)
-            size += reader.window.size
-            if reader.window.regular:
-                reader.close()
-                continue
-            self._streams[index] = reader
-            if self.plan.loop != 1:
-                raise UsageError(f"--loop {self.plan.loop}: {reader.window.label} is no file and can be read only once")
-        self.link_types = tuple(names)
-        self._total = 0 if self._streams else size * self.plan.loop
+    @property
+    def link_types(self) -> tuple[str, ...]:
+        """Names of the link types that are known before the first frame."""
+        return self._files.link_types
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """A line for each file that is no capture, while others are."""
+        return tuple(str(error) for error in self._files.broken.values())
+
+    def passed_over(self) -> dict[str, int]:
+        """Frames of link types from which no IP is read, by link type, so far."""
+        return odd_counts(self._progress.fields)
 
     @property
     def events_fd(self) -> int:
@@ -95,11 +94,13 @@ class Soft82576:
         """Fork the NIC; it waits for `go()`. Raises ProcessError, and SourceDiedError where it cannot map the rings."""
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._channel = self._undo.closing(ours)
+        files = self._files
+        broken = {index: str(error) for index, error in files.broken.items()}
 
         def body() -> None:
             ours.close()
-            drop_to_reading(path for index, path in enumerate(self.plan.files) if index not in self._streams)
-            run_nic(self.plan, self.rings, self._streams, ChildEnd(theirs), self._progress)
+            drop_to_reading(path for index, path in enumerate(self.plan.files) if index not in files.streams)
+            run_nic(NicOrders(self.plan, self.rings, files.streams, broken), ChildEnd(theirs), self._progress)
 
         try:
             self.pid = fork_child(PROCESS_NAME, body)
@@ -109,7 +110,7 @@ class Soft82576:
         self._running = True
         self._undo.callback(self._kill)
         theirs.close()
-        self._close_streams()
+        files.close()
         self._await_mapped()
         for ring in self.rings:
             ring.seal()
@@ -195,7 +196,7 @@ class Soft82576:
 
     def position(self) -> Position:
         """The same with frames, file and round; costs no system call."""
-        done, frames, file, number = self._progress.fields[0].tolist()
+        done, frames, file, number = (int(self._progress.fields[name][0]) for name in POSITION)
         return Position(done, self._total, frames, file, number)
 
     def close(self) -> None:
@@ -207,8 +208,3 @@ class Soft82576:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGKILL)
             self._reap()
-
-    def _close_streams(self) -> None:
-        for reader in self._streams.values():
-            reader.close()
-        self._streams.clear()
