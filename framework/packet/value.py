@@ -246,3 +246,9 @@ def is_fragment(pkt):  # type: ignore[no-untyped-def]
 @_attribute("1 for a fragment that does not hold the L4 header")
 def is_later_fragment(pkt):  # type: ignore[no-untyped-def]
     return 1 if pkt._facts & LATER_FRAGMENT else 0
+
+
+@_attribute("bytes captured from the L4 header on, 0 where no L4 header was found")
+def l4_len(pkt):  # type: ignore[no-untyped-def]
+    l4 = (pkt._offsets >> 16) & 0xFFFF
+    return (pkt._offsets >> 48) - l4 if l4 else 0

@@ -10,7 +10,7 @@ SUM: Final = "sum"
 MAX_KEYS: Final = 12
 RESERVED_FIELDS: Final = ("new", "tag")
 # What a merged State holds beside the members.
-RESERVED_MEMBERS: Final = ("layout", "lost", "expired")
+RESERVED_MEMBERS: Final = ("layout", "lost", "expired", "given_up")
 
 MIN: Final = "min"
 MAX: Final = "max"
@@ -97,7 +97,9 @@ class Table:
 
     key, value: field name -> scalar. capacity: slots in all shards together, rounded up to a power of two per shard
     (a Param makes it the user's choice). idle: seconds after which a row may give up its slot to a new key (0: never);
-    `last` names the u64 value field that holds the row's last time in ns.
+    `last` names the u64 value field that holds the row's last time in ns. done: a value field; a row in which it is not
+    0 may give up its slot at any time. Only a new key without room takes a slot, that of the row that has been idle for
+    longest, or, where `least` names a value field, that of the row with the least there.
 
     In `filter`: `row = state.name.upsert(k0, k1, ...)` finds or inserts, `row = state.name.find(k0, ...)` only finds;
     `if row:` is false where the table had no room (counted in `lost`) or no such key; `row.new` is true on the first
@@ -110,6 +112,8 @@ class Table:
     capacity: int | Param = 1 << 16
     idle: float | Param = 0
     last: str = ""
+    done: str = ""
+    least: str = ""
 
     def __post_init__(self) -> None:
         names = [*self.key, *self.value]
@@ -121,6 +125,11 @@ class Table:
             raise TypeError(f"a Table cannot have a field {bad[0]!r}: names are words of their own, without leading _")
         if (self.idle or self.last) and (self.last not in self.value or self.value[self.last].size != 8):
             raise TypeError(f"a Table with idle names in `last` a u64 value, the row's time in ns, not {self.last!r}")
+        unknown = [name for name in (self.done, self.least) if name and name not in self.value]
+        if unknown:
+            raise TypeError(f"a Table names in `done` and `least` value fields, not {unknown[0]!r}")
+        if self.done and not (self.last or self.least):
+            raise TypeError("a Table with `done` needs `last` or `least`, to know which row gives up its slot first")
 
 
 Declaration = Array | Table

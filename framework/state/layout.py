@@ -4,6 +4,8 @@
     table    | header: rows, the hash's secrets, lost, expired | slots |
     slot     | u32 tag (0: free) | key fields | value fields |, each naturally aligned
 
+Where rows give up slots, one more slot lies behind the last: the sums of what those rows had counted.
+
 A shard is padded to whole pages, so that shards never share one and holes stay holes.
 """
 
@@ -17,7 +19,7 @@ import numpy as np
 
 from zcframe.framework import abi
 
-from .declare import MAX_KEYS, Array, Declaration, Param, Scalar, Table, resolved
+from .declare import MAX_KEYS, SUM, Array, Declaration, Param, Scalar, Table, resolved
 
 SHARDS = abi.RETA_SIZE + 1
 WINDOW = 16
@@ -64,10 +66,27 @@ class TableLayout:
     fields: tuple[tuple[str, int, Scalar], ...]
     idle_ns: int = 0
     last: str = ""
+    done: str = ""
+    least: str = ""
+
+    @property
+    def gives_up(self) -> bool:
+        """Whether a row may ever give up its slot."""
+        return bool(self.idle_ns or self.done)
+
+    @property
+    def sums(self) -> tuple[tuple[str, int, Scalar], ...]:
+        """The value fields that add up."""
+        return tuple(field for field in self.fields[len(self.keys) :] if field[2].reduction == SUM)
+
+    @property
+    def sums_offset(self) -> int:
+        """Where the sums of rows that gave up their slot lie, from the table's beginning."""
+        return TABLE_HEADER + self.slots * self.slot_size
 
     @property
     def size(self) -> int:
-        return TABLE_HEADER + self.slots * self.slot_size
+        return self.sums_offset + (self.slot_size if self.gives_up else 0)
 
     @property
     def dtype(self) -> np.dtype[np.void]:
@@ -80,6 +99,14 @@ class TableLayout:
         """u64[3]: rows inserted and still there, keys lost for want of room, rows that gave up their slot."""
         header = shard[self.offset : self.offset + TABLE_HEADER].view("u8")
         return header[[TABLE_ROWS // 8, TABLE_LOST // 8, TABLE_EXPIRED // 8]]
+
+    def given_up(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> dict[str, int]:
+        """For each field that adds up, its sum over the rows that gave up their slot."""
+        if not self.gives_up:
+            return {name: 0 for name, _, _ in self.sums}
+        start = self.offset + self.sums_offset
+        (slot,) = shard[start : start + self.slot_size].view(self.dtype)
+        return {name: int(slot[name]) for name, _, _ in self.sums}
 
     def rows(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, Any]:
         """The slots in use, as packed records without the tag."""
@@ -117,7 +144,8 @@ def _table(name: str, offset: int, table: Table, shares: int, settings: Any) -> 
         fields.append((label, at, scalar))
         at += scalar.size
     size = _align(at, 16)
-    return TableLayout(name, offset, slots, size, tuple(table.key), tuple(fields), int(idle * 1e9), table.last)
+    keys, idle_ns = tuple(table.key), int(idle * 1e9)
+    return TableLayout(name, offset, slots, size, keys, tuple(fields), idle_ns, table.last, table.done, table.least)
 
 
 def make_layout(

@@ -16,18 +16,29 @@ from .layout import ArrayLayout, StateLayout, TableLayout
 Rows = np.ndarray[Any, Any]
 
 
+def _tables(layout: StateLayout) -> list[TableLayout]:
+    return [member for member in layout.members if isinstance(member, TableLayout)]
+
+
 class State:
     """What a plugin's `merge` and `report` get: `state.NAME` is an array or a record array of a table's rows.
 
-    `lost[NAME]` counts upserts of a table that found no room, `expired[NAME]` rows that gave up their slot.
+    `lost[NAME]` counts upserts of a table that found no room, `expired[NAME]` rows that gave up their slot;
+    `given_up[NAME]` is what those rows had counted: a sum for each field that adds up.
     """
 
     def __init__(
-        self, layout: StateLayout, members: dict[str, Rows], lost: dict[str, int], expired: dict[str, int]
+        self,
+        layout: StateLayout,
+        members: dict[str, Rows],
+        lost: dict[str, int],
+        expired: dict[str, int],
+        given_up: dict[str, dict[str, int]] | None = None,
     ) -> None:
         self.layout = layout
         self.lost = lost
         self.expired = expired
+        self.given_up = given_up or {m.name: {f: 0 for f, _, _ in m.sums} for m in _tables(layout)}
         self.__dict__.update(members)
 
     if TYPE_CHECKING:
@@ -42,7 +53,7 @@ class State:
 
 def read_shard(layout: StateLayout, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> State:
     """The state in the bytes of one shard, with arrays of its own."""
-    members, lost, expired = {}, {}, {}
+    members, lost, expired, given_up = {}, {}, {}, {}
     for member in layout.members:
         if isinstance(member, ArrayLayout):
             members[member.name] = member.view(shard).copy()
@@ -50,7 +61,8 @@ def read_shard(layout: StateLayout, shard: np.ndarray[Any, np.dtype[np.uint8]]) 
             members[member.name] = member.rows(shard)
             counters = member.counters(shard)
             lost[member.name], expired[member.name] = int(counters[1]), int(counters[2])
-    return State(layout, members, lost, expired)
+            given_up[member.name] = member.given_up(shard)
+    return State(layout, members, lost, expired, given_up)
 
 
 def empty_state(layout: StateLayout) -> State:
@@ -121,7 +133,11 @@ def merge_states(states: Sequence[State]) -> State:
         else:
             arrays = [getattr(state, member.name) for state in states]
             members[member.name] = REDUCE[member.scalar.reduction].reduce(arrays)
-    tables = [member.name for member in layout.members if isinstance(member, TableLayout)]
-    lost = {name: sum(state.lost[name] for state in states) for name in tables}
-    expired = {name: sum(state.expired[name] for state in states) for name in tables}
-    return State(layout, members, lost, expired)
+    tables = _tables(layout)
+    lost = {table.name: sum(state.lost[table.name] for state in states) for table in tables}
+    expired = {table.name: sum(state.expired[table.name] for state in states) for table in tables}
+    given_up = {
+        table.name: {name: sum(state.given_up[table.name][name] for state in states) for name, _, _ in table.sums}
+        for table in tables
+    }
+    return State(layout, members, lost, expired, given_up)

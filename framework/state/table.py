@@ -1,8 +1,8 @@
 """The hash table's verbs, written out for each table's own key: find, upsert, prefetch.
 
-Open addressing, linear probing within a window of WINDOW slots. No slot is ever freed: a row whose key has been idle
-may be taken over by another key, so that a search can end at the first free slot. A row is journaled as a whole when it
-is handed out, so that its fields are then written plainly.
+Open addressing, linear probing within a window of WINDOW slots. No slot is ever freed: that of a row which has been
+idle, or is done, may be taken over by another key, so that a search can end at the first free slot. A row is journaled
+as a whole when it is handed out, so that its fields are then written plainly.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ from numba.core.types.misc import Omitted
 from numba.extending import overload_method
 
 from zcframe.framework.jit.address import load_u32, load_u64, mul_high, prefetch_write, shift_right
-from zcframe.framework.jit.compiler import inlined
 
 from .compiled import FORCE, RowType, TableType, maker
 from .declare import MAX_KEYS
@@ -24,19 +23,8 @@ from .journal import LOAD, NOW, PLAIN, STORE, WRITE, enter, remember, reserve
 from .layout import TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, TABLE_SECRETS, WINDOW, TableLayout
 
 # numba lowers no *args of a method, so that a key's words are arguments with a default.
+HIGHEST = (1 << 63) - 1
 SIGNATURE = "table, " + ", ".join(f"k{i}=None" for i in range(MAX_KEYS))
-
-
-@inlined
-def _oldest(base, first, now, slots, slot_size, last_offset):  # type: ignore[no-untyped-def]
-    """(address, age in ns) of the row in the window that has been idle for longest."""
-    oldest, age = 0, -1
-    for probe in range(WINDOW):
-        at = base + TABLE_HEADER + ((first + probe) & (slots - 1)) * slot_size
-        idle = now - load_u64(at + last_offset)
-        if idle > age:
-            oldest, age = at, idle
-    return oldest, age
 
 
 def _hash_lines(count: int) -> list[str]:
@@ -109,16 +97,27 @@ def _probe_lines(layout: TableLayout) -> list[str]:
 
 
 def _take_over_lines(layout: TableLayout) -> list[str]:
-    """Source that frees the oldest idle row of a full window."""
-    if not layout.idle_ns:
+    """Source that frees a slot of a full window, where a row of it may give up its own, and adds up what it held."""
+    if not layout.gives_up:
         return []
-    last = next(offset for name, offset, _ in layout.fields if name == layout.last)
+    offsets = {name: offset for name, offset, _ in layout.fields}
+    sizes = {name: scalar.size for name, _, scalar in layout.fields}
+    rank, done = layout.least or layout.last, layout.done
+    ready = [f"load{sizes[done]}(at + {offsets[done]}) != 0"] if done else []
+    if layout.idle_ns:
+        ready.append(f"load_u64(journal + {NOW}) - load_u64(at + {offsets[layout.last]}) > {layout.idle_ns}")
+    sums = [(layout.sums_offset + offset, offset, scalar.size) for _, offset, scalar in layout.sums]
     return [
         "if free == 0:",
-        f"    at, age = oldest(base, first, load_u64(journal + {NOW}), {layout.slots}, {layout.slot_size}, {last})",
-        f"    if age > {layout.idle_ns}:",
-        "        free, taken = at, 1",
+        f"    least = {HIGHEST}",
+        f"    for probe in range({WINDOW}):",
+        f"        at = base + {TABLE_HEADER} + ((first + probe) & {layout.slots - 1}) * {layout.slot_size}",
+        f"        rank = load{sizes[rank]}(at + {offsets[rank]})",
+        f"        if rank < least and ({' or '.join(ready)}):",
+        "            free, taken, least = at, 1, rank",
+        "    if taken:",
         f"        write8(journal, base + {TABLE_EXPIRED}, load_u64(base + {TABLE_EXPIRED}) + 1)",
+        *[f"        write{s}(journal, base + {to}, load{s}(base + {to}) + load{s}(free + {at}))" for to, at, s in sums],
     ]
 
 
@@ -156,7 +155,6 @@ def _written_out(name: str, layout: TableLayout, lines: list[str]) -> Callable[.
         "mul_high": mul_high,
         "shift_right": shift_right,
         "prefetch_write": prefetch_write,
-        "oldest": _oldest,
         "remember": remember,
         "reserve": reserve,
         "enter": enter,

@@ -21,7 +21,7 @@ from tests.kit.command import Background, until, zcframe
 from tests.kit.places import ANALYZERS, BUNDLED
 
 TALLY = ANALYZERS / "tally.py"
-COUNTING = ("flows?top=1000000", f"{TALLY}:Tally", "sizes")
+COUNTING = ("flows?top=1000000&active=0", f"{TALLY}:Tally", "sizes")
 # What the issue allows between a signal and the end.
 
 

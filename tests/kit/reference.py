@@ -10,7 +10,7 @@ import functools
 import struct
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import NamedTuple
@@ -284,6 +284,10 @@ class Headers(NamedTuple):
     tcp_flags: int
     icmp: int
     fragment: int
+    # Of a fragment, or a header cut short, nobody reads ports or type.
+    readable: bool = False
+    tcp_seq: int = 0
+    tcp_ack: int = 0
 
 
 def headers(frame: bytes) -> Headers | None:
@@ -338,23 +342,32 @@ def _headers_ipv6(packet: bytes) -> Headers:
 
 
 def _transport(src: bytes, dst: bytes, proto: int, rest: bytes, fragment: int) -> Headers:
-    sport = dport = flags = icmp = 0
+    sport = dport = flags = icmp = seq = ack = 0
     if proto in (TCP, UDP, DCCP, SCTP, UDPLITE) and len(rest) >= 4 and not fragment:
         sport, dport = struct.unpack_from(">HH", rest)
     if proto == TCP and len(rest) >= 20:
-        flags = rest[13]
+        seq, ack, flags = *struct.unpack_from(">II", rest, 4), rest[13]
     if proto in (1, 58) and len(rest) >= 2:
         icmp = rest[0] << 8 | rest[1]
-    return Headers(src, dst, sport, dport, proto, flags, icmp, fragment)
+    readable = not fragment and len(rest) >= (2 if proto in (1, 58) else 4)
+    return Headers(src, dst, sport, dport, proto, flags, icmp, fragment, readable, seq, ack)
 
 
 End = tuple[bytes, int]
 Key = tuple[End, End, int]
 
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+IDLE, ACTIVE = 120 * 10**9, 1800 * 10**9
+# ICMP and ICMPv6: what asks -> what answers it (Community ID 1.0).
+ICMP_PAIRS = {
+    1: {8: 0, 10: 9, 13: 14, 15: 16, 17: 18},
+    58: {128: 129, 130: 131, 133: 134, 135: 136, 139: 140, 144: 145},
+}
+
 
 @dataclass
 class Flow:
-    """Both directions of a 5-tuple, seen from who sent its first packet."""
+    """Packets between two ends, seen from the one that asked; numbers: of each end, as its SYN had it or is guessed."""
 
     src: End
     dst: End
@@ -364,8 +377,11 @@ class Flow:
     packets: int = 0
     bytes: int = 0
     tcp_flags: int = 0
-    backward: bool = False
-    icmp: int = 0
+    senders: set[End] = field(default_factory=set)
+    asked: bool = False
+    over: bool = False
+    syns: dict[End, int] = field(default_factory=dict)
+    near: dict[End, int] = field(default_factory=dict)
 
     def as_report(self) -> dict[str, object]:
         """As the report of `flows` has it, without the Community ID."""
@@ -380,7 +396,7 @@ class Flow:
             "first_ns": self.first_ns,
             "last_ns": self.last_ns,
             "tcp_flags": self.tcp_flags,
-            "one_sided": not self.backward and self.src != self.dst,
+            "one_sided": len(self.senders) < 2 and self.src != self.dst,
         }
 
 
@@ -394,28 +410,110 @@ def packed(text: str) -> bytes:
     return IPv6Address(text if ":" in text else f"::ffff:{text}").packed
 
 
+def ends(found: Headers) -> tuple[End, End, bool]:
+    """(who sent, who was sent to, whether anything can answer); ICMP has its types in place of ports."""
+    if found.proto not in ICMP_PAIRS or not found.readable:
+        return (found.src, found.sport), (found.dst, found.dport), True
+    asks = ICMP_PAIRS[found.proto]
+    others = asks | {answer: question for question, answer in asks.items()}
+    kind, code = divmod(found.icmp, 256)
+    return (found.src, kind), (found.dst, others.get(kind, code)), kind in others
+
+
 def flow_key(found: Headers) -> Key:
-    """The same for both directions."""
-    low, high = sorted([(found.src, found.sport), (found.dst, found.dport)])
+    """The same for both directions, where there are two."""
+    src, dst, both = ends(found)
+    low, high = sorted([src, dst]) if both else (src, dst)
     return low, high, found.proto
 
 
-def flows(packets: Iterable[Packet]) -> dict[Key, Flow]:
-    """Every bidirectional flow, from packets in the order of their arrival."""
-    table: dict[Key, Flow] = {}
+def _answers(found: Headers) -> bool:
+    """Whether the packet is an answer to one that asked: SYN-ACK, or ICMP to one host."""
+    if found.proto == TCP:
+        return found.tcp_flags & (SYN | ACK | RST) == SYN | ACK
+    several = found.dst[0] == 0xFF or (found.dst[:12] == bytes(10) + b"\xff\xff" and found.dst[12] >= 224)
+    return found.readable and not several and found.icmp >> 8 in ICMP_PAIRS.get(found.proto, {}).values()
+
+
+def _agree(flow: Flow, end: End, number: int, exact: bool) -> bool | None:
+    """Whether a number of an end is of this flow: that of its SYN, or near what its packets told; None: nobody knows."""
+    if end in flow.syns:
+        return flow.syns[end] == number if exact else (number - flow.syns[end]) % 2**32 < 65536
+    if end not in flow.near:
+        return None
+    ahead = (flow.near[end] - number) % 2**32
+    return ahead < 65536 or (not exact and ahead > 2**32 - 65536)
+
+
+def _reopened(flow: Flow, found: Headers) -> bool:
+    """Whether a SYN or SYN-ACK opens another connection than the one of this flow."""
+    src, dst, _ = ends(found)
+    own = _agree(flow, src, found.tcp_seq, True)
+    if not found.tcp_flags & ACK:
+        return not own or flow.over if src in flow.syns else flow.over if own is None else not own
+    asked = _agree(flow, dst, (found.tcp_ack - 1) % 2**32, False)
+    if asked is False or dst in flow.syns:
+        return not asked
+    if own is False or src in flow.syns:
+        return not own or flow.over
+    return flow.over and asked is None
+
+
+def _next(flow: Flow, packet: Packet, found: Headers, idle: int, active: int) -> Flow:
+    """The flow that the packet belongs to: this one, or the next one of the key, which may know who asked."""
+    src, dst, _ = ends(found)
+    following = Flow(src, dst, found.proto, packet.ts, packet.ts)
+    if found.tcp_flags & (SYN | RST) == SYN and _reopened(flow, found):
+        return following
+    if idle and flow.first_ns - packet.ts > idle:
+        return following
+    silent = idle and packet.ts - flow.last_ns > idle
+    if not silent and not (active and packet.ts - flow.first_ns > active):
+        return flow
+    following.syns, following.near, following.over = dict(flow.syns), dict(flow.near), flow.over
+    if flow.asked or not silent:
+        following.src, following.dst, following.asked = flow.src, flow.dst, flow.asked
+    return following
+
+
+def _add(flow: Flow, packet: Packet, found: Headers) -> None:
+    src, dst, _ = ends(found)
+    flow.packets += 1
+    flow.bytes += packet.wire
+    flow.first_ns, flow.last_ns = min(flow.first_ns, packet.ts), max(flow.last_ns, packet.ts)
+    flow.tcp_flags |= found.tcp_flags
+    flow.over |= bool(found.tcp_flags & (FIN | RST))
+    flow.senders.add(src)
+    opens = found.tcp_flags & (SYN | RST) == SYN
+    if not flow.asked and (opens or _answers(found)):
+        flow.asked = True
+        flow.src, flow.dst = (dst, src) if _answers(found) else (src, dst)
+    if opens:
+        flow.syns.setdefault(src, found.tcp_seq)
+    if found.tcp_flags and not found.tcp_flags & RST:
+        flow.near.setdefault(src, found.tcp_seq - 1)
+    if found.tcp_flags & ACK:
+        flow.near.setdefault(dst, found.tcp_ack - 1)
+
+
+def flows(packets: Iterable[Packet], idle: int = IDLE, active: int = ACTIVE) -> list[Flow]:
+    """Every flow, from packets in the order of their arrival; a key has one after the other."""
+    found_flows: list[Flow] = []
+    latest: dict[tuple[Key, bool], Flow] = {}
     for packet in packets:
         found = headers(packet.frame)
         if found is None:
             continue
-        src, dst = (found.src, found.sport), (found.dst, found.dport)
-        new = Flow(src, dst, found.proto, packet.ts, packet.ts, icmp=found.icmp)
-        flow = table.setdefault(flow_key(found), new)
-        flow.packets += 1
-        flow.bytes += packet.wire
-        flow.first_ns, flow.last_ns = min(flow.first_ns, packet.ts), max(flow.last_ns, packet.ts)
-        flow.tcp_flags |= found.tcp_flags
-        flow.backward |= (src, dst) != (flow.src, flow.dst)
-    return table
+        src, dst, _ = ends(found)
+        key = flow_key(found), found.readable or found.proto not in (1, 58, TCP, UDP, SCTP)
+        flow = latest.get(key)
+        before = flow
+        flow = _next(flow, packet, found, idle, active) if flow else Flow(src, dst, found.proto, packet.ts, packet.ts)
+        if flow is not before:
+            latest[key] = flow
+            found_flows.append(flow)
+        _add(flow, packet, found)
+    return found_flows
 
 
 # --- replays
@@ -433,18 +531,42 @@ def replay(packets: Sequence[Packet], count: int) -> Iterator[tuple[int, Sequenc
     yield 1, packets[:rest], rounds * span
 
 
-def replayed_flows(packets: Sequence[Packet], count: int) -> dict[Key, Flow]:
-    """Flows of the first `count` packets of an endless replay, times rising from round to round."""
-    table: dict[Key, Flow] = {}
-    for times, part, later in replay(packets, count):
-        for key, flow in flows(part).items() if times else ():
-            known = table.setdefault(key, replace(flow, packets=0, bytes=0))
-            known.packets += times * flow.packets
-            known.bytes += times * flow.bytes
-            known.last_ns = flow.last_ns + later
-            known.tcp_flags |= flow.tcp_flags
-            known.backward |= flow.backward
-    return table
+@dataclass
+class Replayed:
+    """Flows of the beginning of a replay, those of `listed` (of one round, or less) one by one."""
+
+    count: int
+    packets: int
+    bytes: int
+    listed: list[Flow] | None = None
+
+
+def replayed_flows(packets: Sequence[Packet], count: int) -> Replayed:
+    """Flows of the first `count` packets of an endless replay, times rising from round to round.
+
+    From its second round on, every round begins as many flows as the one before: nothing is idle for long in it. A flow
+    longer than ACTIVE is split, which is not counted here: runs that last longer turn it off.
+    """
+    span = max(packet.ts for packet in packets) - min(packet.ts for packet in packets) + ROUND_GAP
+    rounds, rest = divmod(count, len(packets))
+    later = [packet._replace(ts=packet.ts + span) for packet in packets]
+    octets = sum(
+        times * sum(p.wire for p in part if headers(p.frame)) for times, part, _ in replay(packets, count) if times > 0
+    )
+    several = sum(
+        times * sum(headers(p.frame) is not None for p in part)
+        for times, part, _ in replay(packets, count)
+        if times > 0
+    )
+    if rounds == 0:
+        listed = flows(packets[:rest])
+        return Replayed(len(listed), several, octets, listed)
+    once = len(flows(packets, active=0))
+    again = len(flows([*packets, *later], active=0)) - once if rounds > 1 else 0
+    partly = len(flows([*packets, *later[:rest]], active=0)) - once if rest else 0
+    return Replayed(
+        once + (rounds - 1) * again + partly, several, octets, flows(packets) if (rounds, rest) == (1, 0) else None
+    )
 
 
 def replayed_lengths(packets: Sequence[Packet], count: int) -> Counter[int]:

@@ -50,8 +50,8 @@ def without_ends(document: Document) -> Document:
     """Without which end came first either, where no packet's place among those of another queue is known."""
     report = document["plugins"]["flows"]
     rows = {
-        key: [flow[name] for name in ("packets", "bytes", "tcp_flags", "one_sided")]
-        for key, flow in reported_flows(report).items()
+        key: sorted([flow[name] for name in ("packets", "bytes", "tcp_flags", "one_sided")] for flow in flows)
+        for key, flows in reported_flows(report).items()
     }
     return {**report, "top": rows}
 

@@ -25,7 +25,7 @@ from .space import Space, program_of
 pytestmark = pytest.mark.needs("root", "namespaces")
 
 TALLY = ANALYZERS / "tally.py"
-COUNTING = ("--plugin", "flows?top=1000000", f"{TALLY}:Tally", "sizes")
+COUNTING = ("--plugin", "flows?top=1000000&active=0", f"{TALLY}:Tally", "sizes")
 XDP = ("--backend", "xdp", "--iface")
 
 
@@ -43,9 +43,8 @@ def check_first(document: dict[str, Any], packets: list[reference.Packet], count
     check_tally(document["plugins"]["tally"], lengths)
     check_sizes(document["plugins"]["sizes"], lengths)
     found = document["plugins"]["flows"]
-    assert found["count"] == len(expected)
-    assert found["packets"] == sum(flow.packets for flow in expected.values())
-    assert found["bytes"] == sum(flow.bytes for flow in expected.values())
+    # How many flows there are depends on the order in which queues were emptied: a connection is opened again and again.
+    assert (found["packets"], found["bytes"]) == (expected.packets, expected.bytes)
 
 
 # --- what is sent is what is found

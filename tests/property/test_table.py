@@ -34,6 +34,7 @@ def layout_of(capacity: int, **more: Any) -> StateLayout:
 
 SMALL, LARGE = layout_of(WINDOW), layout_of(16 * WINDOW)
 TIMED = layout_of(WINDOW, idle=IDLE_S, last="last")
+DONE = layout_of(WINDOW, done="last", least="packets")
 allow_fields(SMALL)
 
 
@@ -56,7 +57,7 @@ def _caller(layout: StateLayout) -> Any:
     return numba.njit(call)
 
 
-CALLERS = {layout: _caller(layout) for layout in (SMALL, LARGE, TIMED)}
+CALLERS = {layout: _caller(layout) for layout in (SMALL, LARGE, TIMED, DONE)}
 
 
 class Real:
@@ -173,6 +174,32 @@ def test_the_row_that_was_idle_longest_gives_up_its_room(calls: list[tuple[int, 
         model.count(key, now)
     assert real.rows() == model.rows
     assert real.counters() == (len(model.rows), model.lost, model.expired)
+
+
+@settings(deadline=None, max_examples=100)
+@given(st.lists(st.tuples(st.integers(0, 30), st.booleans()), min_size=20, max_size=200), SEEDS)
+def test_rows_that_are_done_give_up_their_room_the_least_first(calls: list[tuple[int, bool]], seed: int) -> None:
+    """What they had counted is in the sums; a row is done whose `last` is not 0."""
+    real, model, gone = Real(DONE, seed), Model(), 0
+    for n, (a, done) in enumerate(calls, 1):
+        key, now = masked(a, 0), n if done else 0
+        over = [packets for packets, last, _ in model.rows.values() if last]
+        room = key in model.rows or len(model.rows) < WINDOW
+        got = real.apply(UPSERT, a, 0, now)
+        assert (got == -1) == (not room and not over)
+        if got == -1:
+            model.lost += 1
+            continue
+        if not room:
+            (old,) = set(model.rows) - set(real.rows())
+            packets, last, _ = model.rows.pop(old)
+            assert last and packets == min(over)
+            model.expired, gone = model.expired + 1, gone + packets
+        model.count(key, now)
+    assert real.rows() == model.rows
+    assert real.counters() == (len(model.rows), model.lost, model.expired)
+    (table,) = real.layout.members
+    assert table.given_up(real.shard) == {"packets": gone}  # type: ignore[union-attr]
 
 
 def test_keys_spread_over_the_slots() -> None:

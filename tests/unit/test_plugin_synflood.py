@@ -32,8 +32,12 @@ Destination = tuple[str, int]
 
 
 def half_open(frames: Iterable[Frame]) -> dict[Destination, dict[str, int]]:
-    """Destinations that got a SYN, counted one packet after the other, nothing forgotten."""
+    """Destinations that got a SYN, counted one packet after the other, nothing forgotten.
+
+    A connection is its ends and the number that it began with; what is known of it is what became of it.
+    """
     counts: dict[Destination, dict[str, int]] = {}
+    became: dict[tuple[Destination, Destination, int], str] = {}
     for frame in frames:
         ip = dpkt.ethernet.Ethernet(frame.data).data
         tcp = getattr(ip, "data", None)
@@ -44,18 +48,28 @@ def half_open(frames: Iterable[Frame]) -> dict[Destination, dict[str, int]]:
         dst = socket.inet_ntop(family, ip.dst), tcp.dport
         kind = tcp.flags & (SYN | ACK | RST)
         if kind == SYN:
-            row = counts.setdefault(dst, {"half_open": 0, "peak": 0, "syns": 0, "answers": 0})
+            row = counts.setdefault(dst, {"half_open": 0, "peak": 0, "syns": 0, "answers": 0, "again": 0})
             row["syns"] += 1
-            row["half_open"] += 1
+            if became.get((src, dst, tcp.seq)) in ("open", "answered"):
+                row["again"] += 1
+            else:
+                became[src, dst, tcp.seq] = "open"
+                row["half_open"] += 1
             row["peak"] = max(row["peak"], row["half_open"])
         elif src in counts and (kind == SYN | ACK or (kind == RST | ACK and tcp.seq == 0)):
-            counts[src]["answers"] += 1
-            counts[src]["half_open"] = max(0, counts[src]["half_open"] - 1)
+            asked = dst, src, tcp.ack - 1 & 0xFFFFFFFF
+            if became.get(asked, "open") == "open":
+                counts[src]["answers"] += 1
+                counts[src]["half_open"] = max(0, counts[src]["half_open"] - 1)
+                became[asked] = "refused" if kind & RST else "answered"
+        elif kind & RST and (asked := (src, dst, tcp.seq - 1 & 0xFFFFFFFF)) in became:
+            counts[dst]["half_open"] -= became[asked] == "open"
+            became[asked] = "refused"
     return counts
 
 
 def reported(report: dict[str, Any]) -> dict[Destination, dict[str, int]]:
-    fields = ("half_open", "peak", "syns", "answers")
+    fields = ("half_open", "peak", "syns", "answers", "again")
     return {(row["dst"], row["dport"]): {field: row[field] for field in fields} for row in report["top"]}
 
 
@@ -98,13 +112,14 @@ def segment(src: str, dst: str, sport: int, dport: int, flags: str, at: float = 
     return Frame(raw(packet), FIRST_NS + round(at * SECOND))
 
 
-def flood(count: int, at: float = 0, step: float = 0) -> list[Frame]:
+def flood(count: int, at: float = 0, step: float = 0, flags: str = "S", **more: int) -> list[Frame]:
     sources = [f"10.{1 + i // 62500}.{i // 250 % 250}.{1 + i % 250}" for i in range(count)]
-    return [segment(source, VICTIM, 1024 + i, 80, "S", at + i * step) for i, source in enumerate(sources)]
+    return [segment(source, VICTIM, 1024 + i, 80, flags, at + i * step, **more) for i, source in enumerate(sources)]
 
 
 def answer(i: int, flags: str = "SA", at: float = 0, **more: int) -> Frame:
-    return segment(VICTIM, f"10.1.{i // 250}.{1 + i % 250}", 80, 1024 + i, flags, at, **more)
+    """The victim's, to the number with which `flood` begins."""
+    return segment(VICTIM, f"10.1.{i // 250}.{1 + i % 250}", 80, 1024 + i, flags, at, **{"ack": 1, **more})
 
 
 def report_of(frames: list[Frame], **params: Any) -> dict[str, Any]:
@@ -117,6 +132,72 @@ def test_answers_take_one_each() -> None:
     frames += [answer(60, "R", seq=0), answer(61, "RA", seq=7), answer(62, "A"), answer(63, "PA")]
     (row,) = report_of(frames)["top"]
     assert (row["half_open"], row["peak"], row["syns"], row["answers"]) == (140, 200, 200, 60)
+
+
+def between(port: int, packets: Iterable[tuple[str, str, dict[str, Any]]]) -> list[Frame]:
+    """Packets of a client and a port of the victim, a second apart: who sends ("c" or "v"), flags, other fields."""
+    ends = {"c": ("10.1.0.1", VICTIM, 1024, port), "v": (VICTIM, "10.1.0.1", port, 1024)}
+    return [segment(*ends[who], flags, 1 + i, **more) for i, (who, flags, more) in enumerate(packets)]
+
+
+MSS = {"options": [("MSS", 1460), ("SAckOK", b"")]}
+ASKED_BY_TWO = {
+    # name: (packets, half-open in the end, peak, answers, SYNs sent again)
+    "sent again": ([("c", "S", {"seq": 9})] * 6, 1, 1, 0, 5),
+    "sent again with other options": ([("c", "SEC", {"seq": 9, **MSS}), ("c", "S", {"seq": 9})], 1, 1, 0, 1),
+    "answered once, twice": ([("c", "S", {"seq": 9}), *[("v", "SA", {"ack": 10})] * 3], 0, 1, 1, 0),
+    "sent again after the answer": (
+        [("c", "S", {"seq": 9}), ("v", "SA", {"ack": 10}), ("c", "S", {"seq": 9})], 0, 1, 1, 1,
+    ),
+    "answer first": ([("v", "SA", {"ack": 10}), ("c", "S", {"seq": 9})], 0, 0, 1, 0),
+    "answer to another one first": (
+        [("c", "S", {"seq": 7}), ("v", "SA", {"ack": 10}), ("c", "S", {"seq": 9}), ("v", "SA", {"ack": 8})], 0, 1, 2, 0,
+    ),
+    "another number": ([("c", "S", {"seq": 9}), ("c", "S", {"seq": 10})], 2, 2, 0, 0),
+    "another number, both answered": (
+        [("c", "S", {"seq": n}) for n in (9, 10)] + [("v", "SA", {"ack": n}) for n in (10, 11)], 0, 2, 2, 0,
+    ),
+    "refused, again": (
+        [("c", "S", {"seq": 9}), ("v", "RA", {"seq": 0, "ack": 10}), ("c", "S", {"seq": 9})], 1, 1, 1, 0,
+    ),
+    "refused twice": (
+        [("c", "S", {"seq": 9}), *[("v", "RA", {"seq": 0, "ack": 10})] * 2], 0, 1, 1, 0,
+    ),
+    "given up": ([("c", "S", {"seq": 9}), ("c", "R", {"seq": 10})], 0, 1, 0, 0),
+    "scanned twice": (
+        [("c", "S", {"seq": 9}), ("v", "SA", {"ack": 10}), ("c", "R", {"seq": 10}), ("c", "S", {"seq": 9})], 1, 1, 1, 0,
+    ),
+}  # fmt: skip
+
+
+def test_what_is_sent_again_is_the_same_connection() -> None:
+    """Each kind has a port of its own, with another connection that stays open and must not be taken for it."""
+    frames, wanted = [], {}
+    for port, (packets, left, peak, answers, again) in enumerate(ASKED_BY_TWO.values(), 1000):
+        frames += [segment("10.1.9.9", VICTIM, 999, port, "S", seq=1), *between(port, packets)]
+        syns = 1 + sum("S" in flags for who, flags, _ in packets if who == "c")
+        wanted[VICTIM, port] = {
+            "half_open": 1 + left, "peak": 1 + peak, "syns": syns, "answers": answers, "again": again,
+        }  # fmt: skip
+    rows = reported(report_of(frames, window=0.0, threshold=1, top=1000))
+    assert rows == {key: row for key, row in wanted.items() if row["peak"] > 1}
+
+
+def test_a_dead_server_is_no_flood() -> None:
+    """20 clients, each SYN sent six times as systems do (1, 2, 4, 8, 16 s); 101 clients are a flood."""
+    times = (0, 1, 3, 7, 15, 31)
+    frames = [frame for at in times for frame in flood(20, at, 0.01)]
+    report = report_of(frames)
+    assert (report["over"], report["half_open"], report["syns"], report["again"]) == (0, 20, 120, 100)
+    many = [frame for at in times for frame in flood(101, at, 0.001)]
+    report = report_of(many)
+    assert (report["over"], report["top"][0]["peak"], report["again"]) == (1, 101, 505)
+
+
+def test_a_flood_with_numbers_of_its_own_is_one() -> None:
+    """One 4-tuple, a number for each SYN."""
+    frames = [segment("10.1.0.1", VICTIM, 1024, 80, "S", i * 0.001, seq=1 + 77 * i) for i in range(150)]
+    assert report_of(frames)["top"][0]["half_open"] == 150
 
 
 def test_answers_alone_are_nothing() -> None:
@@ -132,7 +213,7 @@ def test_ipv6_destinations() -> None:
 
 
 def test_drop_above_the_threshold_when_asked() -> None:
-    frames = [*flood(150), *[answer(i) for i in range(40)], *flood(20)]
+    frames = [*flood(150), *[answer(i) for i in range(40)], *flood(170)[150:]]
     with run([bound("synflood", threshold=100, drop=True), "sizes"], frames) as rig:
         ledger, report = rig.ledger(), rig.report("synflood")
         assert rig.report("sizes")["packets"] == ledger["accepted"]
@@ -171,7 +252,8 @@ def test_a_destination_forgets_when_it_is_asked_again(silence: float, left: int)
 def test_old_and_recent_answers() -> None:
     """Answers take of the recent first; those of the old window go when it is forgotten."""
     start = 10 - FIRST_NS / SECOND % 10
-    frames = [*flood(150, start), *flood(50, start + 6), *[answer(i, at=start + 7) for i in range(60)]]
+    frames = [*flood(200, start)[:150], *flood(200, start + 6)[150:]]
+    frames += [answer(i, at=start + 7) for i in (*range(10), *range(150, 200))]
     assert report_of(frames, window=10.0)["half_open"] == 140
     clock = segment("10.7.7.7", "10.8.8.8", 999, 22, "S", start + 11)
     assert report_of([*frames, clock], window=10.0)["half_open"] == 1
@@ -179,7 +261,8 @@ def test_old_and_recent_answers() -> None:
 
 @pytest.mark.parametrize("count", [1, 2, 30, 300, 900])
 def test_estimate_of_sources(count: int) -> None:
-    (row,) = report_of(flood(count) * 3, **EVERY)["top"]
+    twice = [*flood(count), *flood(count, flags="SE", seq=7)]
+    (row,) = report_of(twice, **EVERY)["top"]
     assert abs(row["sources"] - count) <= max(1, count * 0.2)
     assert not row["sources_at_least"]
 
