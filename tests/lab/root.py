@@ -12,7 +12,8 @@ from pathlib import Path
 from .packages import Apt, output
 
 # Name servers and certificates are this machine's: what it reaches is reached from there. Mounts end with the process
-# that made them, and so with their namespace: nothing is left in the folder.
+# that made them, and so with their namespace: nothing is left in the folder. The root is entered for good: in a chroot
+# the kernel makes no user namespace.
 ENTER = """
 for file in etc/resolv.conf etc/ssl/certs/ca-certificates.crt; do
     [ ! -e "/$file" ] || { mkdir -p "${file%/*}"; cp --remove-destination "/$file" "$file"; }
@@ -22,7 +23,10 @@ shift
 mount --rbind /dev dev
 mount --rbind /sys sys
 mount -t proc proc proc
-exec chroot . "$@"
+pivot_root . .
+umount --lazy .
+cd /
+exec "$@"
 """
 
 
@@ -35,7 +39,16 @@ class Root:
     def command(self, *command: str, mounts: Mapping[Path, str] | None = None) -> list[str]:
         """The command line that runs a command in here; mounts: folder of this machine -> where it is seen, "/src"."""
         pairs = [word for folder, seen in (mounts or {}).items() for word in (str(folder), seen.lstrip("/"))]
-        inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-ec", f'cd "$0"; {ENTER}']
+        inside = [
+            "unshare",
+            "--mount",
+            "--pid",
+            "--fork",
+            "--kill-child",
+            "sh",
+            "-ec",
+            f'mount --bind "$0" "$0"; cd "$0"; {ENTER}',
+        ]
         return [*inside, str(self.path), *pairs, "--", *command]
 
     def install(self, *packages: str, suite: str = "") -> None:

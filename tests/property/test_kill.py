@@ -14,7 +14,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -146,9 +146,10 @@ def results(rig: Rig, read_states: Callable[[Rig], dict[str, Any]] = states) -> 
 class Trial:
     """Frames, and what an undisturbed worker makes of them."""
 
-    frames: tuple[Frame, ...]
+    # Not in what hypothesis prints of a failure.
+    frames: tuple[Frame, ...] = field(repr=False)
     slots: int
-    expected: dict[str, Any]
+    expected: dict[str, Any] = field(repr=False)
 
 
 def _trial(count: int, slots: int) -> Trial:

@@ -61,6 +61,8 @@ def at_scapy(frame: Packet) -> dict[str, Any]:
     return found
 
 
+L4 = (TCP, UDP, SCTP, ICMP, ICMPv6EchoRequest, GRE)
+
 FRAMES: dict[str, tuple[Packet, dict[str, int]]] = {
     "tcp4": (ether / ip4 / tcp / data, {"proto": 6, "ethertype": 0x800, "len(payload)": 40}),
     "tcp4 with options": (ether / ip4 / TCP(options=[("MSS", 1460), ("NOP", None)]) / data, {"len(payload)": 40}),
@@ -113,8 +115,10 @@ def test_frames_that_scapy_built(name: str) -> None:
     expected = at_scapy(Ether(frame)) | more
     expected |= {"caplen": len(frame), "wirelen": len(frame), "len(frame)": len(frame), "ts": 17, "iface": 3}
     expected |= {"rss_hash": 0x1234, "rss_type": 1, "bucket": 0x34}
+    last = next((layer for layer in L4 if layer in packet), None)
+    expected |= {"l4_len": len(raw(packet[last]))} if last else {}
     assert {key: found[key] for key in expected} == expected
-    given = {"ethertype", "proto", "len(payload)", "icmp"}
+    given = {"ethertype", "proto", "len(payload)", "icmp", "l4_len"}
     assert {key: value for key, value in found.items() if value and key not in expected and key not in given} == {}
 
 

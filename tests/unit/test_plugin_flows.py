@@ -140,6 +140,12 @@ def tshark(path: Path, *words: str) -> list[list[str]]:
     return [line.split("\t") for line in done.stdout.splitlines()]
 
 
+def id_field() -> str:
+    """What this tshark calls the Community ID: its name changed in 4.6."""
+    fields = subprocess.run(["tshark", "-G", "fields"], capture_output=True, text=True, check=True).stdout
+    return "communityid.hash" if "\tcommunityid.hash\t" in fields else "communityid"
+
+
 def written(path: Path, frames: Sequence[Frame]) -> Path:
     path.write_bytes(pcap([Record(frame.data, frame.ts) for frame in frames], nano=True))
     return path
@@ -347,7 +353,7 @@ def test_every_community_id_is_that_of_tshark(tmp_path: Path) -> None:
                 rest = struct.pack(">HHHH", sport, dport, 16, 0) + bytes([0, 0, 0, 0, 0x50, 2]) + bytes(10)
                 packet = raw(IP(src=src, dst=dst, proto=proto) / Raw(rest))
                 frames.append(Frame(bytes(12) + b"\x08\x00" + packet, FIRST_NS))
-    rows = tshark(written(tmp_path / "kinds.pcap", frames), "communityid")
+    rows = tshark(written(tmp_path / "kinds.pcap", frames), id_field())
     # A few messages are malformed to tshark and have no ID: they are left out.
     known = [(frame, row[0].split(",")[0]) for frame, row in zip(frames, rows, strict=True) if row[0]]
     assert len(known) > len(frames) - 5

@@ -77,7 +77,14 @@ def test_the_catalogue_lists_parameters_and_docs() -> None:
     plugins = {info.name: info for info in installed()}
     assert {"flows", "sizes", "talkers", "dns", "synflood"} <= set(plugins)
     assert plugins["synflood"].doc.startswith("SYNs without answer per destination")
-    assert [param.name for param in plugins["synflood"].params] == ["threshold", "window", "drop", "capacity", "top"]
+    assert [param.name for param in plugins["synflood"].params] == [
+        "threshold",
+        "window",
+        "drop",
+        "capacity",
+        "connections",
+        "top",
+    ]
     assert all(param.doc for info in plugins.values() for param in info.params)
 
 

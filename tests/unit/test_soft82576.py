@@ -38,6 +38,7 @@ from tests.kit.capture_build import (
 )
 from zcframe.framework import abi
 from zcframe.framework.errors import CaptureFileError, LinkTypeError, UsageError
+from zcframe.framework.nic.settings.record import started_at
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss import MICROSOFT_KEY, SYMMETRIC_KEY, RssConfig
 from zcframe.framework.sources.base import Source, SourceEvent
@@ -546,7 +547,7 @@ time.sleep(600)
         assert Path(f"/proc/{nic}/comm").read_text() == "zc-nic\n"
         os.kill(nic, signal.SIGSTOP)
         supervisor.kill()
-    until(lambda: not Path(f"/proc/{nic}").exists() or Path(f"/proc/{nic}/stat").read_text().split()[2] == "Z")
+    until(lambda: started_at(nic) is None)
 
 
 def test_workers_get_no_writable_mapping(tmp_path: Path) -> None:
