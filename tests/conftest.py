@@ -45,7 +45,7 @@ REQUIRED = {
 MISSING = "missing"
 
 # Folders below tests/, the longest first.
-FOLDERS = ("lab", "e2e", "netns", "property", "benchmarks", "unit")
+FOLDERS = ("lab", "e2e", "netns", "property", "benchmarks", "cases", "unit")
 # Processes that run tests: more than this need more memory than they gain time.
 MOST_PROCESSES = 8
 
