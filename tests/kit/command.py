@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from signal import SIGKILL, SIGTERM
+from signal import SIG_DFL, SIGHUP, SIGINT, SIGKILL, SIGQUIT, SIGTERM, signal
 from typing import Any
 
 import psutil
@@ -41,8 +41,13 @@ _libc = ctypes.CDLL(None)
 
 
 def die_with_tests() -> None:
-    """Between fork and exec: tests that are killed leave no endless run behind."""
+    """Between fork and exec: tests that are killed leave no endless run behind.
+
+    Nor does it matter what they were started by: nohup, or a shell that has its background jobs ignore Ctrl-C.
+    """
     _libc.prctl(PR_SET_PDEATHSIG, int(SIGKILL), 0, 0, 0)
+    for number in (SIGHUP, SIGINT, SIGQUIT):
+        signal(number, SIG_DFL)
 
 
 def environment(**more: str) -> dict[str, str]:
