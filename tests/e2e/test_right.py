@@ -331,15 +331,3 @@ def test_captures_community_ids_are_those_of_tshark(ran: Ran, tmp_path: Path) ->
     expected = dict(_first_ids(_tshark(merged), batch.packets))
     assert len(expected) > 1000
     _check_ids(document, expected)
-
-
-@pytest.mark.needs("captures")
-def test_captures_that_have_no_meaning_here_are_refused_by_name(captures: Path) -> None:
-    for path, capture in readable(captures).items():
-        if not capture.unsupported or capture.cut:
-            continue
-        done = zcframe("run", "--json", "--read", path)
-        assert (done.code, done.stdout) == (1, ""), done
-        (complaint,) = done.complaints
-        assert path.name in complaint
-        assert f"({capture.unsupported[0]})" in complaint

@@ -118,6 +118,8 @@ def test_a_document_whose_reader_never_takes_it_is_told_of_when_interrupted(tmp_
     with Background(tmp_path, *words, stdout=write) as run:
         # The document is longer than the pipe, which is full when the run is over.
         until(lambda: _waits(read), what="a full pipe")
+        # The first one may have been meant for the run, which had just ended.
+        os.kill(run.pid, signal.SIGINT)
         done = run.stop(signal.SIGINT)
     os.close(read)
     os.close(write)
