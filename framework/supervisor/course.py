@@ -6,7 +6,7 @@ import math
 import time
 from dataclasses import dataclass, field
 
-from zcframe.framework.errors import ZcframeError
+from zcframe.framework.errors import ProcessError, ZcframeError
 from zcframe.framework.stats import Events
 
 
@@ -54,5 +54,7 @@ class Course:
         return self.source_failed and self.ended > 0
 
     def fail(self, error: ZcframeError) -> None:
-        """Keep the first error: later ones are mostly its consequences."""
+        """Keep the first error: later ones are mostly its consequences. That the books may be wrong is told besides."""
+        if self.error is not None and isinstance(error, ProcessError):
+            self.warnings.append(str(error))
         self.error = self.error or error

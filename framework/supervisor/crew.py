@@ -26,8 +26,10 @@ from .watchdog import STUCK_CPU_S, Watchdog
 # Workers may take this long to map their rings; after that packets flow, whether all are ready or not.
 START_S = 5.0
 START_NAP_S = 500e-6
-# A worker that only rolls back needs milliseconds. Where the system refuses it, it is asked again for as long.
-ROLL_BACK_S = 5.0
+# A worker that only rolls back needs milliseconds, unless the machine stands still. Where the system refuses it, it is
+# asked again for REFUSED_S.
+ROLL_BACK_S = 30.0
+REFUSED_S = 5.0
 ROLL_BACK_NAP_S = 0.05
 
 Confine = Callable[[int | None], None]
@@ -166,13 +168,13 @@ class Crew:
     def end(self, patience: float) -> None:
         """Order every worker to end now, and kill those that still run after `patience` seconds.
 
-        Raises ProcessError, behind the end of all, where the system refused a process that was needed for it.
+        Raises ProcessError, behind the end of all, where a process that was needed for it was refused, or failed.
         """
         self._order(STOP_NOW)
         deadline = time.monotonic() + patience
         left = [member for member in self.members if not member.finished]
         half_done = [member for member in left if self._end_process(member, deadline) != 0]
-        until = time.monotonic() + ROLL_BACK_S
+        until = time.monotonic() + REFUSED_S
         refused = [text for member in half_done if (text := self._roll_back(member, until))]
         for member in left:
             member.finished, member.refusals = True, Refusals()
@@ -190,18 +192,19 @@ class Crew:
     def _roll_back(self, member: Member, until: float) -> str:
         """Let a last worker, under the order to stop, roll back the packet that its predecessor left half done.
 
-        Returns "", or a line where the system refuses that worker to the end of its time, `until`.
+        Returns "", or a line where the system refuses that worker until the time `until`, or where it fails.
         """
+        half = f"queue {member.post.ring.queue}: its last packet may be half counted"
         while True:
             try:
                 self.spawn(member)
             except (OSError, MemoryError) as error:
                 if time.monotonic() > until:
-                    return f"queue {member.post.ring.queue}: its last packet may be half counted: {refusal(error)}"
+                    return f"{half}: {refusal(error)}"
                 time.sleep(ROLL_BACK_NAP_S)
             else:
-                self._end_process(member, time.monotonic() + ROLL_BACK_S)
-                return ""
+                code = self._end_process(member, time.monotonic() + ROLL_BACK_S)
+                return f"{half}: the worker that was to roll it back was {cause_of(code)}" if code else ""
 
     def close(self) -> None:
         """Kill the workers that are left and give the memory back."""
