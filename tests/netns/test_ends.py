@@ -84,4 +84,4 @@ def test_settings_come_back(space: Space, tmp_path: Path, number: int) -> None:
     assert done.code == 0, done
     check_books(done.document)
     assert space.run(*show) == before
-    assert space.zcframe("rss", "restore").stdout == ""
+    assert space.zcframe("rss", "restore").stdout == "nothing to put back\n"
