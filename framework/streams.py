@@ -197,7 +197,8 @@ def _own_description(fd: int) -> int | None:
         if os.isatty(fd):
             return os.open(f"/proc/self/fd/{fd}", os.O_WRONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     except OSError:
-        pass
+        # Another user's terminal, as after su: the one that we were given has to do.
+        return None
     return None
 
 
