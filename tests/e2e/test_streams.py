@@ -118,8 +118,9 @@ def test_a_document_whose_reader_never_takes_it_is_told_of_when_interrupted(tmp_
     with Background(tmp_path, *words, stdout=write) as run:
         # The document is longer than the pipe, which is full when the run is over.
         until(lambda: _waits(read), what="a full pipe")
-        # The first one may have been meant for the run, which had just ended.
-        os.kill(run.pid, signal.SIGINT)
+        # The first one may have been meant for the run, which had just ended. Two that wait are one to the kernel.
+        run.signal(signal.SIGINT)
+        until(lambda: _took_signals(run.pid), what="the first one taken")
         done = run.stop(signal.SIGINT)
     os.close(read)
     os.close(write)
@@ -132,6 +133,12 @@ def _waits(read: int) -> bool:
     """Whether a pipe holds all that it can."""
     held = struct.unpack("i", fcntl.ioctl(read, termios.FIONREAD, bytes(4)))[0]
     return bool(held == fcntl.fcntl(read, fcntl.F_GETPIPE_SZ))
+
+
+def _took_signals(pid: int) -> bool:
+    """Whether no signal waits for a process, and it sleeps again."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return "ShdPnd:\t0000000000000000" in status and "State:\tS" in status
 
 
 def test_both_streams_are_one_slow_pipe() -> None:

@@ -16,7 +16,7 @@ from zcframe.framework.sources.capture import CaptureReader, frames
 from zcframe.framework.sources.trace import bundled_trace
 
 # Bytes of header that each link type has in the file; each becomes 14.
-HEADERS = {0: 4, 12: 0, 101: 0, 108: 4, 113: 16, 228: 0, 229: 0, 276: 20}
+HEADERS = {0: 4, 12: 0, 101: 0, 104: 4, 108: 4, 113: 16, 228: 0, 229: 0, 276: 20}
 ETHERNET = 1
 PCAPNG = b"\x0a\x0d\x0d\x0a"
 
@@ -43,8 +43,10 @@ def assert_same(path: Path) -> int:
         assert ours[1:] == (wire, ns), f"{path.name}, record {count}"
         if link == ETHERNET:
             assert ours[0] == data, f"{path.name}, record {count}"
-        else:
+        elif link in HEADERS:
             assert ours[0][14:] == data[HEADERS[link] :], f"{path.name}, record {count}"
+        else:  # its headers vary
+            assert data.endswith(ours[0][14:]), f"{path.name}, record {count}"
     return count
 
 
