@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 from .mix import ROOT, Mix, make_mix
 
@@ -19,8 +19,6 @@ UAPI = ROOT / "kernel" / "include" / "uapi"
 CFLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", f"-I{UAPI}")
 PEER_TIMEOUT_S = 600
 
-T = TypeVar("T")
-
 
 class NotMeasured(Exception):
     """A peer that cannot run here; the message is the reason, for the table."""
@@ -28,29 +26,26 @@ class NotMeasured(Exception):
 
 @dataclass(frozen=True)
 class Figures:
-    """What a flow counter printed; seconds are of its processing, after its start."""
+    """What a flow counter printed; seconds, and cpu in seconds of CPU, are of its processing, after its start."""
 
     packets: int
     bytes: int
     flows: int
     seconds: float
+    cpu: float = 0.0
 
     @property
     def mpps(self) -> float:
         return self.packets / self.seconds / 1e6
 
 
-def best(runs: int, measure: Callable[[], T], cost: Callable[[T], float]) -> T:
-    """The cheapest of several runs: what disturbs a run only ever makes it slower."""
-    return min((measure() for _ in range(runs)), key=cost)
-
-
 class Bench:
-    """One run of benches in the directory `scratch`; `megabytes` is the size of the mixes."""
+    """One run of benches in the directory `scratch`; `megabytes` is the size of the mixes, `rounds` of each figure."""
 
-    def __init__(self, scratch: Path, megabytes: float) -> None:
+    def __init__(self, scratch: Path, megabytes: float, rounds: int = 5) -> None:
         self.scratch = scratch
         self.megabytes = megabytes
+        self.rounds = rounds
         self._mixes: dict[bool, Mix] = {}
 
     def mix(self, *, renumber: bool = False) -> Mix:
@@ -74,6 +69,26 @@ class Bench:
         if made.returncode:
             raise NotMeasured(f"{source} does not compile: {made.stderr.splitlines()[0]}")
         return target
+
+
+@dataclass(frozen=True)
+class Whole:
+    """Seconds of a command from exec to exit, and of CPU of all its processes."""
+
+    seconds: float
+    cpu: float
+
+
+def run_whole(*command: str) -> Whole:
+    """Run a command. Raises NotMeasured where it fails."""
+    start = time.perf_counter()
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, used = os.wait4(process.pid, 0)
+    seconds = time.perf_counter() - start
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise NotMeasured(f"{' '.join(command[:4])} ended with {process.returncode}")
+    return Whole(seconds, used.ru_utime + used.ru_stime)
 
 
 def run_counter(*command: str) -> Figures:

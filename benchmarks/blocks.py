@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,21 +45,26 @@ def _records(path: Path) -> Iterator[tuple[int, int, memoryview]]:
         at += captured
 
 
-def load_blocks(path: Path, count: int) -> Blocks:
-    """The first `count` frames of a mix, hashed as the NIC does with the symmetric key."""
+def make_blocks(records: Iterable[tuple[int, int, bytes | memoryview]], count: int) -> Blocks:
+    """The first `count` frames of records (time in ns, wire length, frame), hashed by the NIC's symmetric key."""
     # A mapping of its own is page-aligned, as a User Buffer is.
     memory = np.frombuffer(mmap.mmap(-1, count * abi.BLOCK_SIZE), np.uint8)
     descriptors = np.zeros(count, abi.DESC)
     done = 0
-    for (time_ns, wire, frame), desc in zip(_records(path), descriptors, strict=False):
+    for (time_ns, wire, frame), desc in zip(records, descriptors, strict=False):
         offset = done * abi.BLOCK_SIZE
-        memory[offset : offset + len(frame)] = frame
+        memory[offset : offset + len(frame)] = np.frombuffer(frame, np.uint8)
         desc["timestamp"], desc["offset"], desc["wire_len"], desc["len"] = time_ns, offset, wire, len(frame)
         desc["flag_access"] = abi.ACCESS_READABLE
         done += 1
     blocks = Blocks(descriptors[:done], memory[: done * abi.BLOCK_SIZE])
     hash_all(blocks)
     return blocks
+
+
+def load_blocks(path: Path, count: int) -> Blocks:
+    """The first `count` frames of a mix."""
+    return make_blocks(_records(path), count)
 
 
 @compiled

@@ -1,119 +1,116 @@
-"""Figures of the whole command: against other flow counters, and its own start and memory."""
+"""The whole command on two cores, against every other flow counter on the same file, and with more and more queues."""
 
 from __future__ import annotations
 
-import json
-import re
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable
+from functools import partial
 
-import psutil
-
-from .bench import Bench, Figures, NotMeasured, best
-from .counters import counters
+from .bench import Bench, Figures, NotMeasured
+from .counters import LARGE_READ_BUFFER, counters, libpcap, zcframe
+from .cplugins import Differs
+from .rounds import Spread, in_turns
 from .table import Row
 
-ZCFRAME = (sys.executable, "-m", "zcframe")
-RUNS = 5
-TIMEOUT_S = 300
-# The NIC's process has the first CPU to itself, the worker the second: two cores in all.
-TWO_CORES = ("--queues", "1", "--cpus", "1")
-BARS = {"C libpcap": 1.3, "dpkt": 50.0, "nfstream": 30.0, "scapy": 1000.0}
+BARS = {"tshark -q -z conv,tcp": 100.0, "nfstream": 40.0, "dpkt": 150.0, "scapy": 1500.0}
+QUEUES = (1, 2, 4, 8, 16)
+# Flat within ten percent.
+FLAT = 1.1
+# The command decides what else it uses the two cores for.
+ONE_QUEUE = ("--queues", "1")
+
+Attempt = Figures | NotMeasured
+TITLE = "whole command, flows, 2 cores, against"
 
 
-def run_document(*arguments: str) -> dict[str, Any]:
-    """The document of one `zcframe run --json`. Raises NotMeasured where it fails."""
-    command = [*ZCFRAME, "run", "--json", *arguments]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
-    if ran.returncode:
-        last = (ran.stderr.strip().splitlines() or ["no message"])[-1]
-        raise NotMeasured(f"zcframe run ended with {ran.returncode}: {last}")
-    document: dict[str, Any] = json.loads(ran.stdout)
-    return document
-
-
-def _figures(document: dict[str, Any]) -> Figures:
-    totals, flows = document["totals"], document["plugins"].get("flows", {})
-    return Figures(totals["packets"], totals["bytes"], flows.get("count", 0), document["elapsed_s"])
-
-
-def replay(capture: Path, *arguments: str) -> Figures:
-    """Best of several runs over a capture, by the processing time that the command itself reports."""
-    return best(RUNS, lambda: _figures(run_document("--read", str(capture), *arguments)), lambda f: f.seconds)
-
-
-def nic_rows(bench: Bench) -> list[Row]:
-    """The software NIC into one queue, behind which a worker only counts sizes."""
-    name = "soft82576 into one queue, file in page cache"
+def _attempt(measure: Callable[[], Figures]) -> Attempt:
     try:
-        rate = replay(bench.mix().path, *TWO_CORES, "--plugin", "sizes").mpps
+        return measure()
     except NotMeasured as reason:
-        return [Row(name, "Mpps", not_measured=str(reason))]
-    return [Row(name, "Mpps", ours=rate, bar=4.0)]
+        return reason
+
+
+def _figures(attempts: tuple[Attempt, ...]) -> tuple[Figures, ...]:
+    """Raises NotMeasured where one round failed."""
+    for attempt in attempts:
+        if isinstance(attempt, NotMeasured):
+            raise attempt
+    return tuple(attempt for attempt in attempts if isinstance(attempt, Figures))
+
+
+def _spread(attempts: tuple[Attempt, ...], value: Callable[[Figures], float]) -> Spread:
+    return Spread(tuple(value(figures) for figures in _figures(attempts)))
+
+
+def _mpps(figures: Figures) -> float:
+    return figures.mpps
+
+
+def _ns_cpu(figures: Figures) -> float:
+    return figures.cpu / figures.packets * 1e9
+
+
+def _ns(figures: Figures) -> float:
+    return figures.seconds / figures.packets * 1e9
+
+
+def _against(
+    name: str, ours: tuple[Attempt, ...], peer: tuple[Attempt, ...], bar: float | None = None, aim: float | None = None
+) -> Row:
+    try:
+        return Row(f"{TITLE} {name}", "Mpps", _spread(ours, _mpps), _spread(peer, _mpps), bar, aim=aim)
+    except NotMeasured as reason:
+        return Row(f"{TITLE} {name}", "Mpps", not_measured=str(reason))
+
+
+def _cpu(name: str, ours: tuple[Attempt, ...], peer: tuple[Attempt, ...]) -> Row:
+    try:
+        return Row(f"{TITLE} {name}: CPU", "ns", _spread(ours, _ns_cpu), _spread(peer, _ns_cpu), 0.95, True, aim=1.1)
+    except NotMeasured as reason:
+        return Row(f"{TITLE} {name}: CPU", "ns", not_measured=str(reason))
+
+
+def check_counted(ours: tuple[Attempt, ...], theirs: tuple[Attempt, ...]) -> None:
+    """Raises Differs where a round of one counted other packets or bytes than a round of the other."""
+    counted = {(f.packets, f.bytes) for f in (*ours, *theirs) if isinstance(f, Figures)}
+    if len(counted) > 1:
+        raise Differs(f"packets and bytes of one file: {sorted(counted)}")
 
 
 def command_rows(bench: Bench) -> list[Row]:
-    """`zcframe run --read` with flows on two cores against every other flow counter on the same file."""
+    """`zcframe run --read` with flows against C on libpcap, in time and CPU, and against what is slower."""
     capture = bench.mix().path
-    ours = replay(capture, *TWO_CORES, "--plugin", "flows")
-    rows = []
-    for name, measure in counters(bench, capture).items():
-        title = f"flow counter: whole command against {name}"
-        try:
-            rows.append(Row(title, "Mpps", ours=ours.mpps, peer=measure().mpps, bar=BARS.get(name)))
-        except NotMeasured as reason:
-            rows.append(Row(title, "Mpps", ours=ours.mpps, not_measured=str(reason)))
-    return rows
-
-
-def _seconds(command: Sequence[str]) -> float:
-    start = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=TIMEOUT_S)
-    return time.perf_counter() - start
-
-
-def _first_packet(bench: Bench) -> float:
-    """Seconds from the command to its end for one packet: an upper bound for the time to the first packet."""
-    capture = str(bench.mix().path)
-    return _seconds([*ZCFRAME, "run", "--json", "--read", capture, "--count", "1"])
-
-
-def start_rows(bench: Bench) -> list[Row]:
-    """How soon the command answers and delivers, with the chain in the cache."""
-    _first_packet(bench)
-    help_s = best(RUNS, lambda: _seconds([*ZCFRAME, "--help"]), lambda s: s)
-    first_s = best(RUNS, lambda: _first_packet(bench), lambda s: s)
+    others = counters(bench, capture)
+    measures = (
+        partial(zcframe, capture, *ONE_QUEUE),
+        partial(libpcap, bench, capture, LARGE_READ_BUFFER),
+        partial(libpcap, bench, capture),
+        *others.values(),
+    )
+    # The first run compiles.
+    _attempt(measures[0])
+    ours, buffered, plain, *slow = in_turns(bench.rounds, *(partial(_attempt, measure) for measure in measures))
+    check_counted(ours, buffered)
+    buffer = "C libpcap, 128 KiB buffer"
     return [
-        Row("zcframe --help", "s", ours=help_s, bar=0.2, smaller_is_better=True),
-        Row("cached chain: command to first packet and end", "s", ours=first_s, bar=1.0, smaller_is_better=True),
-        Row("memory of a worker beyond ring and state", "MB", ours=_worker_mb(bench), bar=10.0, smaller_is_better=True),
+        _against(buffer, ours, buffered, 1.8, 2.2),
+        _cpu(buffer, ours, buffered),
+        _against("C libpcap", ours, plain),
+        *(_against(name, ours, figures, BARS[name]) for name, figures in zip(others, slow, strict=True)),
     ]
 
 
-def _worker_mb(bench: Bench) -> float:
-    """Private memory of the largest of eight workers, while the bundled trace runs."""
-    command = [*ZCFRAME, "run", "--json", "--duration", "60"]
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        time.sleep(5)
-        workers = [c for c in psutil.Process(process.pid).children() if c.name().startswith("zc-rx")]
-        return max(_private_mb(worker.pid) for worker in workers)
-    finally:
-        process.send_signal(signal.SIGINT)
-        process.wait(TIMEOUT_S)
-
-
-def _private_mb(pid: int) -> float:
-    """Pages that only this process has, without those of ring and state, which are memfds."""
-    kilobytes, counted = 0, True
-    for line in Path(f"/proc/{pid}/smaps").read_text().splitlines():
-        if re.match(r"[0-9a-f]+-[0-9a-f]+ ", line):
-            counted = "/memfd:" not in line
-        elif counted and line.startswith(("Private_Clean:", "Private_Dirty:")):
-            kilobytes += int(line.split()[1])
-    return kilobytes * 1024 / 1e6
+def queue_rows(bench: Bench) -> list[Row]:
+    """What a packet costs on two cores with one queue and with more, in time and in CPU."""
+    capture = bench.mix().path
+    measures = [partial(_attempt, partial(zcframe, capture, "--queues", str(queues))) for queues in QUEUES]
+    measures[-1]()
+    one, *more = in_turns(bench.rounds, *measures)
+    rows = []
+    for kind, value, bar in (("time", _ns, FLAT), ("CPU", _ns_cpu, None)):
+        for queues, figures in zip(QUEUES[1:], more, strict=True):
+            name = f"{kind} a packet, {queues} queues against 1"
+            try:
+                rows.append(Row(name, "ns", _spread(figures, value), _spread(one, value), bar, True, cost=True))
+            except NotMeasured as reason:
+                rows.append(Row(name, "ns", not_measured=str(reason)))
+    return rows

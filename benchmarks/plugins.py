@@ -1,8 +1,20 @@
-"""Small plugins that fill up the chain of eight."""
+"""Small plugins that fill up the chain of eight, and one that only counts."""
 
 from __future__ import annotations
 
 from zcframe import PASS, Array, plugin, u64
+
+
+@plugin(per="worker")
+class Packets:
+    """Packets."""
+
+    packets = Array(u64, 1)
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        state.packets[0] += 1
+        return PASS
 
 
 @plugin

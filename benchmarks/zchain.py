@@ -12,11 +12,12 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.chain.bound import bind
 from zcframe.framework.chain.build import build_chain
-from zcframe.framework.chain.no_ip import state_layouts
+from zcframe.framework.chain.no_ip import no_ip_layout, state_layouts
 from zcframe.framework.chain.spec import parse_spec
 from zcframe.framework.chain.workspace import DONE, LEDGER, LEDGER_COPY, ORDERS, ChainContext, progress_size
 from zcframe.framework.jit.words import words_of
-from zcframe.framework.state.merge import State, merge_states, read_shard
+from zcframe.framework.state.layout import StateLayout
+from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
 
 from .blocks import Blocks
@@ -65,8 +66,18 @@ class ZcChain:
         assert taken == self.count
         return seconds
 
+    def _state_of(self, number: int, layout: StateLayout, shard: int) -> State:
+        copied = self.state.copy(number, shard)
+        return empty_state(layout) if copied is None else read_shard(layout, copied)
+
+    def shard(self, plugin: int, shard: int) -> State:
+        """The state of one plugin in one shard."""
+        return self._state_of(plugin, self.plugins[plugin].layout, shard)
+
+    def no_ip(self) -> State:
+        """What was counted of packets without IP."""
+        return self._state_of(len(self.plugins), no_ip_layout(1), 0)
+
     def merged(self, plugin: int) -> State:
         """The state of one plugin, for a look at what was counted."""
-        layout = self.plugins[plugin].layout
-        shards = (self.state.copy(plugin, shard) for shard in range(layout.shards))
-        return merge_states([read_shard(layout, shard) for shard in shards if shard is not None])
+        return merge_states([self.shard(plugin, shard) for shard in range(self.plugins[plugin].layout.shards)])

@@ -8,13 +8,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.ending import exit_by
+from benchmarks.rounds import Spread
 from benchmarks.table import write_section
 from tests.lab.packages import LabError
 from tests.lab.prepare import prepare
 
 from .contenders import CONTENDERS, ONE_QUEUE, Contender
 from .machine import Machine, boot
-from .measure import Spread, check_counter, cost, delivered, idle
+from .measure import check_counter, cost, delivered, idle
 from .profile import print_profile
 from .report import BUSY_RATE, RANDOM, Figures, Point, report
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import statistics
 import time
 from dataclasses import dataclass
 
@@ -30,25 +29,6 @@ class Cost:
 
     kernel: float
     user: float
-
-
-@dataclass(frozen=True)
-class Spread:
-    """Several runs of one measurement."""
-
-    values: tuple[float, ...]
-
-    @property
-    def median(self) -> float:
-        return statistics.median(self.values)
-
-    @property
-    def least(self) -> float:
-        return min(self.values)
-
-    @property
-    def most(self) -> float:
-        return max(self.values)
 
 
 def delivered(machine: Machine, contender: Contender, size: int, rate: int) -> float:

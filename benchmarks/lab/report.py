@@ -6,12 +6,12 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from benchmarks.rounds import Spread
 from benchmarks.table import Row, figure, machine, render
 from tests.lab.kernels import Kernel
 from tests.lab.packages import output
 
 from .contenders import PCAP, PCAP_FANOUT, PCAP_MODERATED, PCAP_ONE, PEERS, RING, RING_ONE, Contender
-from .measure import Spread
 
 # From 256 bytes on, so the paper, the wire is what limits.
 SMALL = 256

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from benchmarks.lab.measure import Spread
+from benchmarks.rounds import Spread
 from benchmarks.table import Row, figure, machine, render
 
 from .contenders import CYPCAP, LIBPCAP, PACKET, PACKET_THREE, PCAPY, SCAPY, XDP

@@ -13,8 +13,8 @@ import pytest
 
 from benchmarks.lab.build import build_host
 from benchmarks.lab.contenders import CONTENDERS, ONE_QUEUE, PCAP, PCAP_FANOUT, RING, RING_ONE
-from benchmarks.lab.measure import Spread
 from benchmarks.lab.report import Figures, bars
+from benchmarks.rounds import Spread
 
 
 def figures(**changed: float) -> Figures:

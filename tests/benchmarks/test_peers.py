@@ -180,7 +180,7 @@ def test_a_missing_compiler_is_named_in_the_row(bench: Bench, monkeypatch: pytes
     from benchmarks.chain import chain_rows
 
     monkeypatch.setattr(shutil, "which", lambda name: None)
-    (row,) = chain_rows(Bench(tmp_path, MIX_MEGABYTES))
+    (row,) = chain_rows(Bench(tmp_path, MIX_MEGABYTES, 1))
     assert row.verdict == "not measured: gcc is not installed: apt-get install gcc libc6-dev"
 
 
@@ -194,6 +194,8 @@ def test_a_missing_compiler_is_named_in_the_row(bench: Bench, monkeypatch: pytes
         (Row("a", "s", ours=0.25, bar=0.2, smaller_is_better=True), "missed by 25.0 %"),
         (Row("a", "ns", ours=20.0, peer=10.0, bar=0.8, smaller_is_better=True), "missed by 37.5 %"),
         (Row("a", "Mpps", peer=10.0), ""),
+        (Row("a", "ns", ours=36.0, peer=10.0, bar=3.6, smaller_is_better=True, cost=True), "met"),
+        (Row("a", "ns", ours=45.0, peer=10.0, bar=3.6, smaller_is_better=True, cost=True), "missed by 25.0 %"),
         (Row("a", "Mpps", bar=2.0, not_measured="no gcc"), "not measured: no gcc"),
     ],
 )
