@@ -28,13 +28,19 @@ TIMEOUT_MS = 20
 READY_S, END_S = 60.0, 60.0
 
 
+# What is measured of a contender: on one core, its worker alone, and with the kernel's part wherever it runs.
+DELIVERED, COST, FREE = "delivered", "cost", "free"
+
+
 @dataclass(frozen=True)
 class Contender:
-    """ours: whether it is `zcframe run`."""
+    """ours: whether it is `zcframe run`; settings: commands that change the link once it captures."""
 
     name: str
     command: tuple[str, ...]
     ours: bool = False
+    figures: tuple[str, ...] = (DELIVERED, COST)
+    settings: tuple[tuple[str, ...], ...] = ()
 
 
 class Running:
@@ -94,6 +100,8 @@ def running(contender: Contender, space: Space) -> Iterator[Running]:
         try:
             found = Running(contender, process, stderr)
             found.wait_until_ready()
+            for words in contender.settings:
+                space.run(*words)
             yield found
         finally:
             if process.poll() is None:
@@ -101,8 +109,8 @@ def running(contender: Contender, space: Space) -> Iterator[Running]:
             process.communicate()
 
 
-def _zcframe(backend: str, *plugins: str) -> tuple[str, ...]:
-    run = (sys.executable, "-m", "zcframe", "run", "--json", "--stats-interval", "1", "--iface", NEAR)
+def _zcframe(backend: str, *plugins: str, options: tuple[str, ...] = ()) -> tuple[str, ...]:
+    run = (sys.executable, "-m", "zcframe", "run", "--json", "--stats-interval", "1", "--iface", NEAR, *options)
     return (*run, "--backend", backend, "--queues", "1", "--cpus", str(RECEIVER), "--plugin", *plugins)
 
 
@@ -112,33 +120,48 @@ def _python(package: str, program: str, *arguments: str) -> tuple[str, ...]:
     return (sys.executable, "-m", f"benchmarks.peers.{program}", NEAR, *arguments)
 
 
-LIBPCAP = "libpcap in C, counts"
+LIBPCAP, LIBPCAP_THREE = "libpcap in C, counts", "libpcap in C, three plugins"
 PACKET, PACKET_THREE, XDP = "zcframe packet, sizes", "zcframe packet, three plugins", "zcframe xdp, sizes"
+PACKET_COUNTS, XDP_COUNTS = "zcframe packet, counts", "zcframe xdp, counts"
+TUNED, GRO_OFF = "{}, --tune", "{}, GRO off"
 CYPCAP, PCAPY, SCAPY = "cypcap, parses", "pcapy-ng, parses", "scapy sniff"
 BUFFERED = (str(BUFFER), str(TIMEOUT_MS))
+THREE, COUNTS = ("flows", "sizes", "talkers"), ("benchmarks.plugins:Packets",)
+
+
+def _ours() -> list[Contender]:
+    tune, gro = ("--tune",), ("ethtool", "-K", NEAR, "gro", "off")
+    return [
+        Contender(PACKET_THREE, _zcframe("packet", *THREE), True, (DELIVERED, COST, FREE)),
+        Contender(PACKET_COUNTS, _zcframe("packet", *COUNTS), True, (COST,)),
+        Contender(XDP_COUNTS, _zcframe("xdp", *COUNTS), True, (COST, FREE)),
+        Contender(PACKET, _zcframe("packet", "sizes"), True),
+        Contender(XDP, _zcframe("xdp", "sizes"), True),
+        Contender(TUNED.format(PACKET_THREE), _zcframe("packet", *THREE, options=tune), True, (FREE,)),
+        Contender(TUNED.format(XDP_COUNTS), _zcframe("xdp", *COUNTS, options=tune), True, (FREE,)),
+        # With a program of XDP NAPI stays without GRO; else it would end, and nothing be taken of what comes.
+        Contender(GRO_OFF.format(XDP_COUNTS), _zcframe("xdp", *COUNTS), True, (FREE,), (gro,)),
+    ]
 
 
 def contenders(bench: Bench) -> tuple[list[Contender], dict[str, str]]:
-    """All that can run here, and why the others cannot, by name."""
+    """All that can run here, and why the others cannot, by name; those that are held against each other are near."""
 
-    def libpcap() -> tuple[str, ...]:
-        return (str(bench.compile("count_libpcap.c", libraries=("-lpcap",))), NEAR, *BUFFERED)
+    def libpcap(source: str) -> tuple[str, ...]:
+        return (str(bench.compile(source, libraries=("-lpcap",))), NEAR, *BUFFERED)
 
     peers: dict[str, Callable[[], tuple[str, ...]]] = {
-        LIBPCAP: libpcap,
+        LIBPCAP_THREE: lambda: libpcap("plugins/live.c"),
+        LIBPCAP: lambda: libpcap("count_libpcap.c"),
         CYPCAP: lambda: _python("cypcap", "live_cypcap", *BUFFERED),
         PCAPY: lambda: _python("pcapy", "live_pcapy", *BUFFERED),
         SCAPY: lambda: _python("scapy", "live_scapy"),
     }
-    found = [
-        Contender(PACKET, _zcframe("packet", "sizes"), ours=True),
-        Contender(PACKET_THREE, _zcframe("packet", "flows", "sizes", "talkers"), ours=True),
-        Contender(XDP, _zcframe("xdp", "sizes"), ours=True),
-    ]
-    missing = {}
+    found, missing = [], {}
     for name, command in peers.items():
         try:
             found.append(Contender(name, command()))
         except NotMeasured as reason:
             missing[name] = str(reason)
-    return found, missing
+    first, *others = _ours()
+    return [first, *found[:1], *others, *found[1:]], missing

@@ -10,10 +10,32 @@ from dataclasses import dataclass, field
 from benchmarks.rounds import Spread
 from benchmarks.table import Row, figure, machine, render
 
-from .contenders import CYPCAP, LIBPCAP, PACKET, PACKET_THREE, PCAPY, SCAPY, XDP
+from .contenders import (
+    CYPCAP,
+    GRO_OFF,
+    LIBPCAP,
+    LIBPCAP_THREE,
+    PACKET,
+    PACKET_COUNTS,
+    PACKET_THREE,
+    PCAPY,
+    SCAPY,
+    TUNED,
+    XDP,
+    XDP_COUNTS,
+)
 
 Values = dict[str, list[float]]
-HEADINGS = ("contender", "delivered, kpps", "of offered", "worker, ns a packet", "on a TAP", "idle, % of a CPU")
+LEFT_OUT = "left out"
+HEADINGS = (
+    "contender",
+    "delivered, kpps",
+    "of offered",
+    "delivered freely",
+    "worker, ns a packet",
+    "on a TAP",
+    "idle, % of a CPU",
+)
 
 
 def _values() -> Values:
@@ -22,56 +44,81 @@ def _values() -> Values:
 
 @dataclass
 class Figures:
-    """Every round's value by contender: packets a second, ns of the worker a packet (veth, TAP), share of a CPU."""
+    """Every round's value by contender: packets a second, ns of the worker a packet (veth, TAP), share of a CPU.
+
+    delivered is on one core, free where the kernel receives wherever it likes.
+    """
 
     delivered: Values = field(default_factory=_values)
     offered: Values = field(default_factory=_values)
+    free: Values = field(default_factory=_values)
     cost: Values = field(default_factory=_values)
     tap: Values = field(default_factory=_values)
     idle: Values = field(default_factory=_values)
     missing: dict[str, str] = field(default_factory=dict)
 
 
-def _median(values: Values, name: str) -> float | None:
-    return Spread(tuple(values[name])).median if name in values else None
+def _spread(values: Values, name: str, factor: float = 1.0) -> Spread | None:
+    return Spread(tuple(values[name])).times(factor) if name in values else None
 
 
-def _against(figures: Figures, ours: str, peer: str, bar: float | None) -> Row:
-    rates = [_median(figures.delivered, name) for name in (ours, peer)]
-    mine, other = (rate / 1000 if rate is not None else None for rate in rates)
+def _against(
+    figures: Figures, values: Values, title: str, ours: str, peer: str, unit: str, bar: float | None, *, cost: bool
+) -> Row:
+    """Ratios of rounds; rates in kpps, costs in ns."""
+    mine, other = (_spread(values, name, 1.0 if cost else 1e-3) for name in (ours, peer))
     reason = next((figures.missing[name] for name in (ours, peer) if name in figures.missing), "")
-    return Row(f"delivered on one core: {ours}, against {peer}", "kpps", mine, other, bar, not_measured=reason)
+    if not reason and (mine is None or other is None):
+        reason = LEFT_OUT
+    name = f"{title}: {ours}, against {peer}"
+    return Row(name, unit, mine, other, bar, cost, reason, cost=cost)
+
+
+def _delivered(figures: Figures, ours: str, peer: str, bar: float | None = None) -> Row:
+    return _against(figures, figures.delivered, "delivered on one core", ours, peer, "kpps", bar, cost=False)
+
+
+def _cost(figures: Figures, ours: str, peer: str, bar: float | None = None) -> Row:
+    return _against(figures, figures.cost, "CPU a packet", ours, peer, "ns", bar, cost=True)
+
+
+def _freely(figures: Figures, ours: str, peer: str) -> Row:
+    return _against(figures, figures.free, "delivered freely", ours, peer, "kpps", None, cost=False)
 
 
 def bars(figures: Figures) -> list[Row]:
-    bindings = [name for name in (CYPCAP, PCAPY) if name in figures.delivered]
-    best = max(bindings, key=lambda name: _median(figures.delivered, name) or 0, default=CYPCAP)
+    """The rows with a bar, and beside them those that hold our plugins against a loop that only counts."""
     rows = [
-        _against(figures, XDP, LIBPCAP, 2.5),
-        _against(figures, PACKET_THREE, LIBPCAP, 0.9),
-        _against(figures, PACKET_THREE, best, 10),
-        _against(figures, PACKET_THREE, SCAPY, 1000),
+        _delivered(figures, PACKET_THREE, LIBPCAP_THREE, 1.0),
+        _cost(figures, PACKET_COUNTS, LIBPCAP, 1.0),
+        _cost(figures, XDP_COUNTS, LIBPCAP, 3.6),
+        _cost(figures, PACKET, LIBPCAP),
+        _cost(figures, XDP, LIBPCAP),
+        _cost(figures, PACKET_THREE, LIBPCAP_THREE),
+        *(_delivered(figures, PACKET_THREE, peer) for peer in (LIBPCAP, CYPCAP, PCAPY, SCAPY)),
+        _delivered(figures, XDP, LIBPCAP),
+        _freely(figures, TUNED.format(PACKET_THREE), PACKET_THREE),
+        _freely(figures, TUNED.format(XDP_COUNTS), XDP_COUNTS),
+        _freely(figures, GRO_OFF.format(XDP_COUNTS), XDP_COUNTS),
     ]
-    for name, bar in ((PACKET, 25), (XDP, 110)):
-        reason = figures.missing.get(name, "")
-        spent = _median(figures.cost, name)
-        rows.append(Row(f"CPU a packet: {name}", "ns", spent, None, bar, True, reason))
-    for name in (PACKET, PACKET_THREE, XDP):
-        share = _median(figures.idle, name)
-        percent = share * 100 if share is not None else None
-        rows.append(Row(f"CPU without traffic: {name}", "%", percent, None, 1, True, figures.missing.get(name, "")))
-    return rows
+    for name in (PACKET_THREE, XDP):
+        share = _spread(figures.idle, name, 100.0)
+        rows.append(Row(f"CPU without traffic: {name}", "%", share, None, 1, True, "" if share else LEFT_OUT))
+    return [row for row in rows if row.not_measured != LEFT_OUT]
 
 
 def _cell(values: list[float], factor: float) -> str:
+    if not values:
+        return ""
     spread = Spread(tuple(value * factor for value in values))
     return f"{figure(spread.median)} ({figure(spread.least)}-{figure(spread.most)})"
 
 
 def _contenders(figures: Figures) -> str:
-    columns = [(figures.delivered, 1e-3), (figures.offered, 1e-3)]
+    columns = [(figures.delivered, 1e-3), (figures.offered, 1e-3), (figures.free, 1e-3)]
     columns += [(figures.cost, 1.0), (figures.tap, 1.0), (figures.idle, 100.0)]
-    rows = [(name, *(_cell(values[name], factor) for values, factor in columns)) for name in figures.delivered]
+    names = dict.fromkeys(name for values, _ in columns for name in values)
+    rows = [(name, *(_cell(values.get(name, []), factor) for values, factor in columns)) for name in names]
     table = [HEADINGS, *rows]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
     lines = ["| " + " | ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)) + " |" for row in table]
