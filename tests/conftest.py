@@ -33,6 +33,7 @@ REQUIRED = {
     "gcc",
     "iperf3",
     "lab",
+    "lz4",
     "namespaces",
     "nginx",
     "ping",
@@ -40,6 +41,7 @@ REQUIRED = {
     "spin",
     "tcpdump",
     "tshark",
+    "zstd",
 }
 
 MISSING = "missing"
@@ -104,6 +106,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "gcc": _program("gcc", "gcc libc6-dev"),
     "iperf3": _program("iperf3"),
     "lab": _lab,
+    "lz4": _program("lz4"),
     "namespaces": _namespaces,
     "nfstream": _nfstream,
     "nginx": _program("nginx", "nginx-light"),
@@ -113,6 +116,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "tcpdump": _program("tcpdump"),
     "tracing": _tracing,
     "tshark": _program("tshark"),
+    "zstd": _program("zstd"),
 }
 
 

@@ -42,7 +42,17 @@ DAMAGED: dict[str, tuple[bytes, int, str]] = {
     "bad-block.pcapng": (BAD_BLOCK, 3, "is damaged at byte "),
     "empty.pcap": (b"", 0, "is empty: no capture header"),
     "noise.pcap": (b"no capture" * 50, 0, "is not a capture file: it begins with 6e 6f 20 63"),
-    "half.pcap.gz": (gzip.compress(pcap(RECORDS))[:60], 0, "is gzip-compressed: unpack it"),
+    "cut.pcap.gz": (
+        gzip.compress(pcap(RECORDS), 0)[:-40],
+        2,
+        "is cut short at byte 205: its compressed data have no end",
+    ),
+    "cut-inside.pcap.gz": (
+        gzip.compress(pcap(RECORDS)[:-1]),
+        2,
+        "is cut short at byte 156 (unpacked): the last record",
+    ),
+    "garbage-behind.gz": (gzip.compress(pcap(RECORDS)) + b"more", 3, "no compressed data begin with 6d 6f 72 65"),
     "old.pcap": (struct.pack("<IHHiIII", 0xA1B2C3D4, 9, 0, 0, 0, 0, 1), 0, "is of pcap version 9.0"),
     "usb.pcap": (pcap(RECORDS, link=220), 3, "cannot be replayed: no IP is read from it"),
     "usb.pcapng": (pcapng(RECORDS, link=220), 3, "cannot be replayed: no IP is read from it"),

@@ -1,4 +1,4 @@
-"""Capture files as Ethernet frames: pcap and pcapng, of any size, also through a pipe."""
+"""Capture files as Ethernet frames: pcap and pcapng, of any size, also compressed or through a pipe."""
 
 from .reader import CaptureReader, batches, frames
 

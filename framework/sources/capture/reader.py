@@ -45,7 +45,7 @@ DAMAGES = {
 
 
 class CaptureReader:
-    """A pcap or pcapng file, or standard input ("-"), as Ethernet frames.
+    """A pcap or pcapng file, maybe compressed, or standard input ("-"), as Ethernet frames.
 
     `read()` fills rows of `records` (int64, shape (ROWS, COLUMNS)); their offsets are into `window.data`, which the
     next call overwrites. Blocks before the first frame are read at once. Raises CaptureOpenError for a file that cannot
@@ -128,9 +128,7 @@ class CaptureReader:
         raise self._damaged(DAMAGES[reason].format(value))
 
     def _damaged(self, what: str) -> CaptureFileError:
-        return CaptureFileError(
-            f"{self.window.label} is damaged at byte {self.window.offset}: {what}; {self._before()}"
-        )
+        return CaptureFileError(f"{self.window.label} is damaged at {self.window.place}: {what}; {self._before()}")
 
     def _before(self) -> str:
         return f"the {self.delivered} whole records before it were delivered"
@@ -141,7 +139,7 @@ class CaptureReader:
             self._check_use()
             return 0
         raise CaptureFileError(
-            f"{self.window.label} is cut short at byte {self.window.offset}: the last record needs {needed} bytes,"
+            f"{self.window.label} is cut short at {self.window.place}: the last record needs {needed} bytes,"
             f" {there} are there; {self._before()}"
         )
 

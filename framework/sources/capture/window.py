@@ -12,6 +12,8 @@ import numpy as np
 
 from zcframe.framework.errors import CaptureFileError, CaptureOpenError
 
+from .compressed import StreamError, Unpacker
+
 STDIN: Final = "-"
 
 # One read: large enough that its system call costs nothing, small enough that the cache still holds its end when its
@@ -27,8 +29,9 @@ SLACK: Final = 64
 class Window:
     """Bytes [start, end) of `data` (uint8, at int64 address `address`) are read and not parsed yet.
 
-    `size` is that of a regular file, 0 for anything else. `before_read(fd)` is called ahead of each read that may
-    block. Raises CaptureOpenError where the file cannot be opened, CaptureFileError where it cannot be read.
+    `size` is that of a regular file, 0 for anything else. Of a compressed file, all but `size` and `done` is about what
+    is in it, from `unpack()` on. `before_read(fd)` is called ahead of each read that may block. Raises CaptureOpenError
+    where the file cannot be opened, CaptureFileError where it cannot be read.
     """
 
     def __init__(self, path: str) -> None:
@@ -49,6 +52,7 @@ class Window:
         self.path, self.label = path, "standard input" if path == STDIN else path
         self.start = self.end = FRONT
         self._consumed = 0
+        self._unpacker: Unpacker | None = None
         try:
             self._fd = os.dup(0) if path == STDIN else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
             self._examine(os.fstat(self._fd))
@@ -68,10 +72,30 @@ class Window:
         if self.regular:
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
+    def unpack(self) -> None:
+        """Go on with what is in the compressed file whose beginning has been read."""
+        self._unpacker = Unpacker(self._read, self._view[self.start : self.end].tobytes())
+        self.start = self.end = FRONT
+
+    @property
+    def packed(self) -> bool:
+        """Whether the file is compressed: its offsets are not those of what is in it."""
+        return self._unpacker is not None
+
     @property
     def offset(self) -> int:
-        """Position of `start` in the file: bytes parsed so far."""
+        """Position of `start` in the file, unpacked: bytes parsed so far."""
         return self._consumed + self.start - FRONT
+
+    @property
+    def place(self) -> str:
+        """The same in words."""
+        return f"byte {self.offset}{' (unpacked)' if self.packed else ''}"
+
+    @property
+    def done(self) -> int:
+        """Bytes of the file, as it lies there, that are done with."""
+        return self._unpacker.done if self._unpacker else self.offset
 
     @property
     def unparsed(self) -> int:
@@ -83,14 +107,27 @@ class Window:
         Returns False at the end of the file. Addresses are other ones afterwards.
         """
         self._move_to_front(needed)
-        if self.before_read and not self.regular:
-            self.before_read(self._fd)
+        room = self._view[self.end : min(self.end + CHUNK, len(self._view) - SLACK)]
         try:
-            count = os.readv(self._fd, [self._view[self.end : min(self.end + CHUNK, len(self._view) - SLACK)]])
+            count = self._unpacker.readinto(room) if self._unpacker else self._readinto(room)
+        except StreamError as error:
+            raise CaptureFileError(f"{self.label} {error}") from error
         except OSError as error:
-            raise CaptureFileError(f"cannot read {self.label} at byte {self.offset}: {error.strerror}") from error
+            raise CaptureFileError(f"cannot read {self.label} at byte {self.done}: {error.strerror}") from error
         self.end += count
         return count > 0
+
+    def _readinto(self, room: memoryview) -> int:
+        self._await_input()
+        return os.readv(self._fd, [room])
+
+    def _read(self, size: int) -> bytes:
+        self._await_input()
+        return os.read(self._fd, size)
+
+    def _await_input(self) -> None:
+        if self.before_read and not self.regular:
+            self.before_read(self._fd)
 
     def _move_to_front(self, needed: int) -> None:
         self._consumed, rest = self.offset, self._view[self.start : self.end]

@@ -117,7 +117,7 @@ class Nic:
             reader = self._open(index)
             size = reader.window.size
             self._replay(reader)
-            self._done += reader.window.offset
+            self._done += reader.window.done
         except (CaptureFileError, LinkTypeError) as error:
             self.damage.add(index, str(error))
             self._done += size
@@ -148,7 +148,7 @@ class Nic:
             self._channel.check()
             self._left -= rows
             self._progress["frames"] += rows
-            self._progress["done"] = self._done + reader.window.offset
+            self._progress["done"] = self._done + reader.window.done
 
     def _see_stamps(self, reader: CaptureReader, rows: int) -> None:
         """Note the time that the first round spans: every later round is shifted by it."""
