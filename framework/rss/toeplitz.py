@@ -30,9 +30,14 @@ from .fields import FIELD_TCP, FIELD_UDP, check_key, field_mask
 MAX_INPUT: Final = 36
 TABLE_SIZE: Final = MAX_INPUT * 256
 ROW: Final = 256 * 4
+# Behind the table: 1 where the key repeats itself every PERIOD bytes, as symmetric keys do. Input bytes so far apart then
+# contribute alike, and all words of the input can be xored into one before the table is asked.
+PERIOD: Final = 2
+REPEATS: Final = TABLE_SIZE * 4
 # Bytes are folded as the machine loads them, without a swap: byte n of a word lies at bit 8 * n, or at 56 - 8 * n.
 FLIP_WORD: Final = 0 if sys.byteorder == "little" else 56
 FLIP_HALF: Final = 0 if sys.byteorder == "little" else 24
+FLIP_PAIR: Final = 0 if sys.byteorder == "little" else 8
 
 BUCKETS: Final = abi.RETA_SIZE
 UNHASHED: Final = abi.RETA_SIZE
@@ -59,8 +64,8 @@ PAIR_IPV6: Final = abi.RSS_IPV6
 def toeplitz_tables(key: bytes) -> np.ndarray[Any, np.dtype[np.uint32]]:
     """Contributions of every input byte: entry i * 256 + b is what byte b at input position i xors into the hash.
 
-    Returns uint32, shape (36 * 256,), C-contiguous: 36 KiB, of which IPv4 touches the first 12. Raises UsageError
-    where the key has not 40 bytes.
+    Returns uint32, shape (36 * 256 + 1,), C-contiguous: 36 KiB, of which IPv4 touches the first 12 and a key that
+    repeats itself the first 2, then whether it does. Raises UsageError where the key has not 40 bytes.
     """
     bits = int.from_bytes(check_key(key))
     first = 8 * abi.RSS_KEY_SIZE - 32
@@ -70,7 +75,8 @@ def toeplitz_tables(key: bytes) -> np.ndarray[Any, np.dtype[np.uint32]]:
             # A set bit of the input xors in the 32 key bits that start at its own place.
             window = bits >> (first - 8 * position - (7 - bit)) & 0xFFFFFFFF
             tables[position, 1 << bit : 2 << bit] = tables[position, : 1 << bit] ^ np.uint32(window)
-    return tables.reshape(TABLE_SIZE)
+    repeats = key[PERIOD:] == key[:-PERIOD]
+    return np.append(tables, np.uint32(repeats))
 
 
 @inlined
@@ -109,6 +115,16 @@ def fold_ipv6(tables, addresses):  # type: ignore[no-untyped-def]
         ^ fold_word(tables, 8, load_u64(addresses + 8))
         ^ fold_word(tables, 16, load_u64(addresses + 16))
         ^ fold_word(tables, 24, load_u64(addresses + 24))
+    )
+
+
+@inlined
+def fold_repeating(tables, word):  # type: ignore[no-untyped-def]
+    """Contribution of all input, xored into the 8 bytes of `word`, for a key that repeats itself."""
+    word ^= word >> 32
+    word ^= word >> 16
+    return load_u32(tables + (word >> (0 ^ FLIP_PAIR) & 255) * 4) ^ load_u32(
+        tables + ROW + (word >> (8 ^ FLIP_PAIR) & 255) * 4
     )
 
 
@@ -180,14 +196,17 @@ def hash_located(version, addresses, ports, protocol, tables, fields):  # type: 
     tcp = protocol == PROTO_TCP
     with_ports = ports != 0 and fields & (FIELD_TCP if tcp else FIELD_UDP) != 0
     if version == 4:
-        value = fold_word(tables, 0, load_u64(addresses))
-        if not with_ports:
-            return PAIR_IPV4 << 32 | value
-        return (TCP_IPV4 if tcp else UDP_IPV4) << 32 | value ^ fold_half(tables, 8, load_u32(ports))
-    value = fold_ipv6(tables, addresses)
-    if not with_ports:
-        return PAIR_IPV6 << 32 | value
-    return (TCP_IPV6 if tcp else UDP_IPV6) << 32 | value ^ fold_half(tables, 32, load_u32(ports))
+        kind = (TCP_IPV4 if tcp else UDP_IPV4) if with_ports else PAIR_IPV4
+        word = load_u64(addresses)
+    else:
+        kind = (TCP_IPV6 if tcp else UDP_IPV6) if with_ports else PAIR_IPV6
+        word = load_u64(addresses) ^ load_u64(addresses + 8) ^ load_u64(addresses + 16) ^ load_u64(addresses + 24)
+    if load_u32(tables + REPEATS):
+        return kind << 32 | fold_repeating(tables, word ^ load_u32(ports) if with_ports else word)
+    value = fold_word(tables, 0, word) if version == 4 else fold_ipv6(tables, addresses)
+    if with_ports:
+        value ^= fold_half(tables, 8 if version == 4 else 32, load_u32(ports))
+    return kind << 32 | value
 
 
 @inlined

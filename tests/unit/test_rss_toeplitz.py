@@ -76,8 +76,8 @@ def with_ports(rss_type: int, source: str, target: str, sport: int, dport: int) 
     return rss_type, bit_by_bit(MICROSOFT_KEY, data)
 
 
-def hashed(packet: Packet | bytes, fields: str = "5-tuple") -> tuple[int, int]:
-    return hash_frame(bytes(packet), MICROSOFT_KEY, fields)
+def hashed(packet: Packet | bytes, fields: str = "5-tuple", key: bytes = MICROSOFT_KEY) -> tuple[int, int]:
+    return hash_frame(bytes(packet), key, fields)
 
 
 @pytest.mark.parametrize(("target", "dport", "source", "sport", "addresses", "ports"), PUBLISHED)
@@ -225,10 +225,10 @@ def test_table_of_a_wrong_key() -> None:
 
 def test_table_shape() -> None:
     tables = toeplitz_tables(MICROSOFT_KEY)
-    assert tables.shape == (36 * 256,) and tables.dtype == "uint32" and tables.flags.c_contiguous
+    assert tables.shape == (36 * 256 + 1,) and tables.dtype == "uint32" and tables.flags.c_contiguous
 
 
-def dpkt_hash(frame: bytes) -> tuple[int, int] | None:
+def dpkt_hash(frame: bytes, key: bytes = MICROSOFT_KEY) -> tuple[int, int] | None:
     """The same by dpkt's reading of the frame; None where dpkt cannot read a TCP or UDP header that is cut short."""
     ethernet = dpkt.ethernet.Ethernet(frame)
     inner = ethernet.data
@@ -243,10 +243,10 @@ def dpkt_hash(frame: bytes) -> tuple[int, int] | None:
     if not fragment and isinstance(transport, bytes) and inner.p in (6, 17):
         return None
     if fragment or not isinstance(transport, dpkt.tcp.TCP | dpkt.udp.UDP):
-        return (abi.RSS_IPV6 if v6 else abi.RSS_IPV4), bit_by_bit(MICROSOFT_KEY, data)
+        return (abi.RSS_IPV6 if v6 else abi.RSS_IPV4), bit_by_bit(key, data)
     data += transport.sport.to_bytes(2) + transport.dport.to_bytes(2)
     of_tcp, of_udp = (abi.RSS_TCP_IPV6, abi.RSS_UDP_IPV6) if v6 else (abi.RSS_TCP_IPV4, abi.RSS_UDP_IPV4)
-    return (of_tcp if isinstance(transport, dpkt.tcp.TCP) else of_udp), bit_by_bit(MICROSOFT_KEY, data)
+    return (of_tcp if isinstance(transport, dpkt.tcp.TCP) else of_udp), bit_by_bit(key, data)
 
 
 def ethernet_frames(file: Path) -> Iterator[bytes]:
@@ -259,16 +259,32 @@ def ethernet_frames(file: Path) -> Iterator[bytes]:
             yield from (frame for _, frame in reader)
 
 
-def test_real_captures_against_dpkt() -> None:
+# Of the periods that keys may have, one is folded: the others must not be.
+KEYS = [bytes.fromhex("6d5a") * 20, b"\x01\xfe" * 20, b"\x5a" * 40, bytes.fromhex("6d5a6d5b") * 10, bytes(40)]
+
+
+@pytest.mark.parametrize("key", [*KEYS, KEYS[0][:-1] + b"\x5b"])
+def test_keys_that_repeat_themselves(key: bytes) -> None:
+    compared = 0
+    for packet, found, _ in FRAMES.values():
+        # Where dpkt reads the same out of the frame as we do.
+        if found != NONE and dpkt_hash(bytes(packet)) == found:
+            assert hashed(packet, key=key) == dpkt_hash(bytes(packet), key)
+            compared += 1
+    assert compared > 10
+
+
+@pytest.mark.parametrize("key", [MICROSOFT_KEY, KEYS[0]])
+def test_real_captures_against_dpkt(key: bytes) -> None:
     if not CAPTURES.is_dir():
         pytest.skip(f"no captures at {CAPTURES}")
     compared = unread = 0
     for file in sorted(CAPTURES.iterdir()):
         for number, frame in enumerate(ethernet_frames(file)):
-            expected = dpkt_hash(frame)
+            expected = dpkt_hash(frame, key)
             if expected is None:
                 unread += 1
                 continue
             compared += 1
-            assert hashed(frame) == expected, f"{file.name}: frame {number}"
+            assert hashed(frame, key=key) == expected, f"{file.name}: frame {number}"
     assert compared > 1000 > unread
