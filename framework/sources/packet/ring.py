@@ -27,8 +27,8 @@ MIN_BLOCK_SIZE: Final = 64 << 10
 MIN_BLOCKS: Final = 4
 # A block that is not full goes to the worker so long after its first frame, at most twice that.
 RETIRE_MS: Final = 20
-# A worker naps for a quarter of the time in which the kernel, as fast as it can, fills all blocks; no longer than this.
-LONGEST_NAP_S: Final = 2e-3
+# A worker naps for half the time in which the kernel, as fast as it can, fills all blocks; no longer than this.
+LONGEST_NAP_S: Final = 4e-3
 BYTES_A_SECOND: Final = 1e9
 COUNTER_BITS: Final = 0xFFFFFFFF
 
@@ -61,7 +61,7 @@ class BlockMemory(NamedTuple):
 
 def nap_for(size: int) -> float:
     """Seconds that a worker may nap with so many bytes of blocks."""
-    return min(LONGEST_NAP_S, size / 4 / BYTES_A_SECOND)
+    return min(LONGEST_NAP_S, size / 2 / BYTES_A_SECOND)
 
 
 class Puller:
