@@ -87,6 +87,18 @@ def _lab() -> str:
     return "" if shutil.which("apt-get") else "the lab takes QEMU and kernels from Debian's packages: no apt-get here"
 
 
+def _hugepages() -> str:
+    from zcframe.framework.ring.large import free_huge_pages
+
+    return "" if free_huge_pages() >= 100 else "fewer than 100 huge pages are free: sysctl vm.nr_hugepages=100"
+
+
+def _shmem_huge() -> str:
+    from zcframe.framework.ring.large import GIVING, SHARED_MODE, shared_mode
+
+    return "" if shared_mode() in GIVING else f"shared memory gets no huge pages: echo advise >/{SHARED_MODE}"
+
+
 def _captures() -> str:
     return "" if captures_folder() else "no folder of real captures: name one in ZCFRAME_CAPTURES"
 
@@ -104,6 +116,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "dig": _program("dig", "bind9-dnsutils"),
     "ethtool": _program("ethtool"),
     "gcc": _program("gcc", "gcc libc6-dev"),
+    "hugepages": _hugepages,
     "iperf3": _program("iperf3"),
     "lab": _lab,
     "lz4": _program("lz4"),
@@ -112,6 +125,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "nginx": _program("nginx", "nginx-light"),
     "ping": _program("ping", "iputils-ping"),
     "root": _root,
+    "shmem_huge": _shmem_huge,
     "spin": _program("spin"),
     "tcpdump": _program("tcpdump"),
     "tracing": _tracing,

@@ -1,4 +1,4 @@
-"""Checks of memory that may be pinned, and of huge pages."""
+"""Checks of memory that may be pinned, of huge pages, and of where state lies."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from typing import Final
 
 from zcframe.framework.abi import BLOCK_SIZE
+from zcframe.framework.ring.large import GIVING, RESERVED, SHARED_MODE, free_huge_pages, shared_mode
 
 from .check import Check
 from .host import Host
@@ -17,7 +18,7 @@ PINNED: Final = QUEUES * SLOTS * BLOCK_SIZE
 CHUNKS_A_SLOT: Final = 4
 HUGE_PAGE: Final = 2 << 20
 HUGE_PAGES: Final = PINNED // HUGE_PAGE
-HUGE_FREE: Final = "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages"
+HUGE_FREE: Final = f"{RESERVED}/free_hugepages"
 
 
 def memlock(host: Host) -> Check:
@@ -42,8 +43,19 @@ def hugepages(host: Host) -> Check:
         return Check("hugepages", "none", "this kernel has none of 2 MiB")
     if free >= HUGE_PAGES:
         return Check("hugepages", "ok", f"{free} of 2 MiB are free: --hugepages finds its memory")
-    text = f"{free} of 2 MiB are free; only --hugepages needs them, {HUGE_PAGES} for {QUEUES} queues"
+    text = f"{free} of 2 MiB are free; --hugepages needs them, {HUGE_PAGES} for {QUEUES} queues"
     return Check("hugepages", "none", text, f"sysctl vm.nr_hugepages={HUGE_PAGES}")
 
 
-CHECKS: Final = (memlock, hugepages)
+def state(host: Host) -> Check:
+    """What pages a run takes for the state of its plugins."""
+    free, mode = free_huge_pages(host.root), shared_mode(host.root)
+    if mode in GIVING:
+        return Check("state", "ok", f"plugins' state finds huge pages (shmem_enabled is {mode})")
+    if free > 0:
+        return Check("state", "ok", f"plugins' state finds huge pages where {free * HUGE_PAGE >> 20} MiB suffice")
+    remedy = f"echo advise >/{SHARED_MODE}, or sysctl vm.nr_hugepages=N"
+    return Check("state", "none", "plugins' state lies in pages of 4 KiB; huge ones make large tables faster", remedy)
+
+
+CHECKS: Final = (memlock, hugepages, state)

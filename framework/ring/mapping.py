@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import mmap
@@ -86,6 +87,11 @@ class Mapping:
     def view(self, dtype: Any, offset: int = 0, count: int = 1) -> np.ndarray[Any, Any]:
         """Array of `count` items of `dtype` at byte `offset`; live, read-only where the mapping is."""
         return np.frombuffer(self._memory, dtype=dtype, count=count, offset=offset)
+
+    def advise(self, advice: int) -> None:
+        """Tell the kernel how the memory will be used (mmap.MADV_*), where it takes such advice."""
+        with contextlib.suppress(OSError):
+            self._memory.madvise(advice)
 
     def close(self) -> None:
         """Unmap. The caller has dropped its views before; a view that is left keeps the mapping alive."""

@@ -30,8 +30,8 @@ from .fields import FIELD_TCP, FIELD_UDP, check_key, field_mask
 MAX_INPUT: Final = 36
 TABLE_SIZE: Final = MAX_INPUT * 256
 ROW: Final = 256 * 4
-# Behind the table: 1 where the key repeats itself every PERIOD bytes, as symmetric keys do. Input bytes so far apart then
-# contribute alike, and all words of the input can be xored into one before the table is asked.
+# Behind the table: 1 where the key repeats itself every PERIOD bytes, as symmetric keys do. Input bytes so far apart
+# contribute alike then, and all words of the input can be xored into one before the table is asked.
 PERIOD: Final = 2
 REPEATS: Final = TABLE_SIZE * 4
 # Bytes are folded as the machine loads them, without a swap: byte n of a word lies at bit 8 * n, or at 56 - 8 * n.

@@ -10,12 +10,12 @@ import errno
 import mmap
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
-from zcframe.framework.ring.mapping import Mapping, make_memory
+from zcframe.framework.ring.large import HUGETLB, make_large_memory
 
 from .layout import MAX_SECRETS, TABLE_SECRETS, StateLayout, TableLayout
 
@@ -66,8 +66,9 @@ class StateMemory:
         sizes = [layout.size * (1 if layout.per_worker else domains) for layout in self.layouts]
         self._offsets = [sum(sizes[:k]) for k in range(len(sizes))]
         self.size = max(sum(sizes), os.sysconf("SC_PAGESIZE"))
-        self._fd = make_memory("zc-state", self.size, reserve=False)
-        self._mapping = Mapping(self._fd, self.size, writable=True)
+        self._memory = make_large_memory("zc-state", self.size, reserve=False)
+        self._fd = self._memory.fd
+        self._mapping = self._memory.map(writable=True)
         self.low = self._mapping.address
         self.high = self.low + self.size
         self._copy = _sparse_bytes(self.size)
@@ -79,9 +80,10 @@ class StateMemory:
         """Give each table secrets of its own: nobody outside can choose keys that collide."""
         for member in layout.members:
             if isinstance(member, TableLayout):
-                words = secrets.token_bytes(8 * MAX_SECRETS)
+                words = np.frombuffer(secrets.token_bytes(8 * MAX_SECRETS), np.uint64)
                 for shard in range(shards):
-                    os.pwrite(self._fd, words, base + shard * layout.shard_size + member.offset + TABLE_SECRETS)
+                    at = base + shard * layout.shard_size + member.offset + TABLE_SECRETS
+                    self._mapping.view(np.uint64, at, MAX_SECRETS)[:] = words
 
     def address(self, plugin: int, domain: int = 0) -> int:
         layout = self.layouts[plugin]
@@ -92,11 +94,18 @@ class StateMemory:
 
         A page once written stays, so each copy overwrites all of the one before.
         """
-        start = self._start(plugin, shard)
-        for begin, end in data_extents(self._fd, start, start + self.layouts[plugin].shard_size):
+        for begin, end in self._extents(plugin, shard):
             os.preadv(self._fd, [self._copy[begin:end].data], begin)
             self._written.add((plugin, shard))
         return self.copied(plugin, shard)
+
+    def _extents(self, plugin: int, shard: int) -> Iterable[tuple[int, int]]:
+        """(begin, end) of the parts of a shard that were ever written."""
+        start, size = self._start(plugin, shard), self.layouts[plugin].shard_size
+        if self._memory.pages != HUGETLB:
+            return data_extents(self._fd, start, start + size)
+        written = (plugin, shard) in self._written or bool(self._mapping.view(np.uint64, start, size // 8).any())
+        return [(start, start + size)] if written else []
 
     def copied(self, plugin: int, shard: int) -> Shard | None:
         """Bytes of one shard as last copied, uint8[shard_size]; None where it was never written to."""

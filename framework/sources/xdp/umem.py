@@ -14,6 +14,7 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.errors import XdpError
 from zcframe.framework.ring import Mapping, Undo, make_memory, seal_writes
+from zcframe.framework.ring.large import make_large_memory
 
 # The kernel keeps so many bytes in front of each frame for XDP programs.
 HEADROOM: Final = 256
@@ -59,9 +60,12 @@ class Umem:
         if self.size > MAX_SIZE:
             raise XdpError(f"{workers} workers on one queue with --ring-slots {slots}: use fewer of either")
         with Undo() as undo:
-            self._fd = undo.fd(make_memory(f"zc-umem-{queue}", self.size))
+            # In huge pages where they are to be had: each frame lies in a chunk of its own, and most in a page that the
+            # worker has not touched for long.
+            self._memory = make_large_memory(f"zc-umem-{queue}", self.size)
+            self._fd = undo.fd(self._memory.fd)
             self._guard_fd = undo.fd(make_memory(f"zc-guard-{queue}", abi.PAGE_SIZE))
-            self.address = undo.closing(Mapping(self._fd, self.size, writable=True)).address
+            self.address = undo.closing(self._memory.map(writable=True)).address
             # The kernel writes by its pins; nobody else may write.
             seal_writes(self._fd)
             self._undo = undo.pop_all()
@@ -77,7 +81,7 @@ class Umem:
 
     def map_chunks(self) -> Mapping:
         """Map the chunks as a worker does: read-only."""
-        return Mapping(self._fd, self.size, writable=False, populate=True)
+        return self._memory.map(writable=False, populate=True)
 
     def map_guard(self) -> Mapping:
         """Map the page with the word GUARD_OWNER (pull.py)."""
