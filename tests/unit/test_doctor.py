@@ -172,6 +172,27 @@ def test_one_thing_is_wrong(tmp_path: Path, path: str, text: str, name: str, sta
 
 
 @pytest.mark.parametrize(
+    ("free", "mode", "state", "said"),
+    [
+        ("0", "always within_size advise [never] deny force", "none", "pages of 4 KiB"),
+        ("0", "always within_size [advise] never deny force", "ok", "shmem_enabled is advise"),
+        ("40", "always within_size advise [never] deny force", "ok", "where 80 MiB suffice"),
+    ],
+)
+def test_where_state_lies(tmp_path: Path, free: str, mode: str, state: str, said: str) -> None:
+    found = findings(
+        sound(
+            tmp_path,
+            **{
+                "sys/kernel/mm/hugepages/hugepages-2048kB/free_hugepages": free,
+                "sys/kernel/mm/transparent_hugepage/shmem_enabled": mode,
+            },
+        )
+    )["state"]
+    assert (found.state, said in found.text, bool(found.remedy)) == (state, True, state == "none")
+
+
+@pytest.mark.parametrize(
     ("mask", "refuses", "packet", "xdp", "said"),
     [
         (CAPABLE, {}, "ok", "ok", ""),
