@@ -47,6 +47,10 @@ MAX_EXTENSIONS: Final = 8
 ETHERTYPE_IPV4: Final = 0x0800
 ETHERTYPE_VLAN: Final = 0x8100
 ETHERTYPE_IPV6: Final = 0x86DD
+# Bytes 12 to 14 of a frame of IPv4 without options, behind no VLAN tag; and its bytes up to the ports, these included.
+PLAIN_IPV4: Final = int.from_bytes(b"\x08\x00\x45\x00", sys.byteorder)
+PLAIN_MASK: Final = int.from_bytes(b"\xff\xff\xff\x00", sys.byteorder)
+PLAIN_SIZE: Final = 14 + 20 + 4
 PROTO_HOP_BY_HOP: Final = 0
 PROTO_TCP: Final = 6
 PROTO_UDP: Final = 17
@@ -173,6 +177,12 @@ def locate(frame, length):  # type: ignore[no-untyped-def]
     followed by the destination, `ports` that of both ports; `protocol` is that of the last header reached (IPv6
     fragments: 44).
     """
+    if length >= PLAIN_SIZE and load_u32(frame + 12) & PLAIN_MASK == PLAIN_IPV4:
+        # What most frames are; the rest of the function would find the same.
+        protocol = load_u8(frame + 23)
+        whole = load_be16(frame + 20) & 0x3FFF == 0 and load_be16(frame + 16) >= 24
+        if whole and (protocol == PROTO_TCP or protocol == PROTO_UDP):
+            return 4, frame + 26, frame + 34, protocol
     end = frame + length
     if length < 14:
         return 0, 0, 0, 0
