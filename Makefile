@@ -18,7 +18,7 @@ LINTED := src $(wildcard src/zcframe/*/) tests benchmarks examples
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-run: $(VENV)/.has-run ## capture: 8 queues, the bundled trace through the software NIC, a live view
+run: $(VENV)/.has-code ## capture: 8 queues, the bundled trace through the software NIC, a live view
 	@$(BIN)/zcframe run --queues $(QUEUES) $(ARGS)
 
 test: $(VENV)/.has-test ## every test that this machine can run; ARGS="tests/unit/test_x.py -k name" for one
@@ -82,6 +82,13 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 15))' || \
 	    { echo "zcframe needs Python 3.11 to 3.14; call make with PYTHON=python3.12, for instance" >&2; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+# What the run compiles goes to the user's cache, and that of the other plugins with it; sources that change do it anew.
+PLUGINS := flows sizes talkers dns synflood
+$(VENV)/.has-code: $(VENV)/.has-run $(shell find framework plugins affinity -name '*.py')
+	@echo "compiling zcframe and its plugins, once" >&2
+	@$(BIN)/zcframe run --queues $(QUEUES) --count 1 $(PLUGINS:%=--plugin %) >/dev/null 2>&1 && \
+	    $(BIN)/zcframe run --queues $(QUEUES) --count 1 >/dev/null 2>&1 && touch $@ || true
 
 # One stamp an extra: a second call finds it and starts at once. dev holds the other two.
 $(VENV)/.has-%: setup.cfg pyproject.toml | $(BIN)/python

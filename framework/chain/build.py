@@ -15,14 +15,17 @@ from pathlib import Path
 from types import CodeType, ModuleType
 from typing import Any
 
+import numba
 import numpy as np
 from numba.core import types
 
 from zcframe.framework.errors import CacheError
+from zcframe.framework.jit.abreast import compile_abreast
 from zcframe.framework.jit.cache import cache_directory, give_up, least_used, mark_used, private_directory
-from zcframe.framework.jit.compiler import precompile
+from zcframe.framework.jit.compiler import Job, keep
+from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
-from zcframe.framework.state.compiled import allow_fields, state_maker
+from zcframe.framework.state.compiled import StateType, allow_fields, state_maker
 
 from .bound import BoundPlugin
 from .explain import explained
@@ -87,21 +90,35 @@ def _captured(function: Any) -> list[Any]:
     return [value for value in values if not callable(value)]
 
 
+def _source_digest(plugin: BoundPlugin, inliner: Inliner) -> str:
+    """Hash of the sources that a plugin's functions come from, and of what these took along."""
+    cls = plugin.declared.cls
+    digest = hashlib.sha256(repr((cls.__module__, cls.__qualname__)).encode())
+    for function in inliner.functions:
+        digest.update(_source(function).encode() + repr(_captured(function)).encode())
+    module = sys.modules.get(cls.__module__)
+    if module is not None and getattr(module, "__file__", None):
+        for own in _own_modules(module, module.__name__.partition(".")[0], set()):
+            digest.update(Path(str(own.__file__)).read_bytes())
+    return digest.hexdigest()[:24]
+
+
 def _digest(text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> str:
     """Hash of the chain's text, every plugin's parameters and layout, and the sources that plugins come from."""
     digest = hashlib.sha256(text.encode())
     for plugin, inliner in zip(plugins, inliners, strict=True):
-        for function in inliner.functions:
-            digest.update(_source(function).encode() + repr(_captured(function)).encode())
-        cls = plugin.declared.cls
         constants = plugin.params_tuple(inliner.names)._asdict()
-        digest.update(repr((plugin.name, cls.__module__, cls.__qualname__, constants, plugin.layout)).encode())
-        module = sys.modules.get(cls.__module__)
-        if module is None or not getattr(module, "__file__", None):
-            continue
-        for own in _own_modules(module, module.__name__.partition(".")[0], set()):
-            digest.update(Path(str(own.__file__)).read_bytes())
+        digest.update(repr((plugin.name, _source_digest(plugin, inliner), constants, plugin.layout)).encode())
     return digest.hexdigest()[:24]
+
+
+def _parts(plugin: BoundPlugin, inliner: Inliner, params: Any) -> Iterator[Job]:
+    """A plugin's own functions: kept by themselves, so that another plugin that changes does not compile them anew."""
+    key, constants = _source_digest(plugin, inliner), numba.typeof(params)
+    for function, writable in ((plugin.declared.filter, True), (plugin.declared.prefetch, False)):
+        if function is not None:
+            part = keep(inliner.compiled(function), f"{key} {function.__qualname__}")
+            yield Job(plugin.name, part, (packet_type, StateType(plugin.layout, "state", writable), constants))
 
 
 def _drop_old(folder: Path) -> None:
@@ -138,10 +155,17 @@ def _place(text: str, name: str) -> Path:
     return Path(f"<{name}>")
 
 
-def build_chain(plugins: Sequence[BoundPlugin]) -> Chain:
-    """Compile the chain of these plugins, or take it from the cache: 2 s the first time, 0.3 s after that.
+def _silent(names: Sequence[str]) -> None:
+    """Tell nobody."""
 
-    Raises PluginCompileError, which names the plugin and its line.
+
+def build_chain(
+    plugins: Sequence[BoundPlugin], also: Sequence[Job] = (), tell: Callable[[Sequence[str]], None] = _silent
+) -> Chain:
+    """Compile the chain of these plugins, or take it from the cache: some seconds the first time, 0.2 s after that.
+
+    also: other functions that will be needed. tell: called with the names of what is not in the cache, before that is
+    compiled. Raises PluginCompileError, which names the plugin and its line.
     """
     inliners = [Inliner(plugin.name) for plugin in plugins]
     filters = [inliner.compiled(plugin.declared.filter) for inliner, plugin in zip(inliners, plugins, strict=True)]
@@ -150,12 +174,14 @@ def build_chain(plugins: Sequence[BoundPlugin]) -> Chain:
         for inliner, plugin in zip(inliners, plugins, strict=True)
     ]
 
+    params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
+
     def bound_prefetch(k: int) -> tuple[Any, Any]:
         return prefetches[k], state_maker(plugins[k].layout, writable=False)
 
     def bound(k: int) -> tuple[Any, Any, Any]:
         allow_fields(plugins[k].layout)
-        return filters[k], state_maker(plugins[k].layout), plugins[k].params_tuple(inliners[k].names)
+        return filters[k], state_maker(plugins[k].layout), params[k]
 
     text = chain_source(list(plugins))
     path = _place(text, "chain_" + _digest(text, plugins, inliners))
@@ -164,6 +190,17 @@ def build_chain(plugins: Sequence[BoundPlugin]) -> Chain:
     # numba's cache looks the module of a cached function up by name.
     sys.modules[path.stem] = module
     exec(compile(text, path, "exec"), module.__dict__)
+    whole = Job("chain", module.chain, SIGNATURE)
+    whole_done = whole.done
+    parts = (
+        [] if whole_done else [part for each in zip(plugins, inliners, params, strict=True) for part in _parts(*each)]
+    )
+    missing = [job for job in (*also, *parts) if not job.done]
+    if missing or not whole_done:
+        tell(list(dict.fromkeys(job.name for job in missing)) or [whole.name])
     with explained(plugins, inliners):
-        precompile(module.chain, *SIGNATURE)
+        if missing:
+            compile_abreast(missing)
+        for job in (whole, *also):
+            job.run()
     return Chain(module.chain, tuple(plugins), path)

@@ -28,7 +28,7 @@ from zcframe.framework.jit.address import (
     store_u8,
     store_u64,
 )
-from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.compiler import FORCE, compiled, inlined
 from zcframe.framework.packet.decode import MAX_LENGTH, decode
 from zcframe.framework.packet.value import make_packet
 from zcframe.framework.state.journal import NOW, roll_back
@@ -70,7 +70,7 @@ def is_verdict(returned: types.Type) -> bool:
     return isinstance(returned, types.Integer | types.Boolean)
 
 
-@overload(verdict, jit_options={"forceinline": True})
+@overload(verdict, jit_options=FORCE)
 def _verdict(value):  # type: ignore[no-untyped-def]
     if not is_verdict(value):
         raise TypingError(f"filter returns {value}: PASS or DROP is needed")

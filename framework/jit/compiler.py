@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 import numba
 
 # numba checks whether each array that it is given is a masked one: without this import, every worker would import the
 # package by itself, for 30 ms and a megabyte.
 import numpy.ma  # noqa: F401
+from numba.core.registry import cpu_target
 
-from .cache import cache_directory
-from .stored import store
+from zcframe.framework.errors import CacheError
+
+from .cache import cache_directory, give_up, private_directory
+from .kept import KeptPart
+from .part import EntryCompiler, PartCompiler
+from .stored import StoredCode, store
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -21,9 +27,31 @@ CACHE = cache_directory()
 numba.config.CACHE_DIR = str(CACHE or "")
 
 
+# Options of numba's decorators for parts.
+FORCE: Final = {"forceinline": True, "pipeline_class": PartCompiler}
+
+
+class Job(NamedTuple):
+    """A function to compile, and the numba types of its arguments. name: what it belongs to, for people."""
+
+    name: str
+    function: Any
+    arguments: tuple[Any, ...]
+
+    @property
+    def done(self) -> bool:
+        """Whether the code is in the cache, as far as there is one."""
+        cache = self.function._cache
+        return isinstance(cache, StoredCode | KeptPart) and cache.has(self.arguments, cpu_target.target_context)
+
+    def run(self) -> None:
+        """Compile the function, or load it from the cache, without calling it."""
+        precompile(self.function, *self.arguments)
+
+
 def compiled(function: F) -> F:
     """Compile an entry point: kept on disk, releases the GIL, raises ZeroDivisionError as Python does."""
-    dispatcher = numba.njit(nogil=True)(function)
+    dispatcher = numba.njit(nogil=True, pipeline_class=EntryCompiler)(function)
     if CACHE is not None:
         store(dispatcher)
     return dispatcher  # type: ignore[no-any-return]
@@ -31,14 +59,39 @@ def compiled(function: F) -> F:
 
 def inlined(function: F) -> F:
     """Compile a part of an entry point: always inlined by LLVM, so that values stay in registers."""
-    return numba.njit(forceinline=True, nogil=True)(function)  # type: ignore[no-any-return]
+    return numba.njit(nogil=True, **FORCE)(function)  # type: ignore[no-any-return]
 
 
 def outlined(function: F) -> F:
     """Compile a part of an entry point that is seldom needed: it is called, so that what is around it stays small."""
-    return numba.njit(nogil=True)(function)  # type: ignore[no-any-return]
+    return numba.njit(nogil=True, pipeline_class=PartCompiler)(function)  # type: ignore[no-any-return]
+
+
+def keep(part: F, key: str) -> F:
+    """Have an inlined part kept on disk as well, so that entry points that change need not compile it again.
+
+    key: a name of all that goes into it, but for the framework.
+    """
+    if CACHE is not None:
+        try:
+            part._cache = KeptPart(private_directory(CACHE / "parts"), key)  # type: ignore[attr-defined]
+        except CacheError as error:
+            give_up(error)
+    return part
+
+
+def kept(function: F) -> F:
+    """Compile a part of the framework that several entry points need: inlined, and kept on disk as well."""
+    return keep(inlined(function), f"{function.__module__}.{function.__qualname__}")
 
 
 def precompile(function: Callable[..., Any], *arguments: Any) -> None:
     """Compile an entry point for these numba types, or load it from the cache, without calling it."""
-    function.compile(arguments)  # type: ignore[attr-defined]
+    collects = gc.isenabled()
+    # The compiler makes millions of objects that live to its end: to look through them takes a tenth of its time.
+    gc.disable()
+    try:
+        function.compile(arguments)  # type: ignore[attr-defined]
+    finally:
+        if collects:
+            gc.enable()

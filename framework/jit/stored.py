@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from numba.core.caching import FunctionCache
+from numba.core.runtime import rtsys
 
 from .cache import give_up
 
@@ -13,12 +14,24 @@ class StoredCode(FunctionCache):  # type: ignore[misc]  # numba has no types
     """Cache of one function: code that cannot be read is compiled, and code that cannot be written is not kept."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """The code for a signature; None where there is none, or what is there is damaged."""
+        """The code for a signature; None where there is none, or what is there is damaged.
+
+        numba would import all that it compiles with, first. Code that is there needs the runtime's symbols only.
+        """
         try:
-            return super().load_overload(sig, target_context)
+            rtsys.initialize(target_context)
+            with self._guard_against_spurious_io_errors():
+                return self._load_overload(sig, target_context)
         except Exception:
             # An index that a full disk cut short: pickle raises whatever comes to its mind.
             return None
+
+    def has(self, arguments: Any, target: Any) -> bool:
+        """Whether the code for these arguments is there, as far as the index tells."""
+        try:
+            return self._index_key(arguments, target.codegen()) in self._cache_file._load_index()
+        except Exception:
+            return False
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep the code for a signature, if necessary without what lies there and cannot be read."""

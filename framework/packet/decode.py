@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from zcframe.framework import abi
 from zcframe.framework.jit.address import load_be16, load_u8, load_u16, load_u32, seldom
-from zcframe.framework.jit.compiler import inlined, outlined
+from zcframe.framework.jit.compiler import inlined, kept, outlined
 
 from .walk import MAX_HEADERS, is_ip, walk
 
@@ -189,7 +189,7 @@ def _decode_others(frame, length, ethertype, l3, tags, steps):  # type: ignore[n
     return _decode_ip(frame, length, ethertype, l3, tags)
 
 
-@inlined
+@kept
 def decode(desc, frame, length):  # type: ignore[no-untyped-def]
     """(offsets, facts) of the Ethernet frame of `length` captured bytes at address `frame`, both int64.
 

@@ -14,9 +14,10 @@ from numba.extending import intrinsic, make_attribute_wrapper, models, overload_
 
 from zcframe.framework import abi
 from zcframe.framework.jit.address import load_be16, load_be32, load_be64, load_u8, load_u16, load_u32, load_u64
+from zcframe.framework.jit.compiler import FORCE
 
 from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size
-from .view import FORCE, make_view
+from .view import make_view
 
 UNHASHED_BUCKET = abi.RETA_SIZE
 MAPPED_IPV4 = 0xFFFF << 32

@@ -9,8 +9,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload, overload_method, register_model
 
 from zcframe.framework.jit.address import below, load_be16, load_be32, load_u8
-
-FORCE = {"forceinline": True}
+from zcframe.framework.jit.compiler import FORCE
 
 
 class ViewType(types.Type):

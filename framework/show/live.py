@@ -21,6 +21,7 @@ from rich.text import Text
 from zcframe.framework.stats import Observer, QueueStats, RunPlan, RunResult, RunSnapshot
 from zcframe.framework.streams import Outlet, Voice
 
+from .notices import compiling_line
 from .report import plugin_lines
 from .summary import cpu_cell, queue_label, shares_queues, source_line
 from .text import bar, columns, cut, fitting, megabits
@@ -36,7 +37,7 @@ PROGRESS_WIDTH = 40
 SOURCE_WIDTH = 16
 PLUGIN_ROWS = 8
 HIGH_FILL = 0.75
-PREPARING = "zcframe: starting; the first start compiles the plugins, for some seconds"
+PREPARING = "starting"
 
 HEAD = Style(bold=True)
 DIM = Style(dim=True)
@@ -236,7 +237,16 @@ class LiveObserver(Observer):
         return self._voice is None or not (self._voice.gone or self._voice.behind)
 
     def preparing(self) -> None:
-        self._console.print(PREPARING[: self._console.width - 1], end="", style=DIM)
+        self._wait_for(PREPARING)
+
+    def compiling(self, names: Sequence[str]) -> None:
+        self._wipe()
+        self._wait_for(compiling_line(names))
+
+    def _wait_for(self, text: str) -> None:
+        """Write a line that stays until the view comes."""
+        line = f"zcframe: {text}"
+        self._console.print(line[: self._console.width - 1], end="", style=DIM, markup=False, highlight=False)
         self._waiting = True
 
     def started(self, plan: RunPlan) -> None:
@@ -270,7 +280,7 @@ class LiveObserver(Observer):
                 self._voice.release()
 
     def _wipe(self) -> None:
-        """Take the line of `preparing` off the screen."""
+        """Take the line of `_wait_for` off the screen."""
         if self._waiting:
             self._console.control(Control((ControlType.ERASE_IN_LINE, 2), ControlType.CARRIAGE_RETURN))
             self._waiting = False

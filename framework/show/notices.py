@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from zcframe.framework.clock import event_line
 from zcframe.framework.stats import Observer, QueueStats, RunPlan, RunResult, RunSnapshot
@@ -37,6 +37,11 @@ class Cuts:
                 yield _cut_line(ifname, count, limit)
 
 
+def compiling_line(names: Iterable[str]) -> str:
+    """Why the first packet is some seconds away."""
+    return f"compiling {', '.join(map(clean, names))}: this takes some seconds, once"
+
+
 def _cut_line(ifname: str, count: int, limit: int) -> str:
     text = f"{ifname}: frames that were cut so far: {count:,}; plugins see the first {limit:,} bytes of each"
     mend = f"; where offloads merged them, ethtool -K {ifname} gro off tso off gso off keeps them apart"
@@ -46,7 +51,7 @@ def _cut_line(ifname: str, count: int, limit: int) -> str:
 class Notices(Observer):
     """Writes to what sys.stderr is at that moment, so that lines pass above the live view.
 
-    announces: say when packets of an interface come, which scripts wait for.
+    announces: say when packets of an interface come, which scripts wait for, and what is being compiled.
     """
 
     title = "notices"
@@ -56,6 +61,11 @@ class Notices(Observer):
         self._seen: set[str] = set()
         self._heard = 0
         self._repeats, self._cuts = Repeats(), Cuts()
+
+    def compiling(self, names: Sequence[str]) -> None:
+        # The live view has its own line for it.
+        if self._announces:
+            self._line(compiling_line(names))
 
     def started(self, plan: RunPlan) -> None:
         if plan.source.kind == "trace":

@@ -24,12 +24,10 @@ from numba.extending import (
 )
 
 from zcframe.framework.jit.address import below
-from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.jit.compiler import FORCE, inlined
 
 from .journal import LOAD, STORE, WRITE
 from .layout import ArrayLayout, StateLayout, TableLayout
-
-FORCE = {"forceinline": True}
 
 
 class _Located(types.Type):

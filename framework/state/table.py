@@ -16,8 +16,9 @@ from numba.core.types.misc import Omitted
 from numba.extending import overload_method
 
 from zcframe.framework.jit.address import load_u32, load_u64, mul_high, prefetch_write, shift_right
+from zcframe.framework.jit.compiler import FORCE
 
-from .compiled import FORCE, RowType, TableType, maker
+from .compiled import RowType, TableType, maker
 from .declare import MAX_KEYS
 from .journal import LOAD, NOW, PLAIN, STORE, WRITE, enter, remember, reserve
 from .layout import TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, TABLE_SECRETS, WINDOW, TableLayout

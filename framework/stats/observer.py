@@ -252,7 +252,10 @@ class Observer:
         return False
 
     def preparing(self) -> None:
-        """Called before the supervisor: it compiles, which takes some seconds where nothing is in the cache."""
+        """Called before the supervisor."""
+
+    def compiling(self, names: Sequence[str]) -> None:
+        """Called before code is compiled that is not in the cache, which takes seconds; names: what it belongs to."""
 
     def started(self, plan: RunPlan) -> None:
         """Called once, before the first frame."""
@@ -296,6 +299,9 @@ class Observers(Observer):
 
     def preparing(self) -> None:
         self._each(lambda observer: observer.preparing())
+
+    def compiling(self, names: Sequence[str]) -> None:
+        self._each(lambda observer: observer.compiling(names))
 
     def started(self, plan: RunPlan) -> None:
         self._each(lambda observer: observer.started(plan))

@@ -24,7 +24,7 @@ from zcframe.framework.privileges import drop_privileges
 from zcframe.framework.sources.opening import open_source
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
-from zcframe.framework.worker.loop import warm_up
+from zcframe.framework.worker.loop import entry_points
 
 from .course import Course
 from .crew import Crew
@@ -59,10 +59,10 @@ class Supervisor:
         with ExitStack() as opened:
             self.source = opened.enter_context(closing(open_source(prepared.source_plan)))
             self.source.start()
-            chain = build_chain(prepared.plugins)
-            warm_up()
-            self.source.ready()
             rings = self.source.rings
+            also = entry_points(verifying=any(ring.spread is not None for ring in rings))
+            chain = build_chain(prepared.plugins, also, observer.compiling)
+            self.source.ready()
             domains = max(ring.domain for ring in rings) + 1
             layouts = state_layouts(prepared.plugins, len(rings))
             state = opened.enter_context(closing(StateMemory(layouts, domains)))

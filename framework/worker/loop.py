@@ -24,7 +24,7 @@ from zcframe.framework.chain.workspace import (
 )
 from zcframe.framework.child import PR_SET_TIMERSLACK, die_with, prctl
 from zcframe.framework.errors import ZcframeError, refusal
-from zcframe.framework.jit.compiler import precompile
+from zcframe.framework.jit.compiler import Job
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
 from zcframe.framework.ring import Mapping, RingEnd
@@ -172,9 +172,11 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, c
         os._exit(1)
 
 
-def warm_up() -> None:
-    """Compile, in the supervisor, the functions that every worker calls besides the chain."""
-    verify.warm_up()
-    precompile(recover, CONTEXT, types.int64, types.int64)
-    precompile(arm, CONTEXT)
-    precompile(disarm, CONTEXT)
+def entry_points(*, verifying: bool) -> tuple[Job, ...]:
+    """What every worker calls besides the chain; verifying: with --verify-rss."""
+    jobs = (
+        Job("zcframe", recover, (CONTEXT, types.int64, types.int64)),
+        Job("zcframe", arm, (CONTEXT,)),
+        Job("zcframe", disarm, (CONTEXT,)),
+    )
+    return (*jobs, verify.entry_point()) if verifying else jobs

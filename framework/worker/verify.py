@@ -13,7 +13,7 @@ from numba.core import types
 from zcframe.framework import abi
 from zcframe.framework.chain.workspace import CTX, DONE
 from zcframe.framework.jit.address import acquire_u32, load_u8, load_u16, load_u32, load_u64
-from zcframe.framework.jit.compiler import compiled, inlined, precompile
+from zcframe.framework.jit.compiler import Job, compiled, inlined
 from zcframe.framework.jit.words import numbered
 from zcframe.framework.ring import Mapping, Undo, make_memory
 from zcframe.framework.rss.spread import ANYWHERE, Spread
@@ -111,7 +111,7 @@ class RssVerifier:
         self._undo.close()
 
 
-def warm_up() -> None:
-    """Compile, in the supervisor, what every worker calls."""
-    integers = types.Array(types.int64, 1, "C")
-    precompile(verify, integers, types.int64, types.int64, integers, types.int64, types.boolean, integers)
+def entry_point() -> Job:
+    """What every worker calls."""
+    integers, word = types.Array(types.int64, 1, "C"), types.int64
+    return Job("zcframe", verify, (integers, word, word, integers, word, types.boolean, integers))

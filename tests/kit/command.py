@@ -128,6 +128,11 @@ def _as_words(arguments: Sequence[object]) -> list[str]:
     return [str(argument) for argument in arguments]
 
 
+def settled(stderr: str) -> str:
+    """Without the line that tells of compiling: it depends on which test came first."""
+    return "".join(line for line in stderr.splitlines(True) if not line.startswith("zcframe: compiling "))
+
+
 def zcframe(*arguments: object, launcher: Sequence[object] = (), env: Mapping[str, str] | None = None) -> Finished:
     """Run the command to its end. launcher: words in front of it, such as `prlimit`."""
     done = subprocess.run(
@@ -140,7 +145,7 @@ def zcframe(*arguments: object, launcher: Sequence[object] = (), env: Mapping[st
         start_new_session=True,
         preexec_fn=die_with_tests,
     )
-    return Finished(done.returncode, done.stdout, done.stderr).without_traceback()
+    return Finished(done.returncode, done.stdout, settled(done.stderr)).without_traceback()
 
 
 def together(*commands: Sequence[object]) -> list[Finished]:
@@ -185,7 +190,7 @@ class Background:
 
     @property
     def stderr(self) -> str:
-        return self._err.read_text()
+        return settled(self._err.read_text())
 
     def _children(self, prefix: str) -> list[psutil.Process]:
         found = []

@@ -107,7 +107,10 @@ def test_until_the_first_packet_a_line_says_what_takes_so_long() -> None:
     view = View()
     fresh = LiveObserver(view.live._console)
     fresh.preparing()
-    assert view.line_of("zcframe: starting; the first start compiles")
+    assert view.line_of("zcframe: starting")
+    fresh.compiling(["flows", "zcframe"])
+    assert view.line_of("zcframe: compiling flows, zcframe: this takes some seconds, once")
+    assert sum(map(bool, view.terminal.lines)) == 1
     fresh.close()
     assert set(view.terminal.lines) == {""}
 
