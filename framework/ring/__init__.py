@@ -2,7 +2,7 @@
 
 from .mapping import Mapping, make_memory, seal_writes
 from .pulled import PulledRing
-from .receive import ReceiveRing, Ring, RingEnd, ring_size, whole_pages
+from .receive import ReceiveRing, Ring, RingEnd, SharedBuffer, ring_size, whole_pages
 from .undo import Undo
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "ReceiveRing",
     "Ring",
     "RingEnd",
+    "SharedBuffer",
     "Undo",
     "make_memory",
     "ring_size",

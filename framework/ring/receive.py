@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
 
@@ -23,15 +23,22 @@ from .undo import Undo
 NAP_S: Final = 100e-6
 
 
-def make_header(queue: int, slots: int, ifname: str, block_size: int = abi.BLOCK_SIZE) -> bytes:
-    """The header of a fresh receive ring, RING_HEADER. block_size: bytes of a frame that a worker may read at most."""
+def make_header(
+    queue: int, slots: int, ifname: str, block_size: int = abi.BLOCK_SIZE, buffer_size: int | None = None
+) -> bytes:
+    """The header of a fresh receive ring, RING_HEADER.
+
+    block_size: bytes of a frame that a worker may read at most. buffer_size: bytes that offsets may point into; None:
+    a block of the usual size for each slot.
+    """
     header = np.zeros(1, abi.RING_HEADER)
     header["magic"], header["version"] = abi.MAGIC, abi.VERSION
     header["header_size"], header["desc_size"] = abi.RING_HEADER.itemsize, abi.DESC_SIZE
     header["desc_offset"], header["slots"] = abi.PAGE_SIZE, slots
     header["block_size"], header["queue"] = block_size, queue
     header["direction"], header["user_size"] = abi.DIR_RX, abi.PAGE_SIZE
-    header["buffer_size"], header["state"] = slots * abi.BLOCK_SIZE, abi.STATE_RUNNING
+    header["buffer_size"] = slots * abi.BLOCK_SIZE if buffer_size is None else buffer_size
+    header["state"] = abi.STATE_RUNNING
     header["ifname"] = ifname.encode()
     return header.tobytes()
 
@@ -129,39 +136,66 @@ class ReceiveRing(Protocol):
         """Give the ring back."""
 
 
+class SharedBuffer(NamedTuple):
+    """Memory of frames that several rings describe, and that whoever made it gives back.
+
+    fd, size: of a memfd. longest: bytes of a frame that a worker may read at most. nap_s: see RingEnd.
+    """
+
+    fd: int
+    size: int
+    longest: int
+    nap_s: float
+
+
 class Ring:
     """Memory of one ring, owned by the supervisor: file descriptors that a fork inherits.
 
     queue: 0..MAX_QUEUES-1; slots: a power of two, MIN_SLOTS..MAX_SLOTS; buckets: those that the queue serves. `wake_fd`
-    is an eventfd that the producer writes when the consumer has set USER_WANT_WAKE. Raises RingError where memory does
-    not suffice.
+    is an eventfd that the producer writes when the consumer has set USER_WANT_WAKE. shared: where the frames lie; None:
+    in blocks of the ring's own, one a slot. Raises RingError where memory does not suffice.
     """
 
     domain = 0
     spread: Spread | None = None
 
     def __init__(
-        self, queue: int, slots: int, ifname: str = "soft0", buckets: Sequence[int] = range(abi.RETA_SIZE + 1)
+        self,
+        queue: int,
+        slots: int,
+        ifname: str = "soft0",
+        buckets: Sequence[int] = range(abi.RETA_SIZE + 1),
+        shared: SharedBuffer | None = None,
     ) -> None:
         self.ifname, self.queue, self.slots, self.buckets = ifname, queue, check_slots(slots), buckets
         self._ring_size = ring_size(slots)
         with Undo() as undo:
             self._ring_fd = undo.fd(make_memory(f"zc-ring-{queue}", self._ring_size))
             self._user_fd = undo.fd(make_memory(f"zc-user-{queue}", abi.PAGE_SIZE))
-            self._buffer_fd = undo.fd(make_memory(f"zc-buffer-{queue}", slots * abi.BLOCK_SIZE))
+            if shared is None:
+                size = slots * abi.BLOCK_SIZE
+                fd = undo.fd(make_memory(f"zc-buffer-{queue}", size))
+                self._buffer = SharedBuffer(fd, size, abi.BLOCK_SIZE, NAP_S)
+            else:
+                self._buffer = shared
+            self._shares = shared is not None
             self.wake_fd = undo.fd(os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK))
-            os.pwrite(self._ring_fd, make_header(queue, slots, ifname), 0)
+            os.pwrite(self._ring_fd, make_header(queue, slots, ifname, self._buffer.longest, self._buffer.size), 0)
             self._undo = undo.pop_all()
 
     @property
     def memory(self) -> int:
-        return self._ring_size + abi.PAGE_SIZE + self.slots * abi.BLOCK_SIZE
+        """A buffer that several rings share counts in the first of them."""
+        own = 0 if self._shares and self.queue else self._buffer.size
+        return self._ring_size + abi.PAGE_SIZE + own
 
     def _end(self, *, producer: bool) -> RingEnd:
         ring = Mapping(self._ring_fd, self._ring_size, writable=producer, populate=True)
         user = Mapping(self._user_fd, abi.PAGE_SIZE, writable=not producer, populate=True)
-        buffer = Mapping(self._buffer_fd, self.slots * abi.BLOCK_SIZE, writable=producer, populate=True)
-        return RingEnd(ring, user, buffer, self.wake_fd, self.wake_fd)
+        # The producer of several rings has a mapping of their buffer already.
+        size = abi.PAGE_SIZE if producer and self._shares else self._buffer.size
+        buffer = Mapping(self._buffer.fd, size, writable=producer, populate=True)
+        return RingEnd(ring, user, buffer, self.wake_fd, self.wake_fd, nap_s=self._buffer.nap_s)
 
     def producer(self) -> RingEnd:
         """Map as the NIC does: descriptors and blocks writable, the user's page read-only. Before `seal()`."""
@@ -181,7 +215,7 @@ class Ring:
     def seal(self) -> None:
         """Close the producer's part against new writable mappings."""
         seal_writes(self._ring_fd)
-        seal_writes(self._buffer_fd)
+        seal_writes(self._buffer.fd)
 
     def close(self) -> None:
         """Give the memory back; may be called again."""

@@ -91,11 +91,12 @@ class Pcap:
         magic, major, minor, _, _, _, link = struct.unpack(f"{'<' if little else '>'}IHHiIII", head)
         if not ((major == 2 and minor <= 4) or (major, minor) == (543, 0)):
             raise CaptureFileError(f"{window.label} is of pcap version {major}.{minor}: only 2.0 to 2.4 can be read")
-        self._order = _length_order(major, minor)
-        self._tick = 1 if magic == NANOSECONDS else 1000
-        self._head = PATCHED_HEADER if magic == PATCHED else RECORD_HEADER
+        head_size = PATCHED_HEADER if magic == PATCHED else RECORD_HEADER
         self._link_type = link & LINK_TYPE_BITS
         self._framing = framing_of(self._link_type)
+        # What `scan_pcap` is told besides the byte order.
+        tick = 1 if magic == NANOSECONDS else 1000
+        self.form = (head_size, tick, _length_order(major, minor), self._framing)
         self._odd = 0
         self.has_rare = self._framing > SLL2
         self.link_types = (link_type_name(self._link_type),)
@@ -105,8 +106,7 @@ class Pcap:
         """Enter the whole records at hand."""
         window = self._window
         at = (window.address, window.start, window.end)
-        form = (self.swapped, self._head, self._tick, self._order, self._framing)
-        found: Scan = scan_pcap(*at, *form, records)
+        found: Scan = scan_pcap(*at, self.swapped, *self.form, records)
         self._odd += found[0] if self._framing == UNSUPPORTED else 0
         return found
 

@@ -31,6 +31,7 @@ from .records import (
     RecordTable,
     record_table,
 )
+from .scanner import Form, plain_form
 from .window import Window
 
 Octets = np.ndarray[Any, np.dtype[np.uint8]]
@@ -88,6 +89,16 @@ class CaptureReader:
         """Records so far of link types that are not read, by link type."""
         return self._format.odd_records()
 
+    @property
+    def form(self) -> Form | None:
+        """What another process needs to scan on from here; None where it is to be read in order."""
+        return None if self.window.packed else plain_form(self._format)
+
+    def go_on(self, offset: int, delivered: int) -> None:
+        """Go on at byte `offset`, in front of which others have read so many records more. Raises CaptureFileError."""
+        self.window.seek(offset)
+        self.delivered += delivered
+
     def compile(self) -> None:
         """Have the scanner compiled, so that the first `read()` is as fast as the others."""
         self._format.scan(self.records[:0])
@@ -135,6 +146,8 @@ class CaptureReader:
 
     def _end(self, needed: int) -> int:
         there = self.window.unparsed
+        if change := self.window.change():
+            raise CaptureFileError(f"{self.window.label} {change} at byte {self.window.offset}; {self._before()}")
         if there == 0:
             self._check_use()
             return 0

@@ -69,6 +69,7 @@ class Window:
         # Standard input is no regular file, even where it comes from one: it cannot be opened again from its beginning.
         self.regular = stat.S_ISREG(info.st_mode) and self.path != STDIN
         self.size = info.st_size if self.regular else 0
+        self._modified = info.st_mtime_ns
         if self.regular:
             os.posix_fadvise(self._fd, 0, 0, os.POSIX_FADV_SEQUENTIAL)
 
@@ -81,6 +82,29 @@ class Window:
     def packed(self) -> bool:
         """Whether the file is compressed: its offsets are not those of what is in it."""
         return self._unpacker is not None
+
+    def change(self) -> str:
+        """What happened to a regular file since it was opened, "" where it is the same, or has only grown."""
+        if not self.regular:
+            return ""
+        info = os.fstat(self._fd)
+        if info.st_size < self.size:
+            return f"became shorter while it was read, {self.size} bytes at first and {info.st_size} in the end,"
+        if info.st_size == self.size and info.st_mtime_ns != self._modified:
+            return "was changed while it was read"
+        return ""
+
+    def fileno(self) -> int:
+        return self._fd
+
+    def seek(self, offset: int) -> None:
+        """Go on at this byte of a regular file; what was read and not parsed is dropped."""
+        try:
+            os.lseek(self._fd, offset, os.SEEK_SET)
+        except OSError as error:
+            raise CaptureFileError(f"cannot read {self.label} at byte {offset}: {error.strerror}") from error
+        self.start = self.end = FRONT
+        self._consumed = offset
 
     @property
     def offset(self) -> int:

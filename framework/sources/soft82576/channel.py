@@ -45,6 +45,10 @@ class ChildEnd:
         except OSError:
             raise Stopped from None
 
+    def close(self) -> None:
+        """Leave the channel to another process."""
+        self._channel.close()
+
     def check(self) -> None:
         """Look for an order, without waiting. Raises Stopped if it is to stop."""
         try:

@@ -1,4 +1,4 @@
-"""The NIC's process: reads captures, keeps the pace, fills the rings."""
+"""The NIC: reads captures, keeps the pace, fills the rings."""
 
 from __future__ import annotations
 
@@ -10,22 +10,23 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from zcframe.framework.errors import CaptureFileError, LinkTypeError, ZcframeError
+from zcframe.framework import abi
+from zcframe.framework.errors import CaptureFileError, LinkTypeError
 from zcframe.framework.ring import Ring, RingEnd
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.capture import CaptureReader
 from zcframe.framework.sources.capture.records import STATUS, TIMESTAMP
 
-from .channel import MAPPED, READY, ChildEnd, Stopped
+from .channel import ChildEnd
 from .damage import Damage
 from .deliver import deliver, new_places
 from .leaps import NO_LEAPS, Leaps, all_leaps, first_leap
 from .odd import OddRecords
 from .pace import make_pace
 from .plan import ReplayPlan
-from .progress import Progress
-from .queues import Q, close_queues, queue_table
+from .pool import WindowPool
+from .queues import Q, queue_table
 
 # At a full ring the NIC waits while a fast worker empties a good part of it, and goes on before the ring runs dry.
 NAP_PER_SLOT: Final = 10e-9
@@ -38,13 +39,14 @@ class NicOrders(NamedTuple):
     """What the NIC's process inherits.
 
     streams: readers of files that cannot be opened again, by their place in the plan. broken: why files are no
-    captures, by their place; they are passed over.
+    captures, by their place; they are passed over. pool: what frames are read to, where they are not copied.
     """
 
     plan: ReplayPlan
     rings: Sequence[Ring]
     streams: Mapping[int, CaptureReader]
     broken: Mapping[int, str]
+    pool: WindowPool | None = None
 
 
 class Nic:
@@ -82,6 +84,9 @@ class Nic:
     def arrived(self) -> int:
         """Frames so far, dropped ones included."""
         return int(self._queues[:, Q.arrived].sum())
+
+    def close(self) -> None:
+        """Give back what is more than memory: nothing."""
 
     def prepare(self) -> None:
         """Have everything compiled before the first frame."""
@@ -138,21 +143,30 @@ class Nic:
         self._odd.begin_file()
         if self._pace:
             self._pace.begin_file()
-        while self._left and (rows := reader.read()):
+        while self._left and (rows := self._next_rows(reader)):
             self._odd.note(reader)
             self._before = reader.delivered - rows
             rows = min(rows, self._left)
-            if self._is_first_round and self._plan.loop != 1:
-                self._see_stamps(reader, rows)
+            self._see_stamps(reader.records[:rows, TIMESTAMP], reader.records[:rows, STATUS])
             send(reader, rows)
-            self._channel.check()
-            self._left -= rows
-            self._progress["frames"] += rows
-            self._progress["done"] = self._done + reader.window.done
+            self._count(rows, reader.window.done)
 
-    def _see_stamps(self, reader: CaptureReader, rows: int) -> None:
+    def _next_rows(self, reader: CaptureReader) -> int:
+        """Have the next records read; returns how many, 0 at the end."""
+        return reader.read()
+
+    def _count(self, frames: int, offset: int) -> None:
+        """Note that so many frames more have arrived, up to this byte of the file. Raises Stopped."""
+        self._channel.check()
+        self._left -= frames
+        self._progress["frames"] += frames
+        self._progress["done"] = self._done + offset
+
+    def _see_stamps(self, stamps: np.ndarray[Any, Any], status: np.ndarray[Any, Any]) -> None:
         """Note the time that the first round spans: every later round is shifted by it."""
-        stamps = reader.records[:rows, TIMESTAMP][reader.records[:rows, STATUS] == 0]
+        if not self._is_first_round or self._plan.loop == 1:
+            return
+        stamps = stamps[status & abi.STATUS_NO_TIME == 0]
         if len(stamps):
             self._first_stamp = min(self._first_stamp, int(stamps.min()))
             self._last_stamp = max(self._last_stamp, int(stamps.max()))
@@ -202,32 +216,3 @@ class Nic:
         where = (reader.window.address, reader.records, first, last, self._shift)
         row = deliver(*where, *self._spread, self._queues, self._places, self._pace is None)
         return int(row)
-
-
-def nic_main(orders: NicOrders, channel: ChildEnd, progress: Progress) -> None:
-    """Body of the NIC's process: map, wait for the order to go, replay, tell how it ended."""
-    ends = [ring.producer() for ring in orders.rings]
-    fields = progress.writable()
-    channel.tell(MAPPED)
-    nic = Nic(orders, ends, channel, fields)
-    try:
-        nic.prepare()
-        channel.tell(READY)
-        channel.await_go()
-        nic.run()
-        event = nic.damage.end(f"{nic.arrived} frames replayed")
-    except Stopped:
-        event = nic.damage.end(f"stopped after {nic.arrived} frames")
-    except ZcframeError as error:
-        event = SourceEvent("failed", str(error))
-    close_queues(ends)
-    channel.tell(event)
-
-
-def run_nic(orders: NicOrders, channel: ChildEnd, progress: Progress) -> None:
-    """Run `nic_main`, and report to the supervisor what goes wrong in it."""
-    try:
-        nic_main(orders, channel, progress)
-    except Exception as error:
-        channel.tell(SourceEvent("failed", f"the software NIC failed: {type(error).__name__}: {error}"))
-        raise

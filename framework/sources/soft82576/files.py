@@ -13,13 +13,14 @@ from zcframe.framework.sources.capture import CaptureReader
 class ReplayFiles:
     """What is known of the files before the first frame.
 
-    link_types: names. size: bytes of the regular ones that can be replayed. streams: open readers of those that cannot
-    be opened again, by their place. broken: by place, why a file is no capture. hopeless: by place, why no record of a
-    capture can be decoded.
+    link_types: names. size: bytes of the regular ones that can be replayed. packed: whether any is compressed. streams:
+    open readers of those that cannot be opened again, by their place. broken: by place, why a file is no capture.
+    hopeless: by place, why no record of a capture can be decoded.
     """
 
     link_types: tuple[str, ...] = ()
     size: int = 0
+    packed: bool = False
     streams: dict[int, CaptureReader] = field(default_factory=dict)
     broken: dict[int, ZcframeError] = field(default_factory=dict)
     hopeless: dict[int, ZcframeError] = field(default_factory=dict)
@@ -35,6 +36,7 @@ class ReplayFiles:
             return
         self.link_types = tuple(dict.fromkeys((*self.link_types, *reader.link_types)))
         self.size += reader.window.size
+        self.packed |= reader.window.packed
         if reader.refusal:
             self.hopeless[index] = reader.refusal
         if reader.window.regular:

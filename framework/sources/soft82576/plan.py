@@ -9,6 +9,8 @@ from zcframe.framework.errors import UsageError
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.rss.reta import check_queues, check_reta
 
+from .pool import WINDOW
+
 
 @dataclass(frozen=True)
 class ReplayPlan:
@@ -17,8 +19,8 @@ class ReplayPlan:
     files: pcap or pcapng, "-" for standard input. loop: rounds, 0 for no end; timestamps go on rising from one to the
     next. pace: frames a second, "original" for that of the recording (both drop what finds no room), or "max", which
     waits for room. max_gap: with pace "original", seconds that a gap takes at most, 0 for no bound. count: end after so
-    many frames have arrived. verify: compare each frame's hash and queue with Toeplitz. Raises UsageError for orders
-    that make no sense.
+    many frames have arrived. verify: compare each frame's hash and queue with Toeplitz. window: bytes of a regular file
+    that one process reads at once, at pace "max". Raises UsageError for orders that make no sense.
     """
 
     files: tuple[str, ...]
@@ -31,6 +33,7 @@ class ReplayPlan:
     queues: int = 8
     ring_slots: int = 4096
     verify: bool = False
+    window: int = WINDOW
 
     def __post_init__(self) -> None:
         check_queues(self.queues)

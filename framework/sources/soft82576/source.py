@@ -19,10 +19,12 @@ from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.base import SourceEvent
 
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
-from .feed import NicOrders, run_nic
+from .feed import NicOrders
 from .files import look_at
+from .nic import run_nic
 from .odd import odd_counts
 from .plan import ReplayPlan
+from .pool import WindowPool
 from .progress import POSITION, Progress
 
 PROCESS_NAME: Final = "zc-nic"
@@ -63,9 +65,14 @@ class Soft82576:
         with Undo() as undo:
             self._files = undo.closing(look_at(plan.files, loop=plan.loop))
             self._total = 0 if self._files.streams else self._files.size * plan.loop
+            # Frames of a file that is there as a whole need not be copied, unless they are to wait for their time.
+            self._pool: WindowPool | None = None
+            if plan.pace == "max" and not self._files.streams and not self._files.packed:
+                self._pool = undo.closing(WindowPool(plan.queues, plan.ring_slots, plan.window))
+            shared = self._pool.shared if self._pool else None
             for queue in range(plan.queues):
                 buckets = buckets_of(queue, plan.rss.reta)
-                self.rings.append(undo.closing(Ring(queue, plan.ring_slots, buckets=buckets)))
+                self.rings.append(undo.closing(Ring(queue, plan.ring_slots, buckets=buckets, shared=shared)))
                 self.rings[-1].spread = Spread.of_82576(plan.rss) if plan.verify else None
             self._progress = undo.closing(Progress())
             self._undo = undo.pop_all()
@@ -96,11 +103,12 @@ class Soft82576:
         self._channel = self._undo.closing(ours)
         files = self._files
         broken = {index: str(error) for index, error in files.broken.items()}
+        orders = NicOrders(self.plan, self.rings, files.streams, broken, self._pool)
 
         def body() -> None:
             ours.close()
             drop_to_reading(path for index, path in enumerate(self.plan.files) if index not in files.streams)
-            run_nic(NicOrders(self.plan, self.rings, files.streams, broken), ChildEnd(theirs), self._progress)
+            run_nic(orders, ChildEnd(theirs), self._progress)
 
         try:
             self.pid = fork_child(PROCESS_NAME, body)
