@@ -14,8 +14,17 @@ from zcframe.framework.chain.bound import bind
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.no_ip import no_ip_layout, state_layouts
 from zcframe.framework.chain.spec import parse_spec
-from zcframe.framework.chain.workspace import DONE, LEDGER, LEDGER_COPY, ORDERS, ChainContext, progress_size
+from zcframe.framework.chain.workspace import (
+    DONE,
+    JOURNAL,
+    LEDGER,
+    LEDGER_COPY,
+    ORDERS,
+    PROGRESS_SIZE,
+    ChainContext,
+)
 from zcframe.framework.jit.words import words_of
+from zcframe.framework.state.journal import SECRETS
 from zcframe.framework.state.layout import StateLayout
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
@@ -39,7 +48,9 @@ class ZcChain:
         self._header = np.zeros(1, abi.RING_HEADER)
         self._header["write"], self._header["block_size"] = self.count, abi.BLOCK_SIZE
         self._user, self._orders = np.zeros(1, abi.USER_PAGE), np.zeros(1, ORDERS)
-        self._progress = _zeroed(progress_size(self.count))
+        self._progress = _zeroed(PROGRESS_SIZE)
+        at = JOURNAL + SECRETS
+        self._progress[at : at + len(self.state.secrets)] = np.frombuffer(self.state.secrets, np.uint8)
         first, *others = [self.state.address(k) for k in range(len(self.plugins))] or [0]
         context = ChainContext(
             header=self._header.ctypes.data,

@@ -30,20 +30,18 @@ class Talkers:
     )
 
     @staticmethod
-    def prefetch(pkt, state, params):  # type: ignore[no-untyped-def]
-        if pkt.ip_version:
-            state.hosts.prefetch(pkt.src_hi, pkt.src_lo)
-            state.hosts.prefetch(pkt.dst_hi, pkt.dst_lo)
+    def ahead(pkt, state, params):  # type: ignore[no-untyped-def]
+        return state.hosts.spot(pkt.src_hi, pkt.src_lo), state.hosts.spot(pkt.dst_hi, pkt.dst_lo)
 
     @staticmethod
-    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+    def filter(pkt, state, params, ahead):  # type: ignore[no-untyped-def]
         if pkt.ip_version == 0:
             return PASS
-        sender = state.hosts.upsert(pkt.src_hi, pkt.src_lo)
+        sender = state.hosts.upsert(ahead[0])
         if sender:
             sender.sent_packets += 1
             sender.sent_bytes += pkt.wirelen
-        receiver = state.hosts.upsert(pkt.dst_hi, pkt.dst_lo)
+        receiver = state.hosts.upsert(ahead[1])
         if receiver:
             receiver.received_packets += 1
             receiver.received_bytes += pkt.wirelen

@@ -22,7 +22,7 @@ from numba.core import types
 from zcframe.framework.errors import CacheError
 from zcframe.framework.jit.abreast import compile_abreast
 from zcframe.framework.jit.cache import cache_directory, give_up, least_used, mark_used, private_directory
-from zcframe.framework.jit.compiler import Job, keep
+from zcframe.framework.jit.compiler import Job, Task, keep, precompile
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import StateType, allow_fields, state_maker
@@ -31,6 +31,7 @@ from .bound import BoundPlugin
 from .explain import explained
 from .generate import chain_source
 from .inline import Inliner
+from .note import Notes
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
 KEPT_CHAINS = 64
@@ -112,13 +113,50 @@ def _digest(text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inline
     return digest.hexdigest()[:24]
 
 
-def _parts(plugin: BoundPlugin, inliner: Inliner, params: Any) -> Iterator[Job]:
+@dataclass(frozen=True)
+class LookingAhead:
+    """The job of `ahead` and of the `filter` that is handed what it returns, whose type is known only then."""
+
+    name: str
+    ahead: Any
+    filter: Any
+    seen: tuple[Any, ...]  # numba types of what `ahead` takes
+    taken: tuple[Any, ...]  # and of what `filter` takes before that
+
+    @property
+    def _first(self) -> Job:
+        return Job(self.name, self.ahead, self.seen)
+
+    @property
+    def _second(self) -> Job:
+        precompile(self.ahead, *self.seen)
+        returned = self.ahead.nopython_signatures[0].return_type
+        return Job(self.name, self.filter, (*self.taken, returned))
+
+    @property
+    def done(self) -> bool:
+        return self._first.done and self._second.done
+
+    def run(self) -> None:
+        self._first.run()
+        self._second.run()
+
+
+def _parts(plugin: BoundPlugin, inliner: Inliner, params: Any) -> Iterator[Task]:
     """A plugin's own functions: kept by themselves, so that another plugin that changes does not compile them anew."""
-    key, constants = _source_digest(plugin, inliner), numba.typeof(params)
-    for function, writable in ((plugin.declared.filter, True), (plugin.declared.prefetch, False)):
-        if function is not None:
-            part = keep(inliner.compiled(function), f"{key} {function.__qualname__}")
-            yield Job(plugin.name, part, (packet_type, StateType(plugin.layout, "state", writable), constants))
+    key, constants, declared = _source_digest(plugin, inliner), numba.typeof(params), plugin.declared
+    state, view = (StateType(plugin.layout, "state", writable) for writable in (True, False))
+
+    def part(function: Any) -> Any:
+        return keep(inliner.compiled(function), f"{key} {function.__qualname__}")
+
+    seen, taken = (packet_type, view, constants), (packet_type, state, constants)
+    if declared.ahead is not None:
+        yield LookingAhead(plugin.name, part(declared.ahead), part(declared.filter), seen, taken)
+        return
+    yield Job(plugin.name, part(declared.filter), taken)
+    if declared.prefetch is not None:
+        yield Job(plugin.name, part(declared.prefetch), seen)
 
 
 def _drop_old(folder: Path) -> None:
@@ -160,7 +198,7 @@ def _silent(names: Sequence[str]) -> None:
 
 
 def build_chain(
-    plugins: Sequence[BoundPlugin], also: Sequence[Job] = (), tell: Callable[[Sequence[str]], None] = _silent
+    plugins: Sequence[BoundPlugin], also: Sequence[Task] = (), tell: Callable[[Sequence[str]], None] = _silent
 ) -> Chain:
     """Compile the chain of these plugins, or take it from the cache: some seconds the first time, 0.2 s after that.
 
@@ -174,7 +212,18 @@ def build_chain(
         for inliner, plugin in zip(inliners, plugins, strict=True)
     ]
 
+    aheads = [
+        inliner.compiled(plugin.declared.ahead) if plugin.declared.ahead else None
+        for inliner, plugin in zip(inliners, plugins, strict=True)
+    ]
     params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
+    notes = Notes(plugins, aheads, params)
+
+    def noted(k: int) -> tuple[Any, Any, Any]:
+        return notes.place(k), notes.put(k), notes.taken(k)
+
+    def bound_ahead(k: int) -> tuple[Any, Any]:
+        return aheads[k], state_maker(plugins[k].layout, writable=False)
 
     def bound_prefetch(k: int) -> tuple[Any, Any]:
         return prefetches[k], state_maker(plugins[k].layout, writable=False)
@@ -186,7 +235,13 @@ def build_chain(
     text = chain_source(list(plugins))
     path = _place(text, "chain_" + _digest(text, plugins, inliners))
     module = ModuleType(path.stem)
-    module.__dict__.update(bound=bound, bound_prefetch=bound_prefetch)
+    module.__dict__.update(
+        bound=bound,
+        bound_ahead=bound_ahead,
+        bound_prefetch=bound_prefetch,
+        noted=noted,
+        note_size=notes.place(len(plugins)),
+    )
     # numba's cache looks the module of a cached function up by name.
     sys.modules[path.stem] = module
     exec(compile(text, path, "exec"), module.__dict__)

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numba
+from numba.core import types
 from numba.core.errors import NumbaWarning, UnsupportedError
 
 from zcframe.framework.errors import PluginCompileError, ZcframeError
@@ -18,6 +19,7 @@ from zcframe.framework.state.compiled import StateType
 
 from .bound import BoundPlugin
 from .inline import Inliner
+from .note import words_of
 from .parts import is_verdict
 from .reasons import Scope, kind, reason
 from .syntax import lines_of_name, unsupported
@@ -86,16 +88,26 @@ def _scope(plugin: BoundPlugin, function: Function) -> Scope:
     return Scope(plugin.layout, tuple(plugin.params), tuple(inspect.unwrap(function).__globals__))
 
 
-def _refusal(plugin: BoundPlugin, inliner: Inliner, function: Function, writable: bool) -> Exception | str:
-    """numba's error for this function alone, what is wrong with what it returns, or ""."""
-    dispatcher = inliner.compiled(function)
+def _returned(plugin: BoundPlugin, inliner: Inliner, function: Function, *more: types.Type) -> types.Type:
+    """What this function returns, compiled alone. Raises numba's errors."""
+    writable = function is plugin.declared.filter
     state = StateType(plugin.layout, "state", writable)
+    dispatcher = inliner.compiled(function)
+    dispatcher.compile((packet_type, state, numba.typeof(plugin.params_tuple(inliner.names)), *more))
+    return dispatcher.nopython_signatures[0].return_type  # type: ignore[no-any-return]
+
+
+def _refusal(plugin: BoundPlugin, inliner: Inliner, function: Function) -> Exception | str:
+    """numba's error for this function alone, what is wrong with what it returns, or ""."""
+    declared = plugin.declared
     try:
-        dispatcher.compile((packet_type, state, numba.typeof(plugin.params_tuple(inliner.names))))
+        found = [_returned(plugin, inliner, declared.ahead)] if declared.ahead and function is declared.filter else []
+        returned = _returned(plugin, inliner, function, *found)
+        if function is declared.ahead:
+            words_of(returned)
     except Exception as error:
         return error
-    returned = dispatcher.nopython_signatures[0].return_type
-    if not writable or is_verdict(returned):
+    if function is not declared.filter or is_verdict(returned):
         return ""
     what = kind(str(returned))
     if what.startswith("None"):
@@ -122,8 +134,8 @@ def _explain(plugin: BoundPlugin, inliner: Inliner, function: Function, found: E
 def _message(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], error: Exception) -> str:
     """Find the function that numba does not take by compiling each alone: the chain's text hides it."""
     for plugin, inliner in zip(plugins, inliners, strict=True):
-        for function, writable in ((plugin.declared.filter, True), (plugin.declared.prefetch, False)):
-            found = _refusal(plugin, inliner, function, writable) if function is not None else ""
+        for function in (plugin.declared.ahead, plugin.declared.filter, plugin.declared.prefetch):
+            found = _refusal(plugin, inliner, function) if function is not None else ""
             if found:
                 assert function is not None
                 return _explain(plugin, inliner, function, found)

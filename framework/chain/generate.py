@@ -1,7 +1,11 @@
 """Writes the source of a chain: decode -> plugins in order -> verdict, as one function for numba.
 
-A burst is taken in two passes. The first decodes every packet into the scratch area and lets plugins prefetch; the
-second runs the plugins, each packet a transaction. Then the ledger is committed and `read` released to the producer.
+A burst is taken in two passes, and is one transaction. The first decodes every packet and lets plugins look ahead; what
+they find out waits in the packet's note. The second runs the plugins. Then the ledger is committed and `read` released
+to the producer.
+
+A packet that faults takes the burst back: those before it are taken again as a burst, then it by itself, so that it is
+counted against its plugin, and what earlier plugins did with it stays.
 """
 
 from __future__ import annotations
@@ -27,9 +31,10 @@ def chain(ctx, budget):
     user, mask = ctx[CTX.user], ctx[CTX.mask]
     progress, orders, low, high = ctx[CTX.progress], ctx[CTX.orders], ctx[CTX.state_low], ctx[CTX.state_high]
     no_ip = ctx[CTX.no_ip]
-    journal, verdicts = progress + JOURNAL, progress + VERDICTS
-    scratch, counts = progress + SCRATCH, progress + SCRATCH_COUNTS
-    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
+    journal = progress + JOURNAL
+    scratch, counts, stride = progress + SCRATCH, progress + SCRATCH_COUNTS, note_size()
+{states}    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
+    careful, careful_end = load_u64(progress + CAREFUL), load_u64(progress + CAREFUL_END)
     start = load_u64(progress + DONE)
     done = start
     while done - start < budget and acquire_u32(orders + ORDER_ATTENTION) == 0:
@@ -37,35 +42,52 @@ def chain(ctx, budget):
         n = min((acquire_u32(header + HEADER_WRITE) - done) & 0xFFFFFFFF, BURST, start + budget - done)
         if n == 0:
             break
-{worth}        all_ip = IP_BIT
+        refused, fault = 0, -1
+        if seldom(done < careful_end):
+            n = 1 if done >= careful else min(n, careful - done)
+            refused = given_up(progress, done) if n == 1 else 0
+{worth}        wire, all_ip, note = 0, IP_BIT, scratch
         for i in range(n):
-            prefetch_read(blocks + load_u32(descs + ((done + i + AHEAD) & mask) * DESC_SIZE + DESC_OFFSET))
+            prefetch_read(blocks + rx_load_u32(descs + ((done + i + AHEAD) & mask) * DESC_SIZE + DESC_OFFSET))
             desc = descs + ((done + i) & mask) * DESC_SIZE
-            frame = blocks + load_u32(desc + DESC_OFFSET)
-            offsets, facts = decode(desc, frame, min(load_u16(desc + DESC_LEN), longest))
-            all_ip &= facts
-            store_u64(scratch + i * 16, offsets)
-            store_u64(scratch + i * 16 + 8, facts)
-{prefetches}
-        wire = 0
-        for i in range(n):
-            slot = done & mask
-            desc = descs + slot * DESC_SIZE
-            offsets, facts = load_u64(scratch + i * 16), load_u64(scratch + i * 16 + 8)
-            pkt = make_packet(desc, blocks + load_u32(desc + DESC_OFFSET), offsets, facts)
-            wire += load_u32(desc + DESC_WIRE_LEN)
-            bucket = pkt.bucket
-            store_u64(journal, done << 16)
-{clock}            code = 0
-{stages}            store_u8(verdicts + slot, code)
-            store_u64(counts + code * 8, load_u64(counts + code * 8) + 1)
-            done += 1
-            release_u64(progress + DONE, done)
-            compiler_fence()
-        release_u32(progress + STAGE, 0)
+            frame = blocks + rx_load_u32(desc + DESC_OFFSET)
+            wire += rx_load_u32(desc + DESC_WIRE_LEN)
+            length = min(rx_load_u16(desc + DESC_LEN), longest)
+{looks}{prefetches}            note += stride
+        if seldom(fault >= 0):
+            careful, careful_end = done + fault, done + fault + 1
+            careful_from(progress, careful, careful_end)
+            continue
+        begin(journal, done)
         if seldom(all_ip == 0):
-            count_burst(journal, no_ip, scratch, done, n)
+            count_burst(journal, no_ip, scratch, stride, n)
+        others = 0
+        note = scratch
+        for i in range(n):
+            notify_u32(progress + PACKET, i)
+            desc = descs + ((done + i) & mask) * DESC_SIZE
+            offsets, facts = work_load_u64(note), work_load_u64(note + FACTS)
+            pkt = make_packet(desc, blocks + rx_load_u32(desc + DESC_OFFSET), offsets, facts)
+            bucket = pkt.bucket
+{clock}            code = 0
+{stages}            if code != 0:
+                if seldom(code > {plugins} and n > 1):
+                    fault = i
+                    break
+                others += 1
+                work_store_u64(counts + code * 8, work_load_u64(counts + code * 8) + 1)
+            note += stride
+        notify_u32(progress + STAGE, 0)
+        if seldom(fault >= 0):
+            roll_back(journal, 0, low, high)
+            forget(counts, {codes})
+            careful, careful_end = done + fault, done + fault + 1
+            careful_from(progress, careful, careful_end)
+            continue
+        work_store_u64(counts, n - others)
+        done += n
         commit(progress, done, wire, {codes})
+        release_u64(progress + DONE, done)
         # D, matches A of the producer: the burst's blocks may be filled again.
         release_u32(user + USER_READ, done)
     return done - start
@@ -84,22 +106,70 @@ PREFETCH = """\
                 bucket = pkt.bucket
 """
 
+# Decodes a packet and looks ahead; written twice where plugins look ahead, so that most packets' versions, offsets and
+# lengths of headers are constants to the compiler.
+LOOK_TWICE = """\
+            if is_plain_ipv4(frame, length):
+                offsets, facts = plain_ipv4(frame, length)
+{look}            else:
+                offsets, facts = decode_others(desc, frame, length)
+{look}"""
+
+LOOK_ONCE = """\
+            if True:
+                offsets, facts = decode(desc, frame, length)
+{look}"""
+
+LOOK = """\
+                all_ip &= facts
+                work_store_u64(note, offsets)
+                work_store_u64(note + FACTS, facts)
+"""
+
+# What an author's `ahead` returns waits in the note; where it raises, the packet is a fault of the plugin.
+AHEAD = """\
+                pkt = make_packet(desc, frame, offsets, facts)
+                bucket = pkt.bucket
+"""
+
+AHEAD_CALL = """\
+                if not seldom(refused >> {number} & 1 != 0):
+                    notify_u32(progress + STAGE, {number} | LOOKING_AHEAD)
+                    if seldom(not guarded_ahead_{k}(pkt, view_{k}({address}, journal), note + place_{k}())):
+                        if n > 1:
+                            fault = i
+                            break
+                        refused |= 1 << {number}
+"""
+
 # A fault in the prefetch does not count against the packet: its filter decides.
 PREFETCH_CALL = """\
-                release_u32(progress + STAGE, {number} << 16 | PREFETCHING)
+                notify_u32(progress + STAGE, {number} | LOOKING_AHEAD)
                 guarded_prefetch_{k}(pkt, view_{k}({address}, journal))
 """
 
 # Each `try` is in a function of its own. In a loop, numba's code for Python 3.13 leaves the second exception uncaught.
 GUARDED = """
 @inlined
-def guarded_{k}(pkt, state):
+def guarded_{k}(pkt, state, note):
     outcome = FAULTED
     try:
-        outcome = verdict(filter_{k}(pkt, state, PARAMS_{k}))
+        outcome = verdict(filter_{k}(pkt, state, PARAMS_{k}{given}))
     except Exception:
         outcome = FAULTED
     return outcome
+"""
+
+GUARDED_AHEAD = """
+@inlined
+def guarded_ahead_{k}(pkt, state, note):
+    found = False
+    try:
+        put_{k}(note, ahead_{k}(pkt, state, PARAMS_{k}))
+        found = True
+    except Exception:
+        found = False
+    return found
 """
 
 GUARDED_PREFETCH = """
@@ -113,20 +183,21 @@ def guarded_prefetch_{k}(pkt, state):
 
 STAGE = """\
             {guard}
-                mark = load_u64(journal) & 0xFFFF
-                release_u32(progress + STAGE, {number} << 16 | mark)
-                outcome = guarded_{k}(pkt, state_{k}({address}, journal))
+                notify_u32(progress + STAGE, {number})
+                mark, outcome = journal_load_u64(journal + USED), FAULTED
+                if not seldom(refused >> {number} & 1 != 0):
+                    outcome = guarded_{k}(pkt, state_{k}({address}, journal), note + place_{k}())
                 if outcome == DROP:
                     code = {number}
                 elif outcome == FAULTED:
-                    roll_back(journal, mark, low, high)
                     code = {fault}
+                    if n == 1:
+                        roll_back(journal, mark, low, high)
 """
 
 
 def _address(k: int, plugin: BoundPlugin) -> str:
-    base = f"ctx[CTX.states + {k}]"
-    return base if plugin.layout.per_worker else f"{base} + bucket * {plugin.layout.shard_size}"
+    return f"states_{k}" if plugin.layout.per_worker else f"states_{k} + bucket * {plugin.layout.shard_size}"
 
 
 def _stage(k: int, plugin: BoundPlugin, plugins: int) -> str:
@@ -134,11 +205,21 @@ def _stage(k: int, plugin: BoundPlugin, plugins: int) -> str:
     return STAGE.format(k=k, number=k + 1, fault=plugins + k + 1, guard=guard, address=_address(k, plugin))
 
 
+def _looks(plugins: list[BoundPlugin]) -> str:
+    """Source text of the first pass over a packet."""
+    calls = [
+        AHEAD_CALL.format(k=k, number=k + 1, address=_address(k, plugin))
+        for k, plugin in enumerate(plugins)
+        if plugin.declared.ahead is not None
+    ]
+    return LOOK_TWICE.format(look=LOOK + AHEAD + "".join(calls)) if calls else LOOK_ONCE.format(look=LOOK)
+
+
 def _prefetches(plugins: list[BoundPlugin]) -> str:
     calls = [
         PREFETCH_CALL.format(k=k, number=k + 1, address=_address(k, plugin))
         for k, plugin in enumerate(plugins)
-        if plugin.declared.prefetch is not None
+        if plugin.declared.prefetch is not None and plugin.declared.ahead is None
     ]
     return PREFETCH + "".join(calls) if calls else ""
 
@@ -148,11 +229,11 @@ def _worth(plugins: list[BoundPlugin]) -> str:
     conditions = []
     for k, plugin in enumerate(plugins):
         tables = [member for member in plugin.layout.members if isinstance(member, TableLayout)]
-        if plugin.declared.prefetch is None or not tables:
+        if plugin.declared.prefetch is None or plugin.declared.ahead is not None or not tables:
             continue
         cached = CACHED_BYTES // tables[0].slot_size // (1 if plugin.layout.per_worker else RETA_SIZE)
         conditions.append(f"load_u64({_address(k, plugin)} + {tables[0].offset + TABLE_ROWS}) > {cached}")
-    prefetching = any(plugin.declared.prefetch is not None for plugin in plugins)
+    prefetching = any(p.declared.prefetch is not None and p.declared.ahead is None for p in plugins)
     return WORTH.format(conditions=" or ".join(conditions) or "True") if prefetching else ""
 
 
@@ -160,18 +241,26 @@ def chain_source(plugins: list[BoundPlugin]) -> str:
     """Source text of the module that defines `chain(ctx, budget)` for these plugins."""
     constants = []
     for k, plugin in enumerate(plugins):
+        declared = plugin.declared
         constants.append(f"filter_{k}, state_{k}, PARAMS_{k} = bound({k})")
-        constants.append(GUARDED.format(k=k))
-        if plugin.declared.prefetch is not None:
+        constants.append(f"place_{k}, put_{k}, taken_{k} = noted({k})")
+        constants.append(GUARDED.format(k=k, given=f", taken_{k}(note)" if declared.ahead else ""))
+        if declared.ahead is not None:
+            constants.append(f"ahead_{k}, view_{k} = bound_ahead({k})")
+            constants.append(GUARDED_AHEAD.format(k=k))
+        elif declared.prefetch is not None:
             constants.append(f"prefetch_{k}, view_{k} = bound_prefetch({k})")
             constants.append(GUARDED_PREFETCH.format(k=k))
     timed = any(plugin.has_idle_table for plugin in plugins)
     return HEAD.format(
         names=", ".join(plugin.name for plugin in plugins) or "no plugin",
         constants="\n".join(constants),
+        states="".join(f"    states_{k} = ctx[CTX.states + {k}]\n" for k in range(len(plugins))),
         worth=_worth(plugins),
+        looks=_looks(plugins),
         prefetches=_prefetches(plugins),
-        clock="            store_u64(journal + NOW, pkt.ts)\n" if timed else "",
+        clock="            journal_store_u64(journal + NOW, pkt.ts)\n" if timed else "",
         stages="".join(_stage(k, plugin, len(plugins)) for k, plugin in enumerate(plugins)),
+        plugins=len(plugins),
         codes=2 * len(plugins) + 1,
     )

@@ -17,41 +17,50 @@ from zcframe.framework.abi import (
 )
 from zcframe.framework.jit.address import (
     acquire_u32,
-    compiler_fence,
+    journal_load_u64,
+    journal_store_u64,
     load_u16,
     load_u32,
     load_u64,
+    notify_u32,
     prefetch_read,
     release_u32,
     release_u64,
+    rx_load_u16,
+    rx_load_u32,
     seldom,
-    store_u8,
     store_u64,
+    work_load_u64,
+    work_store_u64,
 )
 from zcframe.framework.jit.compiler import FORCE, compiled, inlined
-from zcframe.framework.packet.decode import MAX_LENGTH, decode
+from zcframe.framework.packet.decode import MAX_LENGTH, decode, decode_others, is_plain_ipv4, plain_ipv4
 from zcframe.framework.packet.value import make_packet
-from zcframe.framework.state.journal import NOW, roll_back
+from zcframe.framework.state.journal import NOW, USED, begin, roll_back
 
-from .no_ip import IP_BIT, count_burst
+from .no_ip import FACTS, IP_BIT, count_burst
 from .plugin import DROP, PASS
 from .workspace import (
     BURST,
+    CAREFUL,
+    CAREFUL_END,
     CTX,
     DONE,
     GENERATION,
+    GIVEN_UP,
+    GIVEN_UP_BY,
     JOURNAL,
     LEDGER,
     LEDGER_BYTES,
     LEDGER_CODES,
     LEDGER_COPY,
     LEDGER_UPTO,
+    LOOKING_AHEAD,
     ORDER_ATTENTION,
-    PREFETCHING,
+    PACKET,
     SCRATCH,
     SCRATCH_COUNTS,
     STAGE,
-    VERDICTS,
 )
 
 AHEAD = 16
@@ -78,6 +87,26 @@ def _verdict(value):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def careful_from(progress, first, end):  # type: ignore[no-untyped-def]
+    """From now on packets [first, end) are transactions of their own."""
+    store_u64(progress + CAREFUL, first)
+    store_u64(progress + CAREFUL_END, end)
+
+
+@inlined
+def given_up(progress, packet):  # type: ignore[no-untyped-def]
+    """Bits of the plugins, from 1, that are not asked about a packet."""
+    return 1 << load_u64(progress + GIVEN_UP_BY) if load_u64(progress + GIVEN_UP) == packet else 0
+
+
+@inlined
+def forget(counts, codes):  # type: ignore[no-untyped-def]
+    """Set the verdict counts of a burst back."""
+    for code in range(codes):
+        work_store_u64(counts + code * 8, 0)
+
+
+@inlined
 def commit(progress, done, wire, codes):  # type: ignore[no-untyped-def]
     """Write the ledger's other copy with the burst added, then make it the current one by one store."""
     generation = load_u64(progress + GENERATION)
@@ -88,8 +117,8 @@ def commit(progress, done, wire, codes):  # type: ignore[no-untyped-def]
     store_u64(new + LEDGER_BYTES, load_u64(old + LEDGER_BYTES) + wire)
     for code in range(codes):
         at = LEDGER_CODES + code * 8
-        store_u64(new + at, load_u64(old + at) + load_u64(counts + code * 8))
-        store_u64(counts + code * 8, 0)
+        store_u64(new + at, load_u64(old + at) + work_load_u64(counts + code * 8))
+        work_store_u64(counts + code * 8, 0)
     release_u64(progress + GENERATION, generation + 1)
 
 

@@ -27,6 +27,7 @@ class PluginClass:
     state: Mapping[str, Declaration]
     per_worker: bool
     filter: Function
+    ahead: Function | None
     prefetch: Function | None
     merge: Function | None
     report: Function | None
@@ -52,13 +53,14 @@ def _arguments(
 
 
 def _read(cls: type, name: str | None, per: str) -> PluginClass:
-    functions = {label: _function(cls, label) for label in ("filter", "prefetch", "merge", "report", "lines")}
+    functions = {label: _function(cls, label) for label in ("filter", "ahead", "prefetch", "merge", "report", "lines")}
     if functions["filter"] is None:
         raise TypeError(f"plugin {cls.__name__} has no function filter(pkt, state, params)")
     if per not in ("bucket", "worker"):
         raise TypeError(f"plugin {cls.__name__}: state per {per!r}; 'bucket' or 'worker' is possible")
     for label, expected in {
-        "filter": ("pkt", "state", "params"),
+        "filter": ("pkt", "state", "params", "ahead") if functions["ahead"] else ("pkt", "state", "params"),
+        "ahead": ("pkt", "state", "params"),
         "prefetch": ("pkt", "state", "params"),
         "merge": ("states",),
         "report": ("merged", "params"),
@@ -77,6 +79,7 @@ def _read(cls: type, name: str | None, per: str) -> PluginClass:
         state={label: value for label, value in members if isinstance(value, Array | Table)},
         per_worker=per == "worker",
         filter=functions["filter"],
+        ahead=functions["ahead"],
         prefetch=functions["prefetch"],
         merge=functions["merge"],
         report=functions["report"],
@@ -94,6 +97,8 @@ def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket") 
     The class holds Param, Array and Table attributes and the functions
 
         filter(pkt, state, params) -> PASS or DROP   compiled; runs for every packet
+        ahead(pkt, state, params) -> numbers, spots  compiled, optional; runs for the whole burst before filter, which
+                                                     then takes (pkt, state, params, ahead): what it returned
         prefetch(pkt, state, params)                 compiled, optional; runs for the whole burst before filter
         merge(states) -> state                       optional; must be associative; default: the declared reductions
         report(merged[, params]) -> dict             optional; what --json shows; default: the merged state

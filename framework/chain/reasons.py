@@ -14,7 +14,7 @@ from .inline import FOREIGN
 
 Match = re.Match[str]
 
-TABLE_VERBS = ("upsert", "find", "prefetch")
+TABLE_VERBS = ("upsert", "find", "spot", "prefetch")
 VIEW_VERBS = "v[i], v.u16(i), v.u32(i) and len(v)"
 # Names of a kind that are all listed where none is near.
 MOST_LISTED = 8
@@ -242,6 +242,8 @@ REASONS: tuple[tuple[str, Reason], ...] = (
     (r"NameError: (?:global )?name '(\w+)' is not defined", _undefined),
     (r"Untyped global name '(\w+)':.*?<(?:class|enum) '([\w.]+)'>", _global),
     (r"(prefetch cannot .*)", lambda found, scope: found[1]),
+    (r"(ahead returns .*)", lambda found, scope: found[1]),
+    (r"(\w+\.\w+\(\) was given a spot .*)", lambda found, scope: found[1]),
     (r"(\w+\.\w+\(\) takes the key .*? were given)", lambda found, scope: found[1]),
     (r"got an unexpected keyword argument '(\w+)'", _keywords),
     (

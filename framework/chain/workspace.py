@@ -1,13 +1,13 @@
-"""The worker's own memory: how far it is, its journal, its verdicts and its ledger. It outlives the worker.
+"""The worker's own memory: how far it is, its journal and its ledger. It outlives the worker.
 
-    page 0   done u64 | stage u32 | parked u32 | generation u64 | ready u64
+    page 0   done u64 | stage u32 | packet u32 | parked u32 | generation u64 | ready u64
+             careful u64[2] | given up u64[2]
     ledger   two copies, used in turn: generation g stands in copy g & 1
              copy: upto u64 | wire bytes u64 | one u64 per verdict code
-    scratch  decoded burst | verdict counts of the burst
+    scratch  what the first pass over a burst found out about its packets (note.py) | verdict counts of the burst
     journal  see state/journal.py
-    verdicts one byte a slot, for the packets between the ledger's `upto` and `done`
 
-`done` counts packets whose transaction is complete. The low 32 bits of it are the ring's `read`.
+The store of `generation` commits a burst. `done` follows it; its low 32 bits are the ring's `read`.
 Verdict codes with P plugins: 0 accepted, 1..P dropped by plugin code - 1, P+1..2P faulted in plugin code - P - 1.
 """
 
@@ -26,13 +26,21 @@ MAX_PLUGINS = 32
 MAX_CODES = 2 * MAX_PLUGINS + 1
 
 DONE = 0
+# Plugin that the worker is in, from 1; with this bit it looks ahead.
 STAGE = 64
-# In place of the stage's journal mark: the plugin is in its prefetch, on no packet in particular.
-PREFETCHING = 0xFFFF
+LOOKING_AHEAD = 1 << 16
+# Number in its burst of the packet that the worker is at.
+PACKET = 68
 PARKED = 128
 GENERATION = 192
 # When the worker could take its first packet: CLOCK_MONOTONIC, ns.
 READY = 256
+# Packets from the first number to below the second are transactions of their own.
+CAREFUL = 320
+CAREFUL_END = 328
+# A packet, and the plugin from 1 that is not asked about it any more: its worker died of it.
+GIVEN_UP = 336
+GIVEN_UP_BY = 344
 
 LEDGER = abi.PAGE_SIZE
 LEDGER_COPY = 1024
@@ -40,15 +48,12 @@ LEDGER_UPTO = 0
 LEDGER_BYTES = 8
 LEDGER_CODES = 16
 
+# Bytes that a packet may have in the scratch area, at most.
+MAX_NOTE = 1024
 SCRATCH = LEDGER + 2 * LEDGER_COPY
-SCRATCH_COUNTS = SCRATCH + BURST * 16
-JOURNAL = SCRATCH_COUNTS + abi.PAGE_SIZE - (BURST * 16) % abi.PAGE_SIZE
-VERDICTS = -(-(JOURNAL + JOURNAL_SIZE) // abi.PAGE_SIZE) * abi.PAGE_SIZE
-
-
-def progress_size(slots: int) -> int:
-    """Bytes of this memory for a ring of `slots`."""
-    return VERDICTS + -(-slots // abi.PAGE_SIZE) * abi.PAGE_SIZE
+SCRATCH_COUNTS = SCRATCH + BURST * MAX_NOTE
+JOURNAL = SCRATCH_COUNTS + 1024
+PROGRESS_SIZE = -(-(JOURNAL + JOURNAL_SIZE) // abi.PAGE_SIZE) * abi.PAGE_SIZE
 
 
 # The supervisor's orders to a worker: a page that the worker can only read.

@@ -12,18 +12,18 @@ from numba.core.registry import cpu_target
 
 from zcframe.framework.child import fork_child
 
-from .compiler import CACHE, Job
+from .compiler import CACHE, Task
 
 PROCESS_NAME = "zc-compiler"
 
 
-def _take(queue: int, jobs: Sequence[Job]) -> Iterator[Job]:
+def _take(queue: int, jobs: Sequence[Task]) -> Iterator[Task]:
     """Jobs, as long as there are some: each number in the pipe is read by one process only."""
     while number := os.read(queue, 1):
         yield jobs[number[0]]
 
 
-def _compile(queue: int, jobs: Sequence[Job]) -> None:
+def _compile(queue: int, jobs: Sequence[Task]) -> None:
     """Body of a child process. What fails here is left to the parent, which fails in it again, and can tell."""
     for job in _take(queue, jobs):
         with contextlib.suppress(Exception):
@@ -31,7 +31,7 @@ def _compile(queue: int, jobs: Sequence[Job]) -> None:
 
 
 @contextmanager
-def _queued(jobs: Sequence[Job]) -> Iterator[int]:
+def _queued(jobs: Sequence[Task]) -> Iterator[int]:
     """The reading end of a pipe with the number of each job, a byte each."""
     queue, end = os.pipe()
     try:
@@ -49,7 +49,7 @@ def _end(pid: int) -> None:
         os.waitpid(pid, 0)
 
 
-def compile_abreast(jobs: Sequence[Job]) -> None:
+def compile_abreast(jobs: Sequence[Task]) -> None:
     """Compile at most 256 functions, by as many processes as there are CPUs, this one among them.
 
     What others compiled is in the cache after that. Raises what numba raises for a function that it does not take.

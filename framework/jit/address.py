@@ -24,7 +24,16 @@ def _pointer(builder: Any, address: Any, bits: int) -> Any:
     return builder.inttoptr(address, ir.IntType(bits).as_pointer())
 
 
-def _make_load(bits: int, *, big_endian: bool = False, ordering: str = "") -> Any:
+def in_region(builder: Any, access: Any, region: str) -> Any:
+    """Tell LLVM (by its type-based alias analysis) which memory an access is to."""
+    if region:
+        module = builder.module
+        kind = module.add_metadata([region, module.add_metadata(["zcframe"]), I64(0)])
+        access.set_metadata("tbaa", module.add_metadata([kind, kind, I64(0)]))
+    return access
+
+
+def _make_load(bits: int, *, big_endian: bool = False, ordering: str = "", region: str = "") -> Any:
     @intrinsic
     def load(typingctx, address):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -32,7 +41,7 @@ def _make_load(bits: int, *, big_endian: bool = False, ordering: str = "") -> An
             if ordering:
                 value = builder.load_atomic(pointer, ordering, bits // 8)
             else:
-                value = builder.load(pointer, align=1)
+                value = in_region(builder, builder.load(pointer, align=1), region)
             if big_endian and bits > 8:
                 value = builder.bswap(value)
             return value if bits == 64 else builder.zext(value, I64)
@@ -42,7 +51,7 @@ def _make_load(bits: int, *, big_endian: bool = False, ordering: str = "") -> An
     return load
 
 
-def _make_store(bits: int, *, ordering: str = "") -> Any:
+def _make_store(bits: int, *, ordering: str = "", region: str = "") -> Any:
     @intrinsic
     def store(typingctx, address, value):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
@@ -51,7 +60,7 @@ def _make_store(bits: int, *, ordering: str = "") -> Any:
             if ordering:
                 builder.store_atomic(value, pointer, ordering, bits // 8)
             else:
-                builder.store(value, pointer, align=1)
+                in_region(builder, builder.store(value, pointer, align=1), region)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64), codegen
@@ -78,6 +87,30 @@ release_u16 = _make_store(16, ordering="release")
 release_u32 = _make_store(32, ordering="release")
 release_u64 = _make_store(64, ordering="release")
 
+# The same on memory of one kind, which no other kind overlaps: LLVM keeps what it has loaded of a packet in registers
+# although state is written. Untagged accesses may be to any memory.
+rx_load_u8 = _make_load(8, region="rx")
+rx_load_u16 = _make_load(16, region="rx")
+rx_load_u32 = _make_load(32, region="rx")
+rx_load_u64 = _make_load(64, region="rx")
+rx_load_be16 = _make_load(16, big_endian=True, region="rx")
+rx_load_be32 = _make_load(32, big_endian=True, region="rx")
+rx_load_be64 = _make_load(64, big_endian=True, region="rx")
+state_load_u8 = _make_load(8, region="state")
+state_load_u16 = _make_load(16, region="state")
+state_load_u32 = _make_load(32, region="state")
+state_load_u64 = _make_load(64, region="state")
+state_store_u8 = _make_store(8, region="state")
+state_store_u16 = _make_store(16, region="state")
+state_store_u32 = _make_store(32, region="state")
+state_store_u64 = _make_store(64, region="state")
+journal_load_u64 = _make_load(64, region="journal")
+journal_store_u64 = _make_store(64, region="journal")
+work_load_u64 = _make_load(64, region="work")
+work_store_u64 = _make_store(64, region="work")
+# Such a store is never left out, although nothing of ours reads it.
+notify_u32 = _make_store(32, ordering="monotonic")
+
 
 @intrinsic
 def exchange_u32(typingctx, address, expected, value):  # type: ignore[no-untyped-def]
@@ -91,11 +124,11 @@ def exchange_u32(typingctx, address, expected, value):  # type: ignore[no-untype
     return types.int64(types.int64, types.int64, types.int64), codegen
 
 
-def _make_fence(scope: str | None) -> Any:
+def _make_fence(ordering: str, scope: str | None) -> Any:
     @intrinsic
     def fence(typingctx):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            builder.fence("seq_cst", targetscope=scope)
+            builder.fence(ordering, targetscope=scope)
             return context.get_dummy_value()
 
         return types.void(), codegen
@@ -103,8 +136,10 @@ def _make_fence(scope: str | None) -> Any:
     return fence
 
 
-full_fence = _make_fence(None)
-compiler_fence = _make_fence("singlethread")
+full_fence = _make_fence("seq_cst", None)
+compiler_fence = _make_fence("seq_cst", "singlethread")
+# No store moves across; what was loaded before is still known behind it.
+order_stores = _make_fence("release", "singlethread")
 
 
 def _make_prefetch(write: int) -> Any:
@@ -141,6 +176,24 @@ def copy_bytes(typingctx, target, source, length):  # type: ignore[no-untyped-de
     return types.void(types.int64, types.int64, types.int64), codegen
 
 
+@intrinsic(prefer_literal=True)
+def keep(typingctx, target, source, size):  # type: ignore[no-untyped-def]
+    """Copy `size` bytes, a literal multiple of 8, from state to the journal, 32 at a time."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        at, end = 0, size.literal_value
+        while at < end:
+            lanes = next(lanes for lanes in (4, 2, 1) if at + 8 * lanes <= end)
+            kind = ir.VectorType(I64, lanes) if lanes > 1 else I64
+            into, out = (builder.inttoptr(builder.add(a, I64(at)), kind.as_pointer()) for a in args[:2])
+            value = in_region(builder, builder.load(out, align=1), "state")
+            in_region(builder, builder.store(value, into, align=1), "journal")
+            at += 8 * lanes
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64, size), codegen
+
+
 @intrinsic
 def mul_high(typingctx, a, b):  # type: ignore[no-untyped-def]
     """Fold of the 128-bit product of two 64-bit patterns: high half xor low half."""
@@ -174,6 +227,19 @@ def seldom(typingctx, condition):  # type: ignore[no-untyped-def]
         return builder.call(function, [args[0], i1(0)])
 
     return types.boolean(types.boolean), codegen
+
+
+@intrinsic
+def known(typingctx, condition):  # type: ignore[no-untyped-def]
+    """Tell LLVM that the condition holds here."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        i1 = ir.IntType(1)
+        function = builder.module.declare_intrinsic("llvm.assume", [], ir.FunctionType(ir.VoidType(), [i1]))
+        builder.call(function, [args[0]])
+        return context.get_dummy_value()
+
+    return types.void(types.boolean), codegen
 
 
 @intrinsic

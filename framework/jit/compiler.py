@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numba
 
@@ -29,6 +29,20 @@ numba.config.CACHE_DIR = str(CACHE or "")
 
 # Options of numba's decorators for parts.
 FORCE: Final = {"forceinline": True, "pipeline_class": PartCompiler}
+
+
+class Task(Protocol):
+    """Something to compile. name: what it belongs to, for people."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def done(self) -> bool:
+        """Whether the code is in the cache, as far as there is one."""
+
+    def run(self) -> None:
+        """Compile the functions, or load them from the cache, without calling them."""
 
 
 class Job(NamedTuple):

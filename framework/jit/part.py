@@ -6,12 +6,18 @@ into its callers is needed as LLVM code only, and is optimised there: this is ha
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, Final
 
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
 ENVIRONMENT: Final = "_ZN08NumbaEnv"
+
+
+@ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)  # type: ignore[untyped-decorator]
+def _refuse(*_: object) -> None:
+    """Return no object and no error, of which Python makes a SystemError."""
 
 
 class PartLibrary(JITCodeLibrary):  # type: ignore[misc]  # numba has no types
@@ -25,8 +31,8 @@ class PartLibrary(JITCodeLibrary):  # type: ignore[misc]  # numba has no types
         self._finalized = True
 
     def get_pointer_to_function(self, name: str) -> int:
-        """0, which is numba's word for a function that Python cannot call."""
-        return 0
+        """What Python gets to call: a refusal."""
+        return ctypes.cast(_refuse, ctypes.c_void_p).value or 0
 
     @property
     def codegen(self) -> PartLibrary:

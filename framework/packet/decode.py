@@ -18,7 +18,7 @@ claim.
 from __future__ import annotations
 
 from zcframe.framework import abi
-from zcframe.framework.jit.address import load_be16, load_u8, load_u16, load_u32, seldom
+from zcframe.framework.jit.address import known, rx_load_be16, rx_load_u8, rx_load_u16, rx_load_u32, seldom
 from zcframe.framework.jit.compiler import inlined, kept, outlined
 
 from .walk import MAX_HEADERS, is_ip, walk
@@ -69,7 +69,7 @@ def _ports(room, proto):  # type: ignore[no-untyped-def]
 def l4_size(l4, room, proto):  # type: ignore[no-untyped-def]
     """Bytes of the L4 header at address `l4`, of which `room` were captured; at most `room`, 0 where it is unknown."""
     if proto == IPPROTO_TCP:
-        return min(max(load_u8(l4 + 12) >> 2 & 0x3C, 20), room) if room >= 20 else room
+        return min(max(rx_load_u8(l4 + 12) >> 2 & 0x3C, 20), room) if room >= 20 else room
     if proto == IPPROTO_SCTP or proto == IPPROTO_DCCP:
         return min(12, room)
     short = (proto == IPPROTO_UDP) | (proto == IPPROTO_UDPLITE) | (proto == IPPROTO_ICMP) | (proto == IPPROTO_ICMPV6)
@@ -77,19 +77,32 @@ def l4_size(l4, room, proto):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
-    """(offsets, facts) of what most frames are: PLAIN_IPV4, no fragment."""
-    total = load_be16(frame + 16)
+def is_plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
+    """Whether a frame is what most are: IPv4 without options behind no tag, no fragment."""
+    if length < PLAIN_L4 or rx_load_u32(frame + 12) & 0xFFFFFF != PLAIN_IPV4:
+        return False
+    return rx_load_be16(frame + 20) & 0x3FFF == 0 and rx_load_u8(frame + 23) != IPPROTO_AH
+
+
+@inlined
+def plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
+    """(offsets, facts) of such a frame, of which all but few bits are constants to the compiler."""
+    total = rx_load_be16(frame + 16)
     end = min(14 + total, length) if total >= 20 else length
-    proto = load_u8(frame + 23)
+    proto = rx_load_u8(frame + 23)
     facts = length << 48 | ETHERTYPE_IPV4 << 32 | 4 << 8 | proto | _ports(end - PLAIN_L4, proto)
-    return 14 | PLAIN_L4 << 16 | PLAIN_L4 << 32 | end << 48, facts
+    offsets = 14 | PLAIN_L4 << 16 | PLAIN_L4 << 32 | end << 48
+    # It would see this by itself, were it not for the many operations in between.
+    known(facts & 0xFF00 == 4 << 8)
+    known(facts & (FRAGMENT | LATER_FRAGMENT) == 0)
+    known(offsets & 0xFFFFFFFF == 14 | PLAIN_L4 << 16)
+    return offsets, facts
 
 
 @inlined
 def _ah_size(header, room):  # type: ignore[no-untyped-def]
     """Bytes of the authentication header at address `header`, of which `room` are there; 0: not whole. (RFC 4302)"""
-    size = (load_u8(header + 1) + 2) * 4 if room >= MIN_AH else 0
+    size = (rx_load_u8(header + 1) + 2) * 4 if room >= MIN_AH else 0
     return size if MIN_AH <= size <= room else 0
 
 
@@ -101,7 +114,7 @@ def _behind_ah(frame, l4, end):  # type: ignore[no-untyped-def]
         size = _ah_size(frame + l4, end - l4) if proto == IPPROTO_AH else 0
         if size == 0:
             break
-        proto = load_u8(frame + l4)
+        proto = rx_load_u8(frame + l4)
         l4 += size
     return l4, proto
 
@@ -109,12 +122,12 @@ def _behind_ah(frame, l4, end):  # type: ignore[no-untyped-def]
 @inlined
 def _ipv4(frame, length, l3):  # type: ignore[no-untyped-def]
     """(l4, IP payload, end, protocol and flags), l4 = 0 for a later fragment or options that are cut."""
-    header = (load_u8(frame + l3) & 15) * 4
-    total = load_be16(frame + l3 + 2)
+    header = (rx_load_u8(frame + l3) & 15) * 4
+    total = rx_load_be16(frame + l3 + 2)
     # A total length of 0 is what segmentation offload leaves behind: trust the captured length then.
     end = min(l3 + total, length) if total >= 20 else length
-    proto = load_u8(frame + l3 + 9)
-    fragment = load_be16(frame + l3 + 6) & 0x3FFF
+    proto = rx_load_u8(frame + l3 + 9)
+    fragment = rx_load_be16(frame + l3 + 6) & 0x3FFF
     l4 = l3 + header
     if header < 20 or l4 > end:
         return 0, end, end, proto
@@ -133,17 +146,17 @@ def _ipv6(frame, length, l3):  # type: ignore[no-untyped-def]
 
     At most MAX_EXTENSION_HEADERS of them.
     """
-    claimed = load_be16(frame + l3 + 4)
+    claimed = rx_load_be16(frame + l3 + 4)
     end = min(l3 + 40 + claimed, length) if claimed else length
-    proto = load_u8(frame + l3 + 6)
+    proto = rx_load_u8(frame + l3 + 6)
     l4 = l3 + 40
     flags = 0
     for _ in range(MAX_EXTENSION_HEADERS):
         if proto == 44:
             if end - l4 < 8:
                 return 0, end, end, proto | flags
-            fragment = load_be16(frame + l4 + 2)
-            proto = load_u8(frame + l4)
+            fragment = rx_load_be16(frame + l4 + 2)
+            proto = rx_load_u8(frame + l4)
             l4 += 8
             # An atomic fragment (RFC 6946) is a whole packet.
             if fragment & 0xFFF9:
@@ -153,12 +166,12 @@ def _ipv6(frame, length, l3):  # type: ignore[no-untyped-def]
         elif proto == 0 or proto == 43 or proto == 60:
             if end - l4 < 8:
                 return 0, end, end, proto | flags
-            proto = load_u8(frame + l4)
-            l4 += 8 + load_u8(frame + l4 + 1) * 8
+            proto = rx_load_u8(frame + l4)
+            l4 += 8 + rx_load_u8(frame + l4 + 1) * 8
             if l4 > end:
                 return 0, end, end, proto | flags
         elif proto == IPPROTO_AH and flags == 0 and _ah_size(frame + l4, end - l4) != 0:
-            proto = load_u8(frame + l4)
+            proto = rx_load_u8(frame + l4)
             l4 += _ah_size(frame + l4, end - l4)
         else:
             return l4, l4, end, proto | flags | _ports(end - l4, proto)
@@ -190,25 +203,28 @@ def _decode_others(frame, length, ethertype, l3, tags, steps):  # type: ignore[n
 
 
 @kept
+def decode_others(desc, frame, length):  # type: ignore[no-untyped-def]
+    """`decode` of a frame that may be any but a plain one."""
+    if length < 14:
+        return length << 48 | length << 32, length << 48
+    ethertype = rx_load_be16(frame + 12)
+    l3 = 14
+    tags = 0
+    while (ethertype == ETHERTYPE_VLAN or ethertype == ETHERTYPE_QINQ) and tags < 2 and length - l3 >= 4:
+        ethertype = rx_load_be16(frame + l3 + 2)
+        l3 += 4
+        tags += 1
+    if seldom(ethertype != ETHERTYPE_IPV4 and ethertype != ETHERTYPE_IPV6):
+        # A tag that was taken off on the way here counts as if it were in the frame.
+        stripped = rx_load_u16(desc + abi.DESC_STATUS) & abi.STATUS_VLAN != 0
+        return _decode_others(frame, length, ethertype, l3, tags, MAX_HEADERS - tags - stripped)
+    return _decode_ip(frame, length, ethertype, l3, tags)
+
+
+@kept
 def decode(desc, frame, length):  # type: ignore[no-untyped-def]
     """(offsets, facts) of the Ethernet frame of `length` captured bytes at address `frame`, both int64.
 
     desc: address of its descriptor. length: at most MAX_LENGTH.
     """
-    if length < 14:
-        return length << 48 | length << 32, length << 48
-    plain = length >= PLAIN_L4 and load_u32(frame + 12) & 0xFFFFFF == PLAIN_IPV4
-    if plain and load_be16(frame + 20) & 0x3FFF == 0 and load_u8(frame + 23) != IPPROTO_AH:
-        return _plain_ipv4(frame, length)
-    ethertype = load_be16(frame + 12)
-    l3 = 14
-    tags = 0
-    while (ethertype == ETHERTYPE_VLAN or ethertype == ETHERTYPE_QINQ) and tags < 2 and length - l3 >= 4:
-        ethertype = load_be16(frame + l3 + 2)
-        l3 += 4
-        tags += 1
-    if seldom(ethertype != ETHERTYPE_IPV4 and ethertype != ETHERTYPE_IPV6):
-        # A tag that was taken off on the way here counts as if it were in the frame.
-        stripped = load_u16(desc + abi.DESC_STATUS) & abi.STATUS_VLAN != 0
-        return _decode_others(frame, length, ethertype, l3, tags, MAX_HEADERS - tags - stripped)
-    return _decode_ip(frame, length, ethertype, l3, tags)
+    return plain_ipv4(frame, length) if is_plain_ipv4(frame, length) else decode_others(desc, frame, length)

@@ -13,7 +13,15 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload_attribute, register_model
 
 from zcframe.framework import abi
-from zcframe.framework.jit.address import load_be16, load_be32, load_be64, load_u8, load_u16, load_u32, load_u64
+from zcframe.framework.jit.address import (
+    rx_load_be16,
+    rx_load_be32,
+    rx_load_be64,
+    rx_load_u8,
+    rx_load_u16,
+    rx_load_u32,
+    rx_load_u64,
+)
 from zcframe.framework.jit.compiler import FORCE
 
 from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size
@@ -70,39 +78,39 @@ def _attribute(doc: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any
 
 @_attribute("time of arrival, ns since the epoch")
 def ts(pkt):  # type: ignore[no-untyped-def]
-    return load_u64(pkt._desc + abi.DESC_TIMESTAMP)
+    return rx_load_u64(pkt._desc + abi.DESC_TIMESTAMP)
 
 
 @_attribute("bytes captured in the block")
 def caplen(pkt):  # type: ignore[no-untyped-def]
-    return load_u16(pkt._desc + abi.DESC_LEN)
+    return rx_load_u16(pkt._desc + abi.DESC_LEN)
 
 
 @_attribute("length on the wire, without FCS")
 def wirelen(pkt):  # type: ignore[no-untyped-def]
-    return load_u32(pkt._desc + abi.DESC_WIRE_LEN)
+    return rx_load_u32(pkt._desc + abi.DESC_WIRE_LEN)
 
 
 @_attribute("which of the source's interfaces brought it")
 def iface(pkt):  # type: ignore[no-untyped-def]
-    return load_u16(pkt._desc + abi.DESC_PORT)
+    return rx_load_u16(pkt._desc + abi.DESC_PORT)
 
 
 @_attribute("Toeplitz hash of the NIC, 0 where rss_type is 0")
 def rss_hash(pkt):  # type: ignore[no-untyped-def]
-    return load_u32(pkt._desc + abi.DESC_RSS_HASH)
+    return rx_load_u32(pkt._desc + abi.DESC_RSS_HASH)
 
 
 @_attribute("what was hashed: 0 nothing, 1 TCPv4, 2 IPv4, 3 TCPv6, 5 IPv6, 7 UDPv4, 8 UDPv6")
 def rss_type(pkt):  # type: ignore[no-untyped-def]
-    return load_u8(pkt._desc + abi.DESC_RSS_TYPE)
+    return rx_load_u8(pkt._desc + abi.DESC_RSS_TYPE)
 
 
 @_attribute("RETA entry, rss_hash & 127; 128 for a packet without hash")
 def bucket(pkt):  # type: ignore[no-untyped-def]
-    if load_u8(pkt._desc + abi.DESC_RSS_TYPE) == 0:
+    if rx_load_u8(pkt._desc + abi.DESC_RSS_TYPE) == 0:
         return UNHASHED_BUCKET
-    return load_u32(pkt._desc + abi.DESC_RSS_HASH) & (abi.RETA_SIZE - 1)
+    return rx_load_u32(pkt._desc + abi.DESC_RSS_HASH) & (abi.RETA_SIZE - 1)
 
 
 @_attribute("the whole frame as a view: frame[i], frame.u16(i), frame.u32(i), len(frame)")
@@ -120,12 +128,12 @@ def payload(pkt):  # type: ignore[no-untyped-def]
 
 @_attribute("destination MAC, 48 bits")
 def eth_dst(pkt):  # type: ignore[no-untyped-def]
-    return load_be32(pkt._data) << 16 | load_be16(pkt._data + 4) if pkt._offsets & 0xFFFF else 0
+    return rx_load_be32(pkt._data) << 16 | rx_load_be16(pkt._data + 4) if pkt._offsets & 0xFFFF else 0
 
 
 @_attribute("source MAC, 48 bits")
 def eth_src(pkt):  # type: ignore[no-untyped-def]
-    return load_be16(pkt._data + 6) << 32 | load_be32(pkt._data + 8) if pkt._offsets & 0xFFFF else 0
+    return rx_load_be16(pkt._data + 6) << 32 | rx_load_be32(pkt._data + 8) if pkt._offsets & 0xFFFF else 0
 
 
 @_attribute("ethertype of the IP header, or of the last header that could not be looked through")
@@ -135,23 +143,23 @@ def ethertype(pkt):  # type: ignore[no-untyped-def]
 
 @_attribute("VLAN tags behind the MAC addresses, stripped one included; not those behind other headers")
 def vlan_count(pkt):  # type: ignore[no-untyped-def]
-    stripped = load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN
+    stripped = rx_load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN
     return ((pkt._facts >> 24) & 255) + (1 if stripped else 0)
 
 
 @_attribute("outermost VLAN id, 0 without a tag")
 def vlan(pkt):  # type: ignore[no-untyped-def]
-    if load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN:
-        return load_u16(pkt._desc + abi.DESC_VLAN_TCI) & 0xFFF
-    return load_be16(pkt._data + 14) & 0xFFF if (pkt._facts >> 24) & 255 else 0
+    if rx_load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN:
+        return rx_load_u16(pkt._desc + abi.DESC_VLAN_TCI) & 0xFFF
+    return rx_load_be16(pkt._data + 14) & 0xFFF if (pkt._facts >> 24) & 255 else 0
 
 
 @_attribute("second VLAN id, 0 without a second tag")
 def vlan2(pkt):  # type: ignore[no-untyped-def]
     tags = (pkt._facts >> 24) & 255
-    if load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN:
-        return load_be16(pkt._data + 14) & 0xFFF if tags else 0
-    return load_be16(pkt._data + 18) & 0xFFF if tags > 1 else 0
+    if rx_load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN:
+        return rx_load_be16(pkt._data + 14) & 0xFFF if tags else 0
+    return rx_load_be16(pkt._data + 18) & 0xFFF if tags > 1 else 0
 
 
 @_attribute("4, 6, or 0 for what is not IP")
@@ -169,12 +177,12 @@ def ttl(pkt):  # type: ignore[no-untyped-def]
     version = (pkt._facts >> 8) & 255
     if version == 0:
         return 0
-    return load_u8(pkt._data + (pkt._offsets & 0xFFFF) + (8 if version == 4 else 7))
+    return rx_load_u8(pkt._data + (pkt._offsets & 0xFFFF) + (8 if version == 4 else 7))
 
 
 @_attribute("upper 64 bits of the source address; 0 for IPv4")
 def src_hi(pkt):  # type: ignore[no-untyped-def]
-    return load_be64(pkt._data + (pkt._offsets & 0xFFFF) + 8) if (pkt._facts >> 8) & 255 == 6 else 0
+    return rx_load_be64(pkt._data + (pkt._offsets & 0xFFFF) + 8) if (pkt._facts >> 8) & 255 == 6 else 0
 
 
 @_attribute("lower 64 bits of the source address; IPv4 as ::ffff:a.b.c.d")
@@ -182,13 +190,13 @@ def src_lo(pkt):  # type: ignore[no-untyped-def]
     version = (pkt._facts >> 8) & 255
     l3 = pkt._data + (pkt._offsets & 0xFFFF)
     if version == 4:
-        return MAPPED_IPV4 | load_be32(l3 + 12)
-    return load_be64(l3 + 16) if version == 6 else 0
+        return MAPPED_IPV4 | rx_load_be32(l3 + 12)
+    return rx_load_be64(l3 + 16) if version == 6 else 0
 
 
 @_attribute("upper 64 bits of the destination address; 0 for IPv4")
 def dst_hi(pkt):  # type: ignore[no-untyped-def]
-    return load_be64(pkt._data + (pkt._offsets & 0xFFFF) + 24) if (pkt._facts >> 8) & 255 == 6 else 0
+    return rx_load_be64(pkt._data + (pkt._offsets & 0xFFFF) + 24) if (pkt._facts >> 8) & 255 == 6 else 0
 
 
 @_attribute("lower 64 bits of the destination address; IPv4 as ::ffff:a.b.c.d")
@@ -196,38 +204,38 @@ def dst_lo(pkt):  # type: ignore[no-untyped-def]
     version = (pkt._facts >> 8) & 255
     l3 = pkt._data + (pkt._offsets & 0xFFFF)
     if version == 4:
-        return MAPPED_IPV4 | load_be32(l3 + 16)
-    return load_be64(l3 + 32) if version == 6 else 0
+        return MAPPED_IPV4 | rx_load_be32(l3 + 16)
+    return rx_load_be64(l3 + 32) if version == 6 else 0
 
 
 @_attribute("source port of TCP, UDP, SCTP, DCCP, UDP-Lite; 0 in a later fragment")
 def sport(pkt):  # type: ignore[no-untyped-def]
-    return load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF)) if pkt._facts & HAS_PORTS else 0
+    return rx_load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF)) if pkt._facts & HAS_PORTS else 0
 
 
 @_attribute("destination port, likewise")
 def dport(pkt):  # type: ignore[no-untyped-def]
-    return load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 2) if pkt._facts & HAS_PORTS else 0
+    return rx_load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 2) if pkt._facts & HAS_PORTS else 0
 
 
 @_attribute("TCP flags, CWR (0x80) to FIN (0x01)")
 def tcp_flags(pkt):  # type: ignore[no-untyped-def]
-    return load_u8(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 13) if pkt._facts & HAS_TCP else 0
+    return rx_load_u8(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 13) if pkt._facts & HAS_TCP else 0
 
 
 @_attribute("TCP sequence number")
 def tcp_seq(pkt):  # type: ignore[no-untyped-def]
-    return load_be32(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 4) if pkt._facts & HAS_TCP else 0
+    return rx_load_be32(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 4) if pkt._facts & HAS_TCP else 0
 
 
 @_attribute("TCP acknowledgement number")
 def tcp_ack(pkt):  # type: ignore[no-untyped-def]
-    return load_be32(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 8) if pkt._facts & HAS_TCP else 0
+    return rx_load_be32(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 8) if pkt._facts & HAS_TCP else 0
 
 
 @_attribute("TCP window, unscaled")
 def tcp_window(pkt):  # type: ignore[no-untyped-def]
-    return load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 14) if pkt._facts & HAS_TCP else 0
+    return rx_load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 14) if pkt._facts & HAS_TCP else 0
 
 
 @_attribute("ICMP or ICMPv6 type << 8 | code")
@@ -235,7 +243,7 @@ def icmp(pkt):  # type: ignore[no-untyped-def]
     l4 = (pkt._offsets >> 16) & 0xFFFF
     number = pkt._facts & 255
     if (number == 1 or number == 58) and l4 and l4 + 2 <= pkt._offsets >> 48:
-        return load_be16(pkt._data + l4)
+        return rx_load_be16(pkt._data + l4)
     return 0
 
 

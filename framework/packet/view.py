@@ -8,7 +8,7 @@ from typing import Any
 from numba.core import cgutils, types
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload, overload_method, register_model
 
-from zcframe.framework.jit.address import below, load_be16, load_be32, load_u8
+from zcframe.framework.jit.address import below, rx_load_be16, rx_load_be32, rx_load_u8
 from zcframe.framework.jit.compiler import FORCE
 
 
@@ -55,7 +55,7 @@ def _getitem(view, index):  # type: ignore[no-untyped-def]
     if isinstance(view, ViewType) and isinstance(index, types.Integer):
 
         def byte(view, index):  # type: ignore[no-untyped-def]
-            return load_u8(view._address + index) if below(index, view._length) else 0
+            return rx_load_u8(view._address + index) if below(index, view._length) else 0
 
         return byte
 
@@ -64,7 +64,7 @@ def _getitem(view, index):  # type: ignore[no-untyped-def]
 def _u16(view, index):  # type: ignore[no-untyped-def]
     def word(view, index):  # type: ignore[no-untyped-def]
         if below(index, view._length - 1) and view._length > 1:
-            return load_be16(view._address + index)
+            return rx_load_be16(view._address + index)
         return view[index] << 8
 
     return word
@@ -74,7 +74,7 @@ def _u16(view, index):  # type: ignore[no-untyped-def]
 def _u32(view, index):  # type: ignore[no-untyped-def]
     def word(view, index):  # type: ignore[no-untyped-def]
         if below(index, view._length - 3) and view._length > 3:
-            return load_be32(view._address + index)
+            return rx_load_be32(view._address + index)
         if not below(index, view._length):
             return 0
         return view[index] << 24 | view[index + 1] << 16 | view[index + 2] << 8 | view[index + 3]

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zcframe.framework.jit.address import load_be16, load_u8
+from zcframe.framework.jit.address import rx_load_be16, rx_load_u8
 from zcframe.framework.jit.compiler import inlined
 
 # Headers in front of IP, a tag that was taken off and each MPLS label included.
@@ -108,30 +108,30 @@ def _fixed_size(ethertype):  # type: ignore[no-untyped-def]
 def _size(header, room, ethertype):  # type: ignore[no-untyped-def]
     """As `_fixed_size`, of which the first bytes tell it, too."""
     if ethertype == MACSEC and room >= 1:
-        first = load_u8(header)
+        first = rx_load_u8(header)
         if first & (MACSEC_VERSION | MACSEC_CHANGED):
             return 0
         return MACSEC_HEADER + 2 + (MACSEC_SCI if first & MACSEC_HAS_SCI else 0)
     if ethertype == TRILL and room >= 2:
-        first = load_be16(header)
+        first = rx_load_be16(header)
         return 6 + (first >> 6 & 31) * 4 + ETHERNET_HEADER if first >> 14 == 0 else 0
-    if ethertype == ARISTA and room >= 4 and load_be16(header) == 1:
+    if ethertype == ARISTA and room >= 4 and rx_load_be16(header) == 1:
         # 64 bits of time, or 48.
-        return 14 if load_u8(header + 3) == 0x10 else 12
+        return 14 if rx_load_u8(header + 3) == 0x10 else 12
     return _fixed_size(ethertype)
 
 
 @inlined
 def _behind_llc(frame, length, at):  # type: ignore[no-untyped-def]
     """(ethertype, offset) of what an LLC header announces: SNAP names an ethertype, one SAP is that of IP."""
-    if length - at < 3 or load_u8(frame + at + 2) != LLC_UI:
+    if length - at < 3 or rx_load_u8(frame + at + 2) != LLC_UI:
         return STOP, at
-    if load_u8(frame + at) == LLC_IP:
+    if rx_load_u8(frame + at) == LLC_IP:
         return IPV4, at + 3
-    if load_be16(frame + at) != LLC_SNAP or length - at < SNAP_HEADER:
+    if rx_load_be16(frame + at) != LLC_SNAP or length - at < SNAP_HEADER:
         return STOP, at
-    organisation = load_be16(frame + at + 3) << 8 | load_u8(frame + at + 5)
-    ethertype = load_be16(frame + at + 6)
+    organisation = rx_load_be16(frame + at + 3) << 8 | rx_load_u8(frame + at + 5)
+    ethertype = rx_load_be16(frame + at + 6)
     known = (organisation == 0 or organisation == 0xF8) and ethertype >= FIRST_ETHERTYPE
     return (ethertype, at + SNAP_HEADER) if known else (STOP, at)
 
@@ -141,7 +141,7 @@ def _is_frame(frame, length, at):  # type: ignore[no-untyped-def]
     """Whether what is at `at` may be an Ethernet frame: where one has its type is IP's, or that of a header here."""
     if length - at < ETHERNET_HEADER:
         return False
-    ethertype = load_be16(frame + at + 12)
+    ethertype = rx_load_be16(frame + at + 12)
     if ethertype <= MAX_802_3 or ethertype == LLC:
         return _behind_llc(frame, length, at + ETHERNET_HEADER)[0] != STOP
     known = ethertype in (IPV4, IPV6, MPLS, MPLS_UPSTREAM, PPPOE, NSH, MACSEC, TRILL, ARISTA)
@@ -158,11 +158,11 @@ def _behind_labels(frame, length, at):  # type: ignore[no-untyped-def]
     """
     if length - at < 4:
         return STOP, at
-    first = load_u8(frame + at) >> 4
+    first = rx_load_u8(frame + at) >> 4
     if first == 4 or first == 6:
         return IPV4 if first == 4 else IPV6, at
     if first == 1:
-        channel = load_be16(frame + at + 2)
+        channel = rx_load_be16(frame + at + 2)
         if channel == PSEUDOWIRE_IPV4 or channel == PSEUDOWIRE_IPV6:
             return IPV4 if channel == PSEUDOWIRE_IPV4 else IPV6, at + 4
         return STOP, at
@@ -176,9 +176,9 @@ def _behind_labels(frame, length, at):  # type: ignore[no-untyped-def]
 @inlined
 def _bridged(frame, length, at):  # type: ignore[no-untyped-def]
     """(ethertype, offset) of the Ethernet frame that PPP's bridging holds."""
-    if length - at < 2 or load_u8(frame + at + 1) != BRIDGED_802_3 or load_u8(frame + at) & BRIDGED_SQUEEZED:
+    if length - at < 2 or rx_load_u8(frame + at + 1) != BRIDGED_802_3 or rx_load_u8(frame + at) & BRIDGED_SQUEEZED:
         return STOP, at
-    at += 6 if load_u8(frame + at) & BRIDGED_LAN else 2
+    at += 6 if rx_load_u8(frame + at) & BRIDGED_LAN else 2
     return (BRIDGED, at) if at <= length else (STOP, at)
 
 
@@ -189,8 +189,8 @@ def _behind_ppp(frame, length, at):  # type: ignore[no-untyped-def]
         if length - at < 2:
             break
         # A number whose first byte is odd has one byte only. (RFC 1661)
-        short = load_u8(frame + at) & 1
-        number = load_u8(frame + at) if short else load_be16(frame + at)
+        short = rx_load_u8(frame + at) & 1
+        number = rx_load_u8(frame + at) if short else rx_load_be16(frame + at)
         at += 2 - short
         if number == PPP_IPV4:
             return IPV4, at
@@ -200,7 +200,7 @@ def _behind_ppp(frame, length, at):  # type: ignore[no-untyped-def]
             return MPLS, at
         if number == PPP_BRIDGED:
             return _bridged(frame, length, at)
-        if number != PPP_MULTILINK or length - at < 4 or load_u8(frame + at) < MULTILINK_WHOLE:
+        if number != PPP_MULTILINK or length - at < 4 or rx_load_u8(frame + at) < MULTILINK_WHOLE:
             break
         at += MULTILINK_HEADER
     return STOP, at
@@ -211,8 +211,8 @@ def _behind_nsh(frame, length, at):  # type: ignore[no-untyped-def]
     """(ethertype, offset) of what a network service header announces. (RFC 8300)"""
     if length - at < 8:
         return STOP, at
-    size = (load_be16(frame + at) & 0x3F) * 4
-    following = load_u8(frame + at + 3)
+    size = (rx_load_be16(frame + at) & 0x3F) * 4
+    following = rx_load_u8(frame + at + 3)
     if size < 8 or size > length - at or following == 0 or following >= len(NSH_NEXT):
         return STOP, at
     return NSH_NEXT[following], at + size
@@ -224,25 +224,25 @@ def _behind(frame, length, ethertype, at):  # type: ignore[no-untyped-def]
     if ethertype == MPLS or ethertype == MPLS_UPSTREAM:
         if length - at < LABEL:
             return STOP, at
-        bottom = load_u8(frame + at + 2) & 1
+        bottom = rx_load_u8(frame + at + 2) & 1
         return _behind_labels(frame, length, at + LABEL) if bottom else (MPLS, at + LABEL)
     if ethertype == PPPOE:
-        session = length - at >= PPPOE_HEADER and load_be16(frame + at) == PPPOE_SESSION
+        session = length - at >= PPPOE_HEADER and rx_load_be16(frame + at) == PPPOE_SESSION
         return _behind_ppp(frame, length, at + PPPOE_HEADER) if session else (STOP, at)
     if ethertype <= MAX_802_3 or ethertype == LLC:
         return _behind_llc(frame, length, at)
     if ethertype == NSH:
         return _behind_nsh(frame, length, at)
     size = _size(frame + at, length - at, ethertype)
-    return (load_be16(frame + at + size - 2), at + size) if 0 < size <= length - at else (STOP, at)
+    return (rx_load_be16(frame + at + size - 2), at + size) if 0 < size <= length - at else (STOP, at)
 
 
 @inlined
 def is_ip(frame, length, ethertype, at):  # type: ignore[no-untyped-def]
     """Whether a whole fixed header of IP, in the version that `ethertype` says, is at `at`."""
     if ethertype == IPV4:
-        return length - at >= 20 and load_u8(frame + at) >> 4 == 4
-    return ethertype == IPV6 and length - at >= 40 and load_u8(frame + at) >> 4 == 6
+        return length - at >= 20 and rx_load_u8(frame + at) >> 4 == 4
+    return ethertype == IPV6 and length - at >= 40 and rx_load_u8(frame + at) >> 4 == 6
 
 
 @inlined

@@ -12,6 +12,7 @@ from typing import Any
 from numba.core import cgutils, types
 from numba.core.errors import TypingError
 from numba.core.imputils import lower_setattr
+from numba.core.types.containers import UniTuple
 from numba.core.typing.templates import AttributeTemplate
 from numba.extending import (
     infer_getattr,
@@ -55,6 +56,55 @@ class TableType(_Located):
 
 class RowType(_Located):
     """A row of a table: address 0 for none; in place of the journal, 1 for a row just made."""
+
+
+class SpotType(types.Type):
+    """Where a key belongs in a table: the slot to look at first, the key's hash, and the key. Opaque to plugins."""
+
+    def __init__(self, layout: TableLayout) -> None:
+        self.layout = layout
+        digest = hashlib.sha256(repr(layout).encode()).hexdigest()[:12]
+        super().__init__(name=f"zcframe.Spot({layout.name}#{digest})")
+
+    @property
+    def words(self) -> list[str]:
+        return ["at", "hashed", *(f"k{i}" for i in range(len(self.layout.keys)))]
+
+
+@register_model(SpotType)
+class _SpotModel(models.StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, fe_type: SpotType) -> None:
+        super().__init__(manager, fe_type, [(word, types.int64) for word in fe_type.words])
+
+
+def spot_maker(layout: TableLayout) -> Any:
+    """Compiled function (slot address, hash, key words as a tuple) -> spot."""
+    spot = SpotType(layout)
+
+    @intrinsic
+    def make(typingctx, at, hashed, key):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            value = cgutils.create_struct_proxy(spot)(context, builder)
+            value.at, value.hashed = args[:2]
+            for i in range(len(layout.keys)):
+                setattr(value, f"k{i}", builder.extract_value(args[2], i))
+            return value._getvalue()
+
+        return spot(types.int64, types.int64, key), codegen
+
+    return make
+
+
+@intrinsic
+def spot_words(typingctx, spot):  # type: ignore[no-untyped-def]
+    """The words of a spot as a tuple."""
+    count = len(spot.words)
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        words = [builder.extract_value(args[0], i) for i in range(count)]
+        return context.make_tuple(builder, signature.return_type, words)
+
+    return UniTuple(types.int64, count)(spot), codegen
 
 
 @inlined
@@ -146,7 +196,7 @@ def _array_set(array, index, value):  # type: ignore[no-untyped-def]
     if isinstance(array, ArrayType) and isinstance(index, types.Integer):
         if not array.writable:
             raise TypingError(
-                f"prefetch cannot write to {array.layout.name}: it is no part of the packet's transaction"
+                f"prefetch cannot write to {array.layout.name}, nor can ahead: it is no part of the transaction"
             )
         write, size, length = WRITE[array.layout.scalar.size], array.layout.scalar.size, array.layout.length
 

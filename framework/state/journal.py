@@ -1,14 +1,16 @@
-"""The undo journal: a packet is a transaction on the shared state.
+"""The undo journal: a burst of packets is a transaction on the shared state.
 
-Before a store into state the old bytes go onto the worker's journal, a stack. A packet that faults, or whose worker was
-killed in the middle of it, is rolled back, so that nothing is counted twice and nothing half.
+Before a store into state the old bytes go onto the worker's journal, a stack. A burst in which a packet faults, or
+whose worker was killed in the middle of it, is rolled back, so that nothing is counted twice and nothing half.
 
-    head     u64: packet number << 16 | bytes used; it belongs to a packet in progress only while packet number == done
-    now      u64: time of arrival of that packet, for tables with an idle time
-    entry    old bytes, padded to 8 | u64 address | u64 size
+    owner    u64: the packet at which the transaction began; the journal counts only while the ledger's `upto` is it
+    now      u64: time of arrival of the packet in progress, for tables with an idle time
+    used     u64: bytes of entries
+    secrets  of the tables' hash, the same for all tables and workers of a run
+    entry    old bytes, padded to 8 | u64: address, and in its upper 16 bits the size
 
 The journal and the state are memory that outlives the worker. After a kill its successor sees the dead worker's stores
-in program order; a release store keeps LLVM from moving the new value above its journal entry.
+in program order: an entry, `used`, the new bytes. Fences keep LLVM from mixing these; they cost no instruction.
 """
 
 from __future__ import annotations
@@ -18,82 +20,105 @@ from typing import Any
 from zcframe.framework.errors import JournalFullError
 from zcframe.framework.jit.address import (
     copy_bytes,
-    load_u8,
-    load_u16,
-    load_u32,
+    journal_load_u64,
+    journal_store_u64,
     load_u64,
-    release_u8,
-    release_u16,
-    release_u32,
-    release_u64,
-    store_u8,
-    store_u16,
-    store_u32,
+    order_stores,
+    shift_right,
+    state_load_u8,
+    state_load_u16,
+    state_load_u32,
+    state_load_u64,
+    state_store_u8,
+    state_store_u16,
+    state_store_u32,
+    state_store_u64,
     store_u64,
 )
 from zcframe.framework.jit.compiler import inlined
 
-CAPACITY = 32 * 1024
-HEAD_SIZE = 64
+from .declare import MAX_KEYS
+
+CAPACITY = 64 * 1024
+OWNER = 0
 NOW = 8
-TRAILER = 16
+USED = 16
+SECRETS = 64
+MAX_SECRETS = MAX_KEYS + 2
+HEAD_SIZE = SECRETS + -(-8 * MAX_SECRETS // 64) * 64
+TRAILER = 8
+SIZE_AT = 48
+ADDRESS = (1 << SIZE_AT) - 1
 JOURNAL_SIZE = HEAD_SIZE + CAPACITY
 
 
 @inlined
-def reserve(journal, address, size):  # type: ignore[no-untyped-def]
-    """(entry, head): put the old bytes of [address, address + size) at `entry`, `enter` head, then change the state."""
-    head = load_u64(journal)
-    used, room = head & 0xFFFF, (size + 7) & ~7
-    if used + room + TRAILER > CAPACITY:
-        raise JournalFullError("a plugin changed more than 32 KiB of state for one packet")
-    entry = journal + HEAD_SIZE + used
-    store_u64(entry + room, address)
-    store_u64(entry + room + 8, size)
-    return entry, head + room + TRAILER
+def begin(journal, packet):  # type: ignore[no-untyped-def]
+    """Begin the transaction at `packet`: what the journal holds is void before it says whose it is."""
+    journal_store_u64(journal + USED, 0)
+    order_stores()
+    journal_store_u64(journal + OWNER, packet)
+    order_stores()
 
 
 @inlined
-def enter(journal, head):  # type: ignore[no-untyped-def]
-    """Make the entry that was reserved, and filled, part of the journal."""
-    release_u64(journal, head)
+def reserve(journal, address, size):  # type: ignore[no-untyped-def]
+    """(entry, used): put the old bytes of [address, address + size) at `entry`, `enter` used, then change the state."""
+    used, room = journal_load_u64(journal + USED), (size + 7) & ~7
+    if used > CAPACITY - TRAILER - room:
+        raise JournalFullError("a plugin changed more than 64 KiB of state for one packet")
+    entry = journal + HEAD_SIZE + used
+    journal_store_u64(entry + room, address | size << SIZE_AT)
+    return entry, used + room + TRAILER
+
+
+@inlined
+def enter(journal, used):  # type: ignore[no-untyped-def]
+    """Make the entry that was reserved, and filled, part of the journal; the state may change from here on."""
+    order_stores()
+    journal_store_u64(journal + USED, used)
+    order_stores()
 
 
 @inlined
 def remember(journal, address, size):  # type: ignore[no-untyped-def]
     """Put `size` bytes at `address` onto the journal, before they are changed."""
-    entry, head = reserve(journal, address, size)
+    entry, used = reserve(journal, address, size)
     copy_bytes(entry, address, size)
-    enter(journal, head)
+    enter(journal, used)
 
 
 @inlined
 def roll_back(journal, mark, low, high):  # type: ignore[no-untyped-def]
-    """Undo the packet in progress down to `mark` bytes, newest first; nothing outside [low, high) is ever touched."""
-    head = load_u64(journal)
-    used = min(head & 0xFFFF, CAPACITY)
-    while used - TRAILER > mark:
-        trailer = journal + HEAD_SIZE + used - TRAILER
-        address, size = load_u64(trailer), load_u64(trailer + 8)
+    """Undo the transaction down to `mark` bytes, newest first; nothing outside [low, high) is ever touched."""
+    order_stores()
+    used = load_u64(journal + USED)
+    used = CAPACITY if used < 0 or used > CAPACITY else used & ~7
+    while used - TRAILER >= mark:
+        trailer = load_u64(journal + HEAD_SIZE + used - TRAILER)
+        address, size = trailer & ADDRESS, shift_right(trailer, SIZE_AT)
         room = (size + 7) & ~7
-        if size < 0 or room > used - TRAILER:
+        if room > used - TRAILER - mark:
             break
         used -= room + TRAILER
         if low <= address <= high - size:
             copy_bytes(address, journal + HEAD_SIZE + used, size)
-    store_u64(journal, (head & ~0xFFFF) | mark)
+    order_stores()
+    store_u64(journal + USED, mark)
+    order_stores()
 
 
-def _make_write(release: Any, size: int) -> Any:
+def _make_write(store: Any, load: Any, size: int) -> Any:
     @inlined
     def write(journal, address, value):  # type: ignore[no-untyped-def]
-        remember(journal, address, size)
-        release(address, value)
+        entry, used = reserve(journal, address, size)
+        journal_store_u64(entry, load(address))
+        enter(journal, used)
+        store(address, value)
 
     return write
 
 
-LOAD = {1: load_u8, 2: load_u16, 4: load_u32, 8: load_u64}
-STORE = {1: release_u8, 2: release_u16, 4: release_u32, 8: release_u64}
-PLAIN = {1: store_u8, 2: store_u16, 4: store_u32, 8: store_u64}
-WRITE = {size: _make_write(store, size) for size, store in STORE.items()}
+LOAD = {1: state_load_u8, 2: state_load_u16, 4: state_load_u32, 8: state_load_u64}
+STORE = {1: state_store_u8, 2: state_store_u16, 4: state_store_u32, 8: state_store_u64}
+WRITE = {size: _make_write(store, LOAD[size], size) for size, store in STORE.items()}

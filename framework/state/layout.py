@@ -1,7 +1,7 @@
 """Where a plugin's declared state lies within one shard.
 
     shard    | arrays and tables in the order of declaration, each on a cache line |
-    table    | header: rows, the hash's secrets, lost, expired | slots |
+    table    | header: rows, lost, expired | slots |
     slot     | u32 tag (0: free) | key fields | value fields |, each naturally aligned
 
 Where rows give up slots, one more slot lies behind the last: the sums of what those rows had counted.
@@ -19,17 +19,14 @@ import numpy as np
 
 from zcframe.framework import abi
 
-from .declare import MAX_KEYS, SUM, Array, Declaration, Param, Scalar, Table, resolved
+from .declare import SUM, Array, Declaration, Param, Scalar, Table, resolved
 
 SHARDS = abi.RETA_SIZE + 1
 WINDOW = 16
 
-# What a packet reads is in the header's first cache line, for keys of up to five words.
 TABLE_ROWS = 0
-TABLE_SECRETS = 8
-MAX_SECRETS = MAX_KEYS + 2
-TABLE_LOST = TABLE_SECRETS + 8 * MAX_SECRETS
-TABLE_EXPIRED = TABLE_LOST + 8
+TABLE_LOST = 8
+TABLE_EXPIRED = 16
 TABLE_HEADER = -(-(TABLE_EXPIRED + 8) // abi.CACHE_LINE) * abi.CACHE_LINE
 
 

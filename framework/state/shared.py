@@ -17,7 +17,8 @@ import numpy as np
 
 from zcframe.framework.ring.large import HUGETLB, make_large_memory
 
-from .layout import MAX_SECRETS, TABLE_SECRETS, StateLayout, TableLayout
+from .journal import MAX_SECRETS
+from .layout import StateLayout
 
 # Python 3.11 has no names for them.
 MAP_NORESERVE = 0x4000
@@ -73,17 +74,8 @@ class StateMemory:
         self.high = self.low + self.size
         self._copy = _sparse_bytes(self.size)
         self._written: set[tuple[int, int]] = set()
-        for k, layout in enumerate(self.layouts):
-            self._seed_tables(self._offsets[k], layout, sizes[k] // layout.shard_size)
-
-    def _seed_tables(self, base: int, layout: StateLayout, shards: int) -> None:
-        """Give each table secrets of its own: nobody outside can choose keys that collide."""
-        for member in layout.members:
-            if isinstance(member, TableLayout):
-                words = np.frombuffer(secrets.token_bytes(8 * MAX_SECRETS), np.uint64)
-                for shard in range(shards):
-                    at = base + shard * layout.shard_size + member.offset + TABLE_SECRETS
-                    self._mapping.view(np.uint64, at, MAX_SECRETS)[:] = words
+        # Of the tables' hash: nobody outside can choose keys that collide.
+        self.secrets = secrets.token_bytes(8 * MAX_SECRETS)
 
     def address(self, plugin: int, domain: int = 0) -> int:
         layout = self.layouts[plugin]

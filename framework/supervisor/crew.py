@@ -142,12 +142,12 @@ class Crew:
         poison = member.deaths.add(death)
         if member.deaths.loops(death):
             raise CrashLoopError(
-                f"the worker of queue {queue} died {member.deaths.futile} times at packet {death.done} and does not"
+                f"the worker of queue {queue} died {member.deaths.futile} times at packet {death.packet} and does not"
                 f" get on: {cause}; mend or leave out what is named"
             )
         skipped = f"the packet is skipped and counted as faulted by {plugin}"
         outcome = skipped if poison else "its successor goes on there"
-        text = f"worker of queue {queue} (pid {member.pid}) was {cause} at packet {death.done}"
+        text = f"worker of queue {queue} (pid {member.pid}) was {cause} at packet {death.packet}"
         member.warnings.append(f"{text}; {outcome}")
         return len(self.chain.plugins) + death.stage if poison else 0
 

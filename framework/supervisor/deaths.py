@@ -16,12 +16,12 @@ GETTING_ON = 64
 class Death:
     """How and where a worker died.
 
-    done, stage: packets that the worker had finished, and the plugin that it was in, from 1; 0 for none. stuck: the
+    packet, stage: the packet that the worker was at, from 0, and its plugin, from 1; 0 for none. stuck: the
     supervisor killed it for that; seen_there: it was found stuck at this very place. foreign: SIGKILL from outside.
     lived_s: time since its start.
     """
 
-    done: int
+    packet: int
     stage: int
     prefetching: bool
     stuck: bool
@@ -32,7 +32,7 @@ class Death:
 
 @dataclass
 class Deaths:
-    """All deaths of a queue's workers so far. last_at: (done, stage) of the last one; futile: how many in a row."""
+    """All deaths of a queue's workers so far. last_at: (packet, stage) of the last one; futile: how many in a row."""
 
     futile: int = 0
     last_at: tuple[int, int] = (-1, -1)
@@ -40,12 +40,12 @@ class Deaths:
     def add(self, death: Death) -> bool:
         """Remember a death; whether its packet is to be skipped, because a worker died of it a second time."""
         quick = death.lived_s < GRACE_S or death.stuck
-        stays = death.done - self.last_at[0] < GETTING_ON
+        stays = death.packet - self.last_at[0] < GETTING_ON
         self.futile = self.futile + 1 if quick and stays else 1
         # A worker may have got on between the order to kill it and its death.
-        guilty = death.seen_there if death.stuck else self.last_at == (death.done, death.stage)
+        guilty = death.seen_there if death.stuck else self.last_at == (death.packet, death.stage)
         # A worker that is killed from outside did nothing wrong.
-        self.last_at = death.done, 0 if death.foreign else death.stage
+        self.last_at = death.packet, 0 if death.foreign else death.stage
         return death.stage > 0 and not death.foreign and not death.prefetching and guilty
 
     def loops(self, death: Death) -> bool:

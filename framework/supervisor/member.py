@@ -50,13 +50,13 @@ class Member:
 
     def death(self, exit_code: int | None) -> Death:
         """How and where the worker that was reaped last died."""
-        done, stage, stuck = self.post.done, self.post.stage, self.watchdog.stuck
+        packet, stage, stuck = self.post.packet, self.post.stage, self.watchdog.stuck
         return Death(
-            done=done,
+            packet=packet,
             stage=stage,
             prefetching=self.post.prefetching,
             stuck=stuck,
-            seen_there=self.watchdog.seen == (done, stage),
+            seen_there=self.watchdog.seen == (packet, stage),
             foreign=exit_code == -signal.SIGKILL and not stuck,
             lived_s=time.monotonic() - self.started,
         )

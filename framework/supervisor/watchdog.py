@@ -14,7 +14,7 @@ STUCK_CPU_S = 2.0
 
 @dataclass
 class Watchdog:
-    """Where the worker was seen last, as (packets done, plugin from 1), and the CPU seconds that it had used then."""
+    """Where the worker was seen last, as (packet, plugin from 1), and the CPU seconds that it had used then."""
 
     seen: tuple[int, int] = (-1, 0)
     seen_cpu: float = 0.0
@@ -24,7 +24,7 @@ class Watchdog:
         """Look at the worker once more; True when this look finds it stuck."""
         if self.stuck:
             return False
-        at = post.done, post.stage
+        at = post.packet, post.stage
         if not at[1]:
             self.seen = at
             return False

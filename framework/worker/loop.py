@@ -13,14 +13,15 @@ from numba.core import types
 from zcframe.framework import abi
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.workspace import (
+    JOURNAL,
     ORDERS,
     PARKED,
+    PROGRESS_SIZE,
     READY,
     STOP_DRAIN,
     STOP_NONE,
     STOP_NOW,
     ChainContext,
-    progress_size,
 )
 from zcframe.framework.child import PR_SET_TIMERSLACK, die_with, prctl
 from zcframe.framework.errors import ZcframeError, refusal
@@ -28,6 +29,7 @@ from zcframe.framework.jit.compiler import Job
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
 from zcframe.framework.ring import Mapping, RingEnd
+from zcframe.framework.state.journal import SECRETS
 from zcframe.framework.state.shared import StateMemory
 
 from . import verify
@@ -52,7 +54,9 @@ class Worker:
     def __init__(self, post: Post, chain: Chain, state: StateMemory, skip: int = 0) -> None:
         self.chain, self.verifier = chain, post.verifier
         self.ring: RingEnd = post.ring.consumer()
-        self.progress = Mapping(post.progress_fd, progress_size(self.ring.slots), writable=True, populate=True)
+        self.progress = Mapping(post.progress_fd, PROGRESS_SIZE, writable=True, populate=True)
+        # The same ones for every worker of a run: a table may be taken over.
+        self.progress.view("u1", JOURNAL + SECRETS, len(state.secrets))[:] = memoryview(state.secrets)
         orders = Mapping(post.orders_fd, abi.PAGE_SIZE, writable=False)
         self.orders_mapping = orders
         self._stop, self._pause_order = (orders.view(ORDERS)[name] for name in ("stop", "pause"))

@@ -18,13 +18,14 @@ from zcframe.framework.chain.workspace import (
     LEDGER,
     LEDGER_CODES,
     LEDGER_COPY,
+    LOOKING_AHEAD,
     ORDERS,
+    PACKET,
     PARKED,
-    PREFETCHING,
+    PROGRESS_SIZE,
     READY,
     STAGE,
     STOP_NOW,
-    progress_size,
 )
 from zcframe.framework.ring import Mapping, ReceiveRing, make_memory
 
@@ -40,7 +41,7 @@ class Post:
     def __init__(self, ring: ReceiveRing, codes: int, number: int) -> None:
         self.ring, self.codes, self.number = ring, codes, number
         self.verifier = RssVerifier(ring.spread, ring.queue, number) if ring.spread is not None else None
-        size = progress_size(ring.slots)
+        size = PROGRESS_SIZE
         self.progress_fd = make_memory(f"zc-progress-{number}", size)
         self.orders_fd = make_memory(f"zc-orders-{number}", abi.PAGE_SIZE)
         self.progress = Mapping(self.progress_fd, size, writable=True)
@@ -48,7 +49,7 @@ class Post:
         self._orders = self.orders.view(ORDERS)
         self._done = self.progress.view("u8", DONE)
         self._generation = self.progress.view("u8", GENERATION)
-        self._stage = self.progress.view("u4", STAGE)
+        self._stage, self._packet = (self.progress.view("u4", at) for at in (STAGE, PACKET))
         self._parked = self.progress.view("u4", PARKED)
         self._ready = self.progress.view("u8", READY)
         self._ledgers = [self.progress.view("u8", LEDGER + i * LEDGER_COPY, LEDGER_CODES // 8 + codes) for i in (0, 1)]
@@ -59,9 +60,14 @@ class Post:
         return int(self._done[0])
 
     @property
+    def packet(self) -> int:
+        """The packet that the worker is at, as far as it is known."""
+        return self.done + (int(self._packet[0]) if self.stage and not self.prefetching else 0)
+
+    @property
     def stage(self) -> int:
         """Plugin that the worker is in, from 1; 0 for none."""
-        return int(self._stage[0]) >> 16
+        return int(self._stage[0]) & ~LOOKING_AHEAD
 
     @property
     def ready_ns(self) -> int:
@@ -70,8 +76,8 @@ class Post:
 
     @property
     def prefetching(self) -> bool:
-        """Whether that plugin is in its prefetch, so that no packet can be blamed."""
-        return int(self._stage[0]) & 0xFFFF == PREFETCHING
+        """Whether that plugin looks ahead, so that no packet can be blamed."""
+        return bool(int(self._stage[0]) & LOOKING_AHEAD)
 
     def ledger(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """uint64[2 + codes]: packets, wire bytes, packets by verdict code; of one moment."""
@@ -106,7 +112,16 @@ class Post:
         os.eventfd_write(self.ring.wake_fd, 1)
 
     def close(self) -> None:
-        del self._orders, self._done, self._generation, self._stage, self._parked, self._ready, self._ledgers
+        del (
+            self._orders,
+            self._done,
+            self._generation,
+            self._stage,
+            self._packet,
+            self._parked,
+            self._ready,
+            self._ledgers,
+        )
         self.progress.close()
         self.orders.close()
         if self.verifier is not None:

@@ -8,6 +8,7 @@ import random
 import struct
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -170,13 +171,16 @@ def test_unknown_blocks_and_several_sections(tmp_path: Path) -> None:
     assert (totals["packets"], totals["bytes"]) == (3, 60 + 60 + 1500)
 
 
-def test_frames_longer_than_a_block_are_cut_to_it_and_counted(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("pace", "truncated"), [((), 1), (("--pps", 1000), 3)])
+def test_long_frames_are_cut_and_counted(tmp_path: Path, pace: tuple[Any, ...], truncated: int) -> None:
+    """To a block where they are copied into one, and to what a plugin sees at most where they are not."""
+    lengths = 2048, 2049, 9000, 40_000
     path = tmp_path / "long.pcap"
-    path.write_bytes(pcap([bytes(2048), bytes(2049), bytes(9000)]))
-    done = zcframe("run", "--json", "--read", path)
+    path.write_bytes(pcap([bytes(length) for length in lengths]))
+    done = zcframe("run", "--json", *pace, "--read", path)
     totals = check_books(done.document)
-    assert (done.code, totals["packets"], totals["bytes"]) == (0, 3, 2048 + 2049 + 9000)
-    assert totals["ledger"]["truncated"] == 2
+    assert (done.code, totals["packets"], totals["bytes"]) == (0, len(lengths), sum(lengths))
+    assert totals["ledger"]["truncated"] == truncated
 
 
 def test_damaged_captures_never_bring_it_down(tmp_path: Path) -> None:

@@ -201,8 +201,10 @@ def test_shared_memory_is_full(lengths: Counter[int]) -> None:
     ],
 )
 def test_the_rings_do_not_fit(limit: str, words: list[str]) -> None:
-    """One clear line, and what to do about it."""
-    done = run("sizes", options=("--queues", "16", "--ring-slots", "65536"), launcher=("prlimit", limit))
+    """One clear line, and what to do about it. Each ring of a paced run has blocks of its own."""
+    done = run(
+        "sizes", options=("--queues", "16", "--ring-slots", "65536", "--pps", "1000000"), launcher=("prlimit", limit)
+    )
     assert (done.code, done.stdout) == (1, ""), done
     (line,) = done.complaints
     for word in words:

@@ -90,7 +90,8 @@ def test_no_successor_to_the_end(tmp_path: Path, packets: list[reference.Packet]
 @pytest.mark.needs("root")
 @pytest.mark.parametrize(("limit", "what"), [(1, "the software NIC"), (2, "worker 1 of 2"), (3, "worker 2 of 2")])
 def test_the_start_is_refused(home: dict[str, str], limit: int, what: str) -> None:
-    words = ("run", "--json", "--queues", 2, "--plugin", "sizes", "--read", BUNDLED)
+    # A paced replay has no more processes than these.
+    words = ("run", "--json", "--queues", 2, "--plugin", "sizes", "--pps", 1_000_000, "--read", BUNDLED)
     done = zcframe(*words, launcher=["prlimit", f"--nproc={limit}", *AS_STRANGER], env=home)
     assert done.code == 1 and not done.stdout
     assert done.stderr.splitlines() == [

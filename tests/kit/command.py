@@ -212,7 +212,8 @@ class Background:
         return found
 
     def _told(self) -> list[str]:
-        return [line for line in self.stderr.splitlines() if line.startswith("{") and line.endswith("}")]
+        whole, _, _ = self.stderr.rpartition("\n")  # what follows may be half a line
+        return [line for line in whole.splitlines() if line.startswith("{") and line.endswith("}")]
 
     def ticks(self) -> Iterator[dict[str, Any]]:
         """The documents of --stats-interval so far."""

@@ -74,13 +74,15 @@ def may_trace() -> bool:
 class Traced:
     """Child `pid`, which stands still as soon as it has called `trace_me`.
 
-    guards: whether shared memory is guarded; else every instruction counts as a store.
+    guards: whether shared memory is guarded; else every instruction counts as a store. signal: the one that it stopped
+    at last.
     """
 
     guards: ClassVar[bool] = platform.machine() == "x86_64"
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.signal = 0
         self._guarded: list[tuple[int, int]] = []
         assert self._stopped() == signal.SIGSTOP
 
@@ -110,7 +112,7 @@ class Traced:
         """The signal that it stopped at. A crash is one, too, and would come again and again."""
         _, status = os.waitpid(self.pid, os.WUNTRACED)
         assert os.WIFSTOPPED(status), status
-        number = os.WSTOPSIG(status)
+        self.signal = number = os.WSTOPSIG(status)
         assert number not in CRASHES or self._hit() is not None, signal.strsignal(number)
         return number
 

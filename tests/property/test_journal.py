@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the verbs with numba
 from zcframe.framework.state.compiled import allow_fields, state_maker
 from zcframe.framework.state.declare import Array, Table, u8, u16, u32, u64
-from zcframe.framework.state.journal import CAPACITY, HEAD_SIZE, JOURNAL_SIZE, NOW, TRAILER, roll_back
+from zcframe.framework.state.journal import (
+    CAPACITY,
+    HEAD_SIZE,
+    JOURNAL_SIZE,
+    NOW,
+    OWNER,
+    TRAILER,
+    USED,
+    begin,
+    roll_back,
+)
 from zcframe.framework.state.layout import TABLE_HEADER, ArrayLayout, make_layout
 
 LAYOUT = make_layout(
@@ -70,6 +80,11 @@ def _roll_back(journal, mark, low, high):  # type: ignore[no-untyped-def]
     roll_back(journal, mark, low, high)
 
 
+@numba.njit
+def _begin(journal, packet):  # type: ignore[no-untyped-def]
+    begin(journal, packet)
+
+
 class Memory:
     """A shard between two stretches of foreign bytes, and a journal."""
 
@@ -86,11 +101,11 @@ class Memory:
             _apply(self.low, self.journal.ctypes.data, np.array(operations, np.int64))
 
     def begin(self, packet: int) -> None:
-        self.journal[0] = packet << 16
+        _begin(self.journal.ctypes.data, packet)
 
     @property
     def used(self) -> int:
-        return int(self.journal[0]) & 0xFFFF
+        return int(self.journal[USED // 8])
 
     def roll_back(self, mark: int) -> None:
         _roll_back(self.journal.ctypes.data, mark, self.low, self.low + LAYOUT.shard_size)
@@ -99,7 +114,7 @@ class Memory:
         return self._all[:512].tobytes() + self._all[512 + LAYOUT.shard_size :].tobytes()
 
     def content(self) -> list[bytes]:
-        """Everything in the shard that means something: arrays, the table's header, tags and fields of all slots."""
+        """Everything in the shard that means something: arrays, the table's header, tags, fields of slots in use."""
         found: list[bytes] = []
         for member in LAYOUT.members:
             if isinstance(member, ArrayLayout):
@@ -108,7 +123,8 @@ class Memory:
                 start = member.offset
                 found.append(self.shard[start : start + TABLE_HEADER].tobytes())
                 slots = self.shard[start + TABLE_HEADER : start + member.size].view(member.dtype)
-                found += [slots[name].tobytes() for name in slots.dtype.names or ()]
+                used = slots[slots["tag"] != 0]
+                found += [slots["tag"].tobytes(), *(used[name].tobytes() for name in slots.dtype.names or ())]
         return found
 
 
@@ -134,7 +150,7 @@ def test_what_a_packet_changed_is_undone_to_any_mark(before: Any, first: Any, se
     assert memory.used == mark
     memory.roll_back(0)
     assert memory.content() == start
-    assert (memory.used, int(memory.journal[0]) >> 16) == (0, 2)
+    assert (memory.used, int(memory.journal[OWNER // 8])) == (0, 2)
     assert memory.foreign() == b"\xa5" * 1024
 
 
@@ -148,28 +164,29 @@ def test_an_undoing_that_was_interrupted_is_done_again(first: Any, second: Any) 
     start = memory.content()
     memory.begin(2)
     memory.apply(second)
-    head = int(memory.journal[0])
+    used = memory.used
     memory.roll_back(0)
-    memory.journal[0] = head
+    memory.journal[USED // 8] = used
     memory.roll_back(0)
     assert memory.content() == start
 
 
 @settings(deadline=None, max_examples=300)
-@given(st.integers(0, 0xFFFF), st.binary(min_size=64, max_size=512), st.data())
+@given(st.integers(-(2**63), 2**63 - 1) | st.integers(0, CAPACITY), st.binary(min_size=64, max_size=512), st.data())
 def test_a_journal_of_garbage_harms_nobody_else(used: int, garbage: bytes, data: Any) -> None:
     """Entries point where they like and are as long as they like: nothing outside of the state is written."""
     memory = Memory(0)
     octets = memory.journal.view(np.uint8)
     octets[HEAD_SIZE:] = np.resize(np.frombuffer(garbage, np.uint8), CAPACITY)
-    memory.journal[0] = used
-    top = HEAD_SIZE + min(used & ~7, CAPACITY)
+    memory.journal[USED // 8] = used
+    top = HEAD_SIZE + (used & ~7 if 0 <= used <= CAPACITY else CAPACITY)
     if top >= HEAD_SIZE + TRAILER:
-        edges = [memory.low - 8, memory.low, memory.low + LAYOUT.shard_size - 8, 2**63 - 1, 2**63 - 8, -(2**63), 0, -8]
-        memory.journal[(top - TRAILER) // 8] = data.draw(st.sampled_from(edges))
-        memory.journal[(top - TRAILER) // 8 + 1] = data.draw(
-            st.sampled_from([0, 1, 8, 16, 4096, 2**62, 2**63 - 1, -1, -(2**63)])
+        edges = [memory.low - 8, memory.low, memory.low + LAYOUT.shard_size - 8, 2**47, (1 << 48) - 1, (1 << 48) - 8, 0]
+        address, size = (
+            data.draw(st.sampled_from(edges)),
+            data.draw(st.sampled_from([0, 1, 8, 16, 4096, 0x7FFF, 0xFFFF])),
         )
+        memory.journal.view(np.uint64)[(top - TRAILER) // 8] = address | size << 48
     memory.roll_back(0)
     assert memory.foreign() == b"\xa5" * 1024
 
@@ -177,13 +194,13 @@ def test_a_journal_of_garbage_harms_nobody_else(used: int, garbage: bytes, data:
 def test_an_entry_that_does_not_fit_is_refused_before_anything_changes() -> None:
     memory = Memory(0)
     memory.begin(1)
-    room = CAPACITY // 24
+    room = CAPACITY // 16
     memory.apply([(3, 0, 1)] * room)
     start = memory.content()
     try:
         memory.apply([(3, 0, 1)])
     except Exception as error:
-        assert "more than 32 KiB of state" in str(error)
+        assert "more than 64 KiB of state" in str(error)
     else:
         raise AssertionError("the journal took more than it has room for")
     assert memory.content() == start

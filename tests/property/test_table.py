@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the verbs with numba
 from zcframe.framework.state.compiled import allow_fields, state_maker
 from zcframe.framework.state.declare import Table, u8, u16, u64
-from zcframe.framework.state.journal import JOURNAL_SIZE, NOW
-from zcframe.framework.state.layout import MAX_SECRETS, TABLE_SECRETS, WINDOW, StateLayout, make_layout
-from zcframe.framework.state.table import _hash_lines
+from zcframe.framework.state.journal import JOURNAL_SIZE, MAX_SECRETS, NOW, OWNER, SECRETS, USED
+from zcframe.framework.state.layout import WINDOW, StateLayout, make_layout
+from zcframe.framework.state.probe import hash_lines
 
 IDLE_S = 5
 SECOND = 10**9
@@ -68,10 +68,10 @@ class Real:
         self.shard = np.zeros(layout.shard_size, np.uint8)
         self._journal = np.zeros(JOURNAL_SIZE // 8, np.int64)
         secrets = np.random.default_rng(seed).integers(0, 1 << 64, MAX_SECRETS, np.uint64)
-        self.shard[TABLE_SECRETS : TABLE_SECRETS + secrets.nbytes] = secrets.view(np.uint8)
+        self._journal[SECRETS // 8 : SECRETS // 8 + MAX_SECRETS] = secrets.view(np.int64)
 
     def apply(self, verb: int, a: int, b: int, now: int) -> int:
-        self._journal[0] = 0
+        self._journal[OWNER // 8] = self._journal[USED // 8] = 0
         self._journal[NOW // 8] = now
         return int(self._call(self.shard.ctypes.data, self._journal.ctypes.data, verb, a, b, now))
 
@@ -218,9 +218,9 @@ def fold(a: int, b: int) -> int:
 
 
 def hash_of(count: int) -> Callable[[Sequence[int], Callable[[int], int]], int]:
-    """The generated hash of `count` words, in Python's own integers; it reads secrets by `load_u64(offset)`."""
+    """The generated hash of `count` words, in Python's own integers; it reads secrets by `journal_load_u64(offset)`."""
     words = "".join(f"k{i}, " for i in range(count))
-    lines = ["def hashed(keys, load_u64):", f"base, ({words}) = 0, keys", *_hash_lines(count), "return h"]
+    lines = ["def hashed(keys, journal_load_u64):", f"journal, ({words}) = 0, keys", *hash_lines(count), "return h"]
     scope: dict[str, Any] = {"mul_high": fold}
     exec("\n    ".join(lines), scope)
     return scope["hashed"]  # type: ignore[no-any-return]
@@ -244,7 +244,7 @@ def test_words_that_rise_by_steps_find_room_under_any_secrets(count: int, step: 
     """A port scan: a thousand keys that differ by steps in one word, in a table for eight times as many."""
     random, hashed = Random(step + count), hash_of(count)
     for _ in range(150):
-        secrets = {TABLE_SECRETS + 8 * i: random.getrandbits(64) for i in range(MAX_SECRETS)}
+        secrets = {SECRETS + 8 * i: random.getrandbits(64) for i in range(MAX_SECRETS)}
         fixed = [random.getrandbits(32) for _ in range(count - 1)]
         hashes = (hashed([*fixed, (40_000 + i) * step], secrets.__getitem__) for i in range(1000))
         assert lost_of(hashes, 8192) == 0

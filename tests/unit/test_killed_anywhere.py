@@ -1,4 +1,4 @@
-"""A worker killed at any instruction: its successor finds each packet done or not done, never half.
+"""A worker killed at any instruction: its successor finds each burst done or not done, never half.
 
 A child runs the chain from store to store (ptrace). Whenever a store has changed shared memory, the memory is put aside, a
 successor recovers from it, and what it finds is compared; then the memory is put back and the child goes on.
@@ -119,9 +119,10 @@ def test_a_worker_killed_at_any_instruction() -> None:
             before = now
         assert shared.saved() == before, "it stored unseen"
     assert found[len(FIRST) + len(THEN) + 1] == contents(rig)
-    assert sorted(found) == list(range(len(FIRST), len(FIRST) + len(THEN) + 2))
+    # The third one faults: those before it are a burst, then it by itself, then the others.
+    assert [done - len(FIRST) for done in sorted(found)] == [0, 2, 3, 5]
     totals = [found[done][1][0] for done in sorted(found)]
-    assert totals == [16, 17, 18, 18, 19, 20]
+    assert totals == [16, 18, 18, 20]
     assert points > 100
     assert rig.ledger()["faulted"] == {"ports": 1, "second": 0}
     rows, _, lost, expired, _ = found[max(found)]

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import dpkt
+import numba
 import numpy as np
 import pytest
 
@@ -359,8 +360,11 @@ def test_a_read_counter_that_lies_means_a_full_ring(tmp_path: Path, read: int) -
 
 def test_counters_wrap_at_32_bits(tmp_path: Path) -> None:
     """`write` and `read` are free-running: the NIC's own view of them never wraps, what it compares does."""
-    from zcframe.framework.sources.soft82576 import queues
-    from zcframe.framework.sources.soft82576.deliver import has_room
+    from zcframe.framework.sources.soft82576 import deliver, queues
+
+    @numba.njit
+    def has_room(table, queue):  # type: ignore[no-untyped-def]
+        return deliver.has_room(table, queue)
 
     ring = Ring(0, 64)
     producer, consumer = ring.producer(), ring.consumer()

@@ -12,7 +12,7 @@ enum { END_A = 1, END_B = 2, FINS = (END_A | END_B) << 2, RESET = 1 << 4, CLOSIN
 enum { FORWARD = 1, ASKED = 2, SPLIT = 4, A_KNOWN = 4, B_KNOWN = 6, NEAR = 1, EXACT = 2 };
 /* above the protocol in the key's last word */
 enum { NO_PORTS = 1 << 8, ONE_WAY = 1 << 9 };
-enum { SEQUENCE_WINDOW = 1 << 16, PAST = 128 };
+enum { SEQUENCE_WINDOW = 1 << 16, PAST = 128, PLACE_BITS = 16 };
 
 static const int64_t LATE_NS = 1000000000, IDLE_NS = 120000000000, ACTIVE_NS = 1800000000000;
 static const uint64_t LAST_UNICAST_V4 = 0xffffdfffffffULL;
@@ -61,7 +61,7 @@ struct flows {
 	uint64_t past_a_hi[PAST], past_a_lo[PAST], past_b_hi[PAST], past_b_lo[PAST], past_ports[PAST];
 	uint64_t past_first_ns[PAST], past_last_ns[PAST], past_packets[PAST], past_bytes[PAST], past_numbers[PAST];
 	uint8_t past_tcp_flags[PAST], past_seen[PAST], past_marks[PAST];
-	uint64_t floor[1], unlisted[3];
+	uint64_t floor[2], unlisted[3];
 };
 
 /* For each ICMP type its counterpart + 1, and whether it answers (Community ID 1.0). */
@@ -225,14 +225,17 @@ static inline struct told packet_tells(const struct packet *pkt, int sender)
 
 /* --- a flow that ends */
 
-static inline int smallest_past(const struct flows *flows)
+/* Bytes of the smallest and its place, as one number: the loop has no branch. */
+static inline uint64_t smallest_past(const struct flows *flows)
 {
-	int found = 0;
+	int64_t least = flows->past_bytes[0] << PLACE_BITS;
 
-	for (int i = 1; i < PAST; i++)
-		if (flows->past_bytes[i] < flows->past_bytes[found])
-			found = i;
-	return found;
+	for (int i = 1; i < PAST; i++) {
+		int64_t one = flows->past_bytes[i] << PLACE_BITS | i;
+
+		least = one < least ? one : least;
+	}
+	return least;
 }
 
 static inline void leave(struct flows *flows, uint64_t packets, uint64_t bytes)
@@ -245,13 +248,14 @@ static inline void leave(struct flows *flows, uint64_t packets, uint64_t bytes)
 /* Put the flow of a row among those that ended, in place of the smallest of them where there is no room. */
 static void keep_flow(struct flows *flows, const struct flow *flow)
 {
+	uint64_t least;
 	int at;
 
 	if (flow->bytes <= flows->floor[0]) {
 		leave(flows, flow->packets, flow->bytes);
 		return;
 	}
-	at = smallest_past(flows);
+	at = flows->floor[1];
 	if (flows->past_bytes[at])
 		leave(flows, flows->past_packets[at], flows->past_bytes[at]);
 	flows->past_a_hi[at] = flow->key.a_hi;
@@ -267,7 +271,9 @@ static void keep_flow(struct flows *flows, const struct flow *flow)
 	flows->past_tcp_flags[at] = flow->tcp_flags;
 	flows->past_seen[at] = flow->seen;
 	flows->past_marks[at] = flow->marks;
-	flows->floor[0] = flows->past_bytes[smallest_past(flows)];
+	least = smallest_past(flows);
+	flows->floor[0] = least >> PLACE_BITS;
+	flows->floor[1] = least & ((1 << PLACE_BITS) - 1);
 }
 
 static inline void begin_flow(struct flow *flow, int64_t now, uint32_t marks)
