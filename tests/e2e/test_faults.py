@@ -132,6 +132,26 @@ def test_a_packet_that_kills_is_given_up_and_the_rest_goes_on(lengths: Counter[i
     assert any("SIGSEGV in plugin crashes" in line and "counted as faulted" in line for line in warnings)
 
 
+def test_a_packet_that_kills_among_others_that_fault(lengths: Counter[int]) -> None:
+    """The burst is taken again from several places: each packet is found, and two crashes are enough for the one."""
+    raising, count = lengths.most_common(1)[0]
+    sizes = [packet.wire for packet in reference.read(BUNDLED).packets]
+    # Behind as many of the others as a burst can hold of them.
+    alone = [place for place, size in enumerate(sizes) if lengths[size] == 1]
+    crash = sizes[max(alone, key=lambda place: sizes[max(place - 40, 0) : place].count(raising))]
+    villains = f"{VILLAINS}:Raises?wire={raising}", f"{VILLAINS}:Crashes?wire={crash}"
+    done = run("sizes", *villains, f"{TALLY}:Tally", options=("--queues", "1"))
+    assert done.code == 0, done
+    totals = check_books(done.document)
+    assert totals["ledger"]["faulted_by"] == {"raises": count, "crashes": 1}
+    assert totals["restarts"] == 2
+    check_sizes(done.document["plugins"]["sizes"], lengths)
+    check_tally(
+        done.document["plugins"]["tally"],
+        {length: n for length, n in lengths.items() if length not in (raising, crash)},
+    )
+
+
 FATAL = {
     "Loops": "stuck in plugin loops",
     "EarlyLoop": "stuck in the prefetch of plugin earlyloop",
