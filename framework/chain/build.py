@@ -197,6 +197,52 @@ def _silent(names: Sequence[str]) -> None:
     """Tell nobody."""
 
 
+def _bindings(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> dict[str, Any]:
+    """What a generated file asks for by name: each plugin's compiled functions, makers of its state, its parameters."""
+
+    def functions(label: str) -> list[Any]:
+        found = [getattr(plugin.declared, label) for plugin in plugins]
+        return [inliner.compiled(one) if one else None for inliner, one in zip(inliners, found, strict=True)]
+
+    filters, aheads, prefetches = functions("filter"), functions("ahead"), functions("prefetch")
+    params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
+    notes = Notes(plugins, aheads, params)
+
+    def bound(k: int) -> tuple[Any, Any, Any]:
+        allow_fields(plugins[k].layout)
+        return filters[k], state_maker(plugins[k].layout), params[k]
+
+    def view(k: int) -> Any:
+        return state_maker(plugins[k].layout, writable=False)
+
+    return {
+        "bound": bound,
+        "bound_ahead": lambda k: (aheads[k], view(k)),
+        "bound_prefetch": lambda k: (prefetches[k], view(k)),
+        "noted": lambda k: (notes.place(k), notes.put(k), notes.taken(k)),
+        "note_size": notes.place(len(plugins)),
+    }
+
+
+def _loaded(text: str, path: Path, names: dict[str, Any]) -> ModuleType:
+    """The module of a generated file, in which these names are known."""
+    module = ModuleType(path.stem)
+    module.__dict__.update(names)
+    # numba's cache looks the module of a cached function up by name.
+    sys.modules[path.stem] = module
+    exec(compile(text, path, "exec"), module.__dict__)
+    return module
+
+
+def _missing(whole: Job, plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> list[Task]:
+    """The plugins' own functions that are not in the cache; none where the chain is."""
+    if whole.done:
+        return []
+    params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
+    parts = [part for each in zip(plugins, inliners, params, strict=True) for part in _parts(*each)]
+    return [part for part in parts if not part.done]
+
+
 def build_chain(
     plugins: Sequence[BoundPlugin], also: Sequence[Task] = (), tell: Callable[[Sequence[str]], None] = _silent
 ) -> Chain:
@@ -206,52 +252,13 @@ def build_chain(
     compiled. Raises PluginCompileError, which names the plugin and its line.
     """
     inliners = [Inliner(plugin.name) for plugin in plugins]
-    filters = [inliner.compiled(plugin.declared.filter) for inliner, plugin in zip(inliners, plugins, strict=True)]
-    prefetches = [
-        inliner.compiled(plugin.declared.prefetch) if plugin.declared.prefetch else None
-        for inliner, plugin in zip(inliners, plugins, strict=True)
-    ]
-
-    aheads = [
-        inliner.compiled(plugin.declared.ahead) if plugin.declared.ahead else None
-        for inliner, plugin in zip(inliners, plugins, strict=True)
-    ]
-    params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
-    notes = Notes(plugins, aheads, params)
-
-    def noted(k: int) -> tuple[Any, Any, Any]:
-        return notes.place(k), notes.put(k), notes.taken(k)
-
-    def bound_ahead(k: int) -> tuple[Any, Any]:
-        return aheads[k], state_maker(plugins[k].layout, writable=False)
-
-    def bound_prefetch(k: int) -> tuple[Any, Any]:
-        return prefetches[k], state_maker(plugins[k].layout, writable=False)
-
-    def bound(k: int) -> tuple[Any, Any, Any]:
-        allow_fields(plugins[k].layout)
-        return filters[k], state_maker(plugins[k].layout), params[k]
-
+    names = _bindings(plugins, inliners)
     text = chain_source(list(plugins))
     path = _place(text, "chain_" + _digest(text, plugins, inliners))
-    module = ModuleType(path.stem)
-    module.__dict__.update(
-        bound=bound,
-        bound_ahead=bound_ahead,
-        bound_prefetch=bound_prefetch,
-        noted=noted,
-        note_size=notes.place(len(plugins)),
-    )
-    # numba's cache looks the module of a cached function up by name.
-    sys.modules[path.stem] = module
-    exec(compile(text, path, "exec"), module.__dict__)
+    module = _loaded(text, path, names)
     whole = Job("chain", module.chain, SIGNATURE)
-    whole_done = whole.done
-    parts = (
-        [] if whole_done else [part for each in zip(plugins, inliners, params, strict=True) for part in _parts(*each)]
-    )
-    missing = [job for job in (*also, *parts) if not job.done]
-    if missing or not whole_done:
+    missing = [*(job for job in also if not job.done), *_missing(whole, plugins, inliners)]
+    if missing or not whole.done:
         tell(list(dict.fromkeys(job.name for job in missing)) or [whole.name])
     with explained(plugins, inliners):
         if missing:
