@@ -5,8 +5,8 @@ loads out of a loop. Every address is an int64, and so is every value that is re
 negative): no expression mixes int64 with uint64, which numba would turn into float64.
 
 Ordering: `acquire_*` and `release_*` are one plain mov on x86-64 and ldar/stlr on AArch64. `full_fence` orders a store
-before a later load. `compiler_fence` costs nothing: it only keeps LLVM from moving accesses across it, which is all
-that is needed between a thread and its successor after a kill.
+before a later load. `order_stores` costs nothing: it only keeps LLVM from moving stores across it, which is all that is
+needed between a thread and its successor after a kill.
 """
 
 from __future__ import annotations
@@ -82,8 +82,6 @@ store_u8 = _make_store(8)
 store_u16 = _make_store(16)
 store_u32 = _make_store(32)
 store_u64 = _make_store(64)
-release_u8 = _make_store(8, ordering="release")
-release_u16 = _make_store(16, ordering="release")
 release_u32 = _make_store(32, ordering="release")
 release_u64 = _make_store(64, ordering="release")
 
@@ -137,7 +135,6 @@ def _make_fence(ordering: str, scope: str | None) -> Any:
 
 
 full_fence = _make_fence("seq_cst", None)
-compiler_fence = _make_fence("seq_cst", "singlethread")
 # No store moves across; what was loaded before is still known behind it.
 order_stores = _make_fence("release", "singlethread")
 

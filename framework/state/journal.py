@@ -81,14 +81,6 @@ def enter(journal, used):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def remember(journal, address, size):  # type: ignore[no-untyped-def]
-    """Put `size` bytes at `address` onto the journal, before they are changed."""
-    entry, used = reserve(journal, address, size)
-    copy_bytes(entry, address, size)
-    enter(journal, used)
-
-
-@inlined
 def roll_back(journal, mark, low, high):  # type: ignore[no-untyped-def]
     """Undo the transaction down to `mark` bytes, newest first; nothing outside [low, high) is ever touched."""
     order_stores()
