@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import ctypes
 import functools
-import mmap
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.compat import raw
@@ -18,12 +16,9 @@ from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv
 from scapy.layers.l2 import Dot1Q, Ether
 
 from tests.kit.places import BUNDLED
-from tests.kit.probe import Probe
+from tests.kit.probe import Probe, edge
 from tests.kit.rig import read_capture
 from zcframe.framework import abi
-
-PAGE = mmap.PAGESIZE
-PROT_NONE = 0
 
 # What an attribute may hold at most; the others are halves of addresses, which take all 64 bits.
 LIMITS = {
@@ -32,17 +27,6 @@ LIMITS = {
     "ip_version": 7, "proto": 256, "ttl": 256, "sport": 2**16, "dport": 2**16, "tcp_flags": 256, "tcp_seq": 2**32,
     "tcp_ack": 2**32, "tcp_window": 2**16, "icmp": 2**16, "is_fragment": 2, "is_later_fragment": 2,
 }  # fmt: skip
-
-
-@functools.cache
-def edge() -> int:
-    """Address of the first byte that cannot be read; the block of 2,048 bytes before it can."""
-    memory = mmap.mmap(-1, 2 * PAGE)
-    edge.memory = memory  # type: ignore[attr-defined] - it lives as long as the address is in use
-    address = int(np.frombuffer(memory, np.uint8).ctypes.data) + PAGE
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), PROT_NONE) == 0
-    return address
 
 
 @functools.cache
