@@ -19,7 +19,7 @@ from typing import Final
 from zcframe.framework.jit.address import rx_load_be16, rx_load_u8
 from zcframe.framework.jit.compiler import inlined, kept, outlined
 
-from .decode import FRAGMENT, IPPROTO_UDP, decode_ip
+from .decode import FRAGMENT, IPPROTO_TCP, IPPROTO_UDP, decode_ip
 from .walk import BRIDGED, FIRST_ETHERTYPE, IPV4, IPV6, MAX_HEADERS, MPLS, NSH, STOP, behind_ppp, is_tag, walk
 
 MAX_TUNNELS: Final = 8
@@ -200,7 +200,8 @@ def is_tunnel(frame, offsets, facts):  # type: ignore[no-untyped-def]
     """Whether a decoded IP packet may be a tunnel's: by its protocol, or its port; never a fragment."""
     proto = facts & 255
     l4 = (offsets >> 16) & 0xFFFF
-    if facts & FRAGMENT or l4 == 0 or facts & 0xFF00 == 0:
+    # Most packets first.
+    if proto == IPPROTO_TCP or facts & FRAGMENT or l4 == 0 or facts & 0xFF00 == 0:
         return False
     if proto == IPPROTO_UDP:
         return (offsets >> 48) - l4 >= 4 and _is_port(rx_load_be16(frame + l4 + 2))

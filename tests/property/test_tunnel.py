@@ -334,16 +334,16 @@ GARBAGE = Raw(bytes(40))
 BROKEN: dict[str, Packet] = {
     "IP in IP of another version": HEAD / IP(proto=4) / IPv6(),
     "GRE without IP": HEAD / IP() / GRE(proto=0x0800) / GARBAGE,
-    "VXLAN without IP": HEAD / IP() / UDP(dport=4789) / VXLAN(flags=8) / Ether(type=0x0800) / GARBAGE,
+    "VXLAN without IP": HEAD / IP() / UDP(dport=4789) / VXLAN(flags=8) / Ether(src=A, dst=B, type=0x0800) / GARBAGE,
     "GTP-U with endless extensions": HEAD / IP() / UDP(dport=2152) / Raw(b"\x34\xff\0\x20\0\0\0\1" + b"\0\0\0\x85" * 40),
     "GTP-U with an extension of no length": HEAD / IP() / UDP(dport=2152) / Raw(b"\x34\xff\0\x20\0\0\0\1\0\0\0\x85" + bytes(40)),
     "Geneve whose options are longer": HEAD / IP() / UDP(dport=6081) / Raw(b"\x3f\0\x65\x58" + bytes(40)),
 }  # fmt: skip
 # What is no tunnel, or holds no IP.
 NONE: dict[str, Packet] = {
-    "ARP in VXLAN": HEAD / IP() / UDP(dport=4789) / VXLAN(flags=8) / Ether(type=0x0806) / GARBAGE,
+    "ARP in VXLAN": HEAD / IP() / UDP(dport=4789) / VXLAN(flags=8) / Ether(src=A, dst=B, type=0x0806) / GARBAGE,
     "no VXLAN": HEAD / IP() / UDP(dport=4789) / GARBAGE,
-    "VXLAN from the port": HEAD / IP() / UDP(sport=4789, dport=53) / VXLAN(flags=8) / Ether() / IP(),
+    "VXLAN from the port": HEAD / IP() / UDP(sport=4789, dport=53) / VXLAN(flags=8) / HEAD / IP(),
     "GTP-U echo": HEAD / IP() / UDP(dport=2152) / Raw(b"\x32\1\0\4\0\0\0\0\0\1\0\0"),
     "GTP'": HEAD / IP() / UDP(dport=2152) / Raw(b"\x20\xff\0\4\0\0\0\0" + bytes(20)),
     "GRE keepalive": HEAD / IP(src="192.0.2.9") / GRE(proto=0),
