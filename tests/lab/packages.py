@@ -135,9 +135,18 @@ class Apt:
                 for deb in Path(fresh).iterdir():
                     output("dpkg", "-x", deb, folder)
 
-    def install(self, package: str, *, backports: bool = False) -> None:
+    def _install(self, package: str, backports: bool, *options: str) -> str:
         suite = ["-t", self.backports] if backports else []
-        output("apt-get", "install", "-y", "--no-install-recommends", *suite, package, env=self.env)
+        return output("apt-get", "install", "--no-install-recommends", *options, *suite, package, env=self.env)
+
+    def install(self, package: str, *, backports: bool = False) -> None:
+        self._install(package, backports, "-y")
+
+    def brought_by(self, package: str, *, backports: bool = False) -> list[str]:
+        """What `install` would bring to this machine, as name=version."""
+        rows = self._install(package, backports, "--simulate").splitlines()
+        found = (re.match(r"Inst (\S+)(?: \[\S+\])? \((\S+)", row) for row in rows)
+        return [f"{row[1]}={row[2]}" for row in found if row]
 
     def need(self, program: str, package: str = "") -> None:
         """Install what brings a program, where it is not here yet; a package of its name unless one is given."""
