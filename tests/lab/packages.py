@@ -129,11 +129,10 @@ class Apt:
     def unpack(self, folder: Path, *packages: str) -> None:
         """Download and unpack; nothing is installed."""
         folder.mkdir(parents=True, exist_ok=True)
-        for package in packages:
-            with tempfile.TemporaryDirectory(dir=self.debs) as fresh:
-                output("apt-get", "download", package, env=self.env, folder=Path(fresh))
-                for deb in Path(fresh).iterdir():
-                    output("dpkg", "-x", deb, folder)
+        with tempfile.TemporaryDirectory(dir=self.debs) as fresh:
+            output("apt-get", "download", *packages, env=self.env, folder=Path(fresh))
+            for deb in Path(fresh).iterdir():
+                output("dpkg", "-x", deb, folder)
 
     def _install(self, package: str, backports: bool, *options: str) -> str:
         suite = ["-t", self.backports] if backports else []
