@@ -4,27 +4,32 @@ Window number n lies in slot n mod `slots`. Numbers go up by one, over all files
 so do the slots: the oldest window makes room for the next one when every ring has passed it.
 
     freed <= appended <= taken <= freed + slots
-        freed      windows below are behind `read` of every ring; the NIC moves it
-        appended   windows below are in the rings; the NIC alone knows
-        taken      windows below were given to a reader, by compare and exchange
+        freed      windows below are behind `read` of every ring
+        appended   windows below are in the rings; whoever holds window `appended` has the turn
+        taken      windows below were given to a reader
+
+All three are moved by compare and exchange, or by whoever has the turn.
 """
 
 from __future__ import annotations
 
 import mmap
-from typing import Any, Final, NamedTuple
+import os
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from zcframe.framework import abi
-from zcframe.framework.jit.words import numbered
+from zcframe.framework.jit.words import Words, numbered
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.ring import Mapping, SharedBuffer, Undo, make_memory, whole_pages
 from zcframe.framework.sources.capture.records import MAX_FRAME
 from zcframe.framework.sources.capture.window import FRONT, SLACK
 
+from .queues import QueueTable
+
 # Bytes of a file that one window holds. The more memory windows take in turn, the longer the kernel's copy waits for
-# cache lines that another CPU had last; the smaller they are, the more calls a packet costs.
+# cache lines that another CPU had last; the smaller they are, the more often a packet changes hands.
 WINDOW: Final = 128 << 10
 # A window ends with the record that begins in it, however far that reaches into the next.
 TAIL: Final = MAX_FRAME + abi.PAGE_SIZE
@@ -36,39 +41,52 @@ BYTES_A_ROW: Final = 32
 WINDOWS_A_QUEUE: Final = 4
 FEWEST: Final = 8
 # A worker that has emptied its ring comes back when so many slots can have been filled, at the fastest pace.
-NAP_PER_SLOT: Final = 12e-9
+NAP_PER_SLOT: Final = 6e-9
+# No process of a run works longer in one piece, while those that share its CPU are awaited: workers with their plugins
+# at what lies in the windows. Whatever takes longer is a stranger.
+TURN_NS: Final = 700_000
 LONGEST_NAP: Final = 2e-3
+LINE: Final = abi.CACHE_LINE // 8
 
 
 class Shared(NamedTuple):
-    """Words that the NIC and its readers share; each has a cache line for itself."""
+    """Words that the NIC and its readers share; the first five have a cache line each.
+
+    The rest is of the job, and belongs to whoever has the turn.
+    """
 
     taken: int = 0
-    freed: int = 8
-    last: int = 16  # number behind the last window of the job
-    stopped: int = 24  # not 0: windows of the job that are not done will not be needed
+    freed: int = LINE
+    appended: int = 2 * LINE
+    stopped: int = 3 * LINE  # not 0: no more windows of the job will be needed
+    ended: int = 4 * LINE  # not 0: the job is done, or as many frames as were wanted
+    last: int = 5 * LINE  # number behind the last window of the job
+    left: int = 5 * LINE + 1  # frames that may still come
+    end: int = 5 * LINE + 2  # offset in the file behind the last record that was brought
+    earliest: int = 5 * LINE + 3  # of the times so far
+    latest: int = 5 * LINE + 4
 
 
 SHARED: Final = Shared()
-
-
-class State(NamedTuple):
-    """Words of one slot, a cache line, of which the two `..._of` are stored last: number of the window + 1, wrapped."""
-
-    begin: int = 0  # offset in the file where the window's first record begins
-    begin_of: int = 0
-    rows: int = 0  # descriptors that were made
-    end: int = 0  # offset in the file behind the last of these records
-    whole: int = 0  # 1: the next window goes on there; 0: what stands there is to be read in order
-    done_of: int = 0
-    earliest: int = 0  # of the times of its frames; NEVER and -1 where none has a time
-    latest: int = 0
-
-
-STATE: Final = numbered(State)
-WORDS: Final = len(State._fields)
-STATE_SIZE: Final = WORDS * 8
+SHARED_WORDS: Final = 6 * LINE
 NEVER: Final = int(np.iinfo(np.int64).max)
+
+
+class Begin(NamedTuple):
+    """Words of one slot: where its first record begins. `of` is stored last: number of the window + 1, wrapped."""
+
+    offset: int
+    of: int
+
+
+BEGIN: Final = numbered(Begin)
+BEGIN_SIZE: Final = abi.CACHE_LINE
+
+
+def patience_for(queues: int) -> int:
+    """Nanoseconds in which all processes of a run that share a CPU have had their turn."""
+    cpus = len(os.sched_getaffinity(0))
+    return TURN_NS * -(-(queues + cpus) // cpus)
 
 
 class WindowPool:
@@ -85,12 +103,12 @@ class WindowPool:
         size = self.slots * self.stride
         with Undo() as undo:
             fd = undo.fd(make_memory("zc-windows", size))
-            self.shared = SharedBuffer(fd, size, MAX_LENGTH, nap)
+            self.shared = SharedBuffer(fd, size, MAX_LENGTH, nap, patience_for(queues))
             self._undo = undo.pop_all()
 
-    def writable(self) -> Windows:
+    def writable(self, queues: QueueTable) -> Windows:
         """Map as the NIC does, before rings are sealed; processes that it forks then inherit the mapping."""
-        return Windows(self)
+        return Windows(self, queues)
 
     def close(self) -> None:
         self._undo.close()
@@ -99,45 +117,35 @@ class WindowPool:
 class Windows:
     """The NIC's mapping of a pool, and what it shares with its readers alone.
 
-    shared, states: int64 words; states has shape (slots, WORDS). tables: uint8,
-    descriptors of each slot's frames; table_size: bytes of one slot's.
+    shared: words of Shared. begins: words of Begin, a row a slot. queues: a copy of the table, in shared memory.
+    ends: int64, shape (slots, queues), how far each ring was when the slot's window was in it.
     """
 
-    def __init__(self, pool: WindowPool) -> None:
+    def __init__(self, pool: WindowPool, queues: QueueTable) -> None:
         self.window, self.slots, self.stride = pool.window, pool.slots, pool.stride
+        self.patience_ns = pool.shared.patience_ns
         self._data = Mapping(pool.shared.fd, pool.shared.size, writable=True, populate=True)
-        self._view = self._data.view("u1", 0, pool.shared.size).data
+        # Records of one window at most.
         self.rows = (pool.window + OVERLAP) // BYTES_A_ROW
-        self.table_size = self.rows * abi.DESC_SIZE
-        words = SHARED.stopped + 8
+        sizes = SHARED_WORDS, self.slots * LINE, queues.size, self.slots * len(queues)
         # Anonymous and shared: nobody but forks of this process can ever map it.
-        memory = mmap.mmap(-1, whole_pages((words + self.slots * WORDS) * 8) + self.slots * self.table_size)
-        numbers = np.frombuffer(memory, np.int64, words + self.slots * WORDS)
-        self.shared, self.states = numbers[:words], numbers[words:].reshape(self.slots, WORDS)
-        self.shared_address, self.state_address = (int(a.ctypes.data) for a in (self.shared, self.states))
-        rows = np.frombuffer(memory, abi.DESC, self.slots * self.rows, len(memory) - self.slots * self.table_size)
-        self.tables: np.ndarray[Any, Any] = rows.reshape(self.slots, self.rows)
-        self.table_address = int(self.tables.ctypes.data)
+        words = np.frombuffer(mmap.mmap(-1, whole_pages(sum(sizes) * 8)), np.int64)
+        shared, begins, table, ends = np.split(words, np.cumsum(sizes))[:-1]
+        self.shared: Words = shared
+        self.begins: QueueTable = begins.reshape(self.slots, LINE)
+        self.queues: QueueTable = table.reshape(queues.shape)
+        self.queues[:] = queues
+        self.ends: QueueTable = ends.reshape(self.slots, len(queues))
+
+    @property
+    def front(self) -> int:
+        """Offset of the first window's first byte, as descriptors count."""
+        return FRONT
+
+    @property
+    def address(self) -> int:
+        """Of the first window's first byte; the others follow, `stride` bytes apart."""
+        return self._data.address + FRONT
 
     def slot(self, number: int) -> int:
         return number & (self.slots - 1)
-
-    def offset(self, number: int) -> int:
-        """Of the window's first byte, from where descriptors' offsets count."""
-        return self.slot(number) * self.stride + FRONT
-
-    def state(self, number: int) -> int:
-        """Address of the slot's words."""
-        return self.state_address + self.slot(number) * STATE_SIZE
-
-    def table(self, number: int) -> int:
-        """Address of the slot's descriptors."""
-        return self.table_address + self.slot(number) * self.table_size
-
-    def address(self, number: int) -> int:
-        return self._data.address + self.offset(number)
-
-    def view(self, number: int, first: int, last: int) -> memoryview:
-        """Bytes [first, last) of the window; it has room for `window` + TAIL."""
-        at = self.offset(number)
-        return self._view[at + first : at + last]
