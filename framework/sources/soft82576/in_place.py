@@ -25,10 +25,10 @@ from zcframe.framework.sources.capture.scanner import Form
 from .channel import ChildEnd
 from .deliver import COUNTER_BITS
 from .feed import Nic, NicOrders
-from .pool import BEGIN, NEVER, SHARED, WindowPool
 from .queues import Q
-from .readers import Readers, readers_for
-from .reading import IDLE, OVER, Job, WindowReader, compile_reading
+from .windows.pool import BEGIN, NEVER, SHARED, WindowPool
+from .windows.readers import Readers, readers_for
+from .windows.reading import IDLE, OVER, Job, WindowReader, compile_reading
 
 # A full ring is half empty after such a nap, by a worker as fast as can be.
 DOZE_PER_SLOT: Final = 10e-9

@@ -25,8 +25,7 @@ from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.ring import Mapping, SharedBuffer, Undo, make_memory, whole_pages
 from zcframe.framework.sources.capture.records import MAX_FRAME
 from zcframe.framework.sources.capture.window import FRONT, SLACK
-
-from .queues import QueueTable
+from zcframe.framework.sources.soft82576.queues import QueueTable
 
 # Bytes of a file that one window holds. The more memory windows take in turn, the longer the kernel's copy waits for
 # cache lines that another CPU had last; the smaller they are, the more often a packet changes hands.

@@ -11,9 +11,8 @@ from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.ring.describe import describe
 from zcframe.framework.rss.toeplitz import rss_bucket, rss_hash
 from zcframe.framework.sources.capture.records import LENGTH, OFFSET, PORT, STATUS, TIMESTAMP, WIRE_LENGTH
-
-from .deliver import copy_frame, has_room, publish
-from .queues import Q
+from zcframe.framework.sources.soft82576.deliver import copy_frame, has_room, publish
+from zcframe.framework.sources.soft82576.queues import Q
 
 AHEAD: Final = 4
 SLOTS_AHEAD: Final = 16

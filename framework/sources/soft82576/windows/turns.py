@@ -6,10 +6,10 @@ from typing import Final
 
 from zcframe.framework.jit.address import acquire_u32, exchange_u32, load_u32, load_u64, release_u64, store_u64
 from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.sources.soft82576.deliver import COUNTER_BITS
+from zcframe.framework.sources.soft82576.queues import Q
 
-from .deliver import COUNTER_BITS
 from .pool import BEGIN, BEGIN_SIZE, SHARED
-from .queues import Q
 
 WORD: Final = 8
 TAKEN: Final = SHARED.taken * WORD

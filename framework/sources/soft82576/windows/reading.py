@@ -29,11 +29,11 @@ from zcframe.framework.sources.capture.records import (
     RecordTable,
 )
 from zcframe.framework.sources.capture.scanner import Form, layout_of, scan
+from zcframe.framework.sources.soft82576.deliver import COUNTER_BITS, wake_sleepers
+from zcframe.framework.sources.soft82576.queues import Q
 
-from .deliver import COUNTER_BITS, wake_sleepers
 from .descriptors import append, hash_rows, pack
 from .pool import NEVER, OVERLAP, SHARED, TAIL, Windows
-from .queues import Q
 from .turns import (
     APPENDED,
     ENDED,

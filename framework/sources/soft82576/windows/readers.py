@@ -16,8 +16,8 @@ from typing import Final
 from zcframe.framework.child import ending, fork_child
 from zcframe.framework.errors import ProcessError, SourceDiedError, refusal
 from zcframe.framework.sources.capture.scanner import Form
+from zcframe.framework.sources.soft82576.channel import LARGEST, ChildEnd
 
-from .channel import LARGEST, ChildEnd
 from .reading import GOING, Job, WindowReader
 
 PROCESS_NAME: Final = "zc-read"
