@@ -15,6 +15,7 @@ from .chain import chain_rows
 from .command import command_rows, queue_rows
 from .counters import two_cores
 from .ending import exit_by
+from .filters import filter_rows
 from .hashing import hash_rows
 from .large import large_rows
 from .start import start_rows
@@ -24,6 +25,7 @@ from .table_load import flow_table_rows
 BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "chain": chain_rows,
     "tables": flow_table_rows,
+    "filters": filter_rows,
     "command": command_rows,
     "large": large_rows,
     "hash": hash_rows,

@@ -8,7 +8,8 @@
     journal  see state/journal.py
 
 The store of `generation` commits a burst. `done` follows it; its low 32 bits are the ring's `read`.
-Verdict codes with P plugins: 0 accepted, 1..P dropped by plugin code - 1, P+1..2P faulted in plugin code - P - 1.
+Verdict codes with P plugins: 0 accepted, 1..P dropped by plugin code - 1, P+1..2P faulted in plugin code - P - 1, and
+where the run has a filter 2P+1: did not match.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ BURST = 64
 # Where so many packets came while the worker slept, more will come while it naps: see RingEnd.nap_s.
 BUSY = 64
 MAX_PLUGINS = 32
-MAX_CODES = 2 * MAX_PLUGINS + 1
+MAX_CODES = 2 * MAX_PLUGINS + 2
 
 DONE = 0
 # Plugin that the worker is in, from 1; with this bit it looks ahead.

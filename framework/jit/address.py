@@ -215,6 +215,36 @@ def shift_right(typingctx, value, bits):  # type: ignore[no-untyped-def]
 
 
 @intrinsic
+def count_ones(typingctx, bits):  # type: ignore[no-untyped-def]
+    """How many bits are set."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.ctpop(args[0])
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def lowest_one(typingctx, bits):  # type: ignore[no-untyped-def]
+    """The number of the lowest bit that is set; one must be."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.cttz(args[0], ir.IntType(1)(1))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
+def without_lowest_one(typingctx, bits):  # type: ignore[no-untyped-def]
+    """The bits but for the lowest one that is set. (numba's own subtraction must not overflow.)"""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.and_(args[0], builder.sub(args[0], I64(1)))
+
+    return types.int64(types.int64), codegen
+
+
+@intrinsic
 def seldom(typingctx, condition):  # type: ignore[no-untyped-def]
     """The condition, which LLVM is told to expect false: what hangs on it is kept out of the way of all else."""
 

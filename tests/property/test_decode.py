@@ -5,11 +5,8 @@ The byte behind each frame is in a page that nobody may touch: one read past the
 
 from __future__ import annotations
 
-import ctypes
 import functools
-import mmap
 
-import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.compat import raw
@@ -17,13 +14,11 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting
 from scapy.layers.l2 import Dot1Q, Ether
 
+from tests.kit.edge import at_the_edge
 from tests.kit.places import BUNDLED
 from tests.kit.probe import Probe
 from tests.kit.rig import read_capture
 from zcframe.framework import abi
-
-PAGE = mmap.PAGESIZE
-PROT_NONE = 0
 
 # What an attribute may hold at most; the others are halves of addresses, which take all 64 bits.
 LIMITS = {
@@ -32,17 +27,6 @@ LIMITS = {
     "ip_version": 7, "proto": 256, "ttl": 256, "sport": 2**16, "dport": 2**16, "tcp_flags": 256, "tcp_seq": 2**32,
     "tcp_ack": 2**32, "tcp_window": 2**16, "icmp": 2**16, "is_fragment": 2, "is_later_fragment": 2,
 }  # fmt: skip
-
-
-@functools.cache
-def edge() -> int:
-    """Address of the first byte that cannot be read; the block of 2,048 bytes before it can."""
-    memory = mmap.mmap(-1, 2 * PAGE)
-    edge.memory = memory  # type: ignore[attr-defined] - it lives as long as the address is in use
-    address = int(np.frombuffer(memory, np.uint8).ctypes.data) + PAGE
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), PROT_NONE) == 0
-    return address
 
 
 @functools.cache
@@ -61,9 +45,7 @@ def real_frames() -> list[bytes]:
 
 def check(frame: bytes) -> None:
     frame = frame[: abi.BLOCK_SIZE]
-    address = edge() - len(frame)
-    ctypes.memmove(address, frame, len(frame))
-    probe = Probe(frame, address=address)
+    probe = Probe(frame, address=at_the_edge(frame))
     offsets, _ = probe.decoded()
     l3, l4, payload, end = (offsets >> shift & 0xFFFF for shift in (0, 16, 32, 48))
     assert 0 <= l3 <= len(frame)
