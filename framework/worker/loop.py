@@ -11,7 +11,7 @@ from collections.abc import Callable
 from numba.core import types
 
 from zcframe.framework import abi
-from zcframe.framework.chain.build import Chain
+from zcframe.framework.chain.build import FRAMEWORK, Chain
 from zcframe.framework.chain.workspace import (
     BUSY,
     JOURNAL,
@@ -183,8 +183,8 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, c
 def entry_points(*, verifying: bool) -> tuple[Job, ...]:
     """What every worker calls besides the chain; verifying: with --verify-rss."""
     jobs = (
-        Job("zcframe", recover, (CONTEXT, types.int64, types.int64)),
-        Job("zcframe", arm, (CONTEXT,)),
-        Job("zcframe", disarm, (CONTEXT,)),
+        Job(FRAMEWORK, recover, (CONTEXT, types.int64, types.int64)),
+        Job(FRAMEWORK, arm, (CONTEXT,)),
+        Job(FRAMEWORK, disarm, (CONTEXT,)),
     )
     return (*jobs, verify.entry_point()) if verifying else jobs
