@@ -15,6 +15,8 @@ from .chain import chain_rows
 from .command import command_rows, queue_rows
 from .counters import two_cores
 from .ending import exit_by
+from .filters import filter_rows
+from .first_run import first_rows
 from .hashing import hash_rows
 from .large import large_rows
 from .sharing import share_rows
@@ -25,12 +27,14 @@ from .table_load import flow_table_rows
 BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "chain": chain_rows,
     "tables": flow_table_rows,
+    "filters": filter_rows,
     "command": command_rows,
     "large": large_rows,
     "hash": hash_rows,
     "share": share_rows,
     "queues": queue_rows,
     "start": start_rows,
+    "first": first_rows,
 }
 
 

@@ -231,6 +231,13 @@ class RunConfig:
         "NAME, path.py or module:Class, with ?param=value&... ; again for the next in the chain (flows, sizes)",
         many=True,
     )
+    filter: str = _option(
+        "",
+        "filter",
+        _text,
+        "EXPR",
+        "a tcpdump expression: plugins see the packets that match; also as words behind the options (all packets)",
+    )
     rss_key: str = _option(
         "symmetric",
         "rss-key",

@@ -2,7 +2,9 @@
 
     ZcframeError                 exit 1: a run-time failure, one line for the operator
     ├── UsageError               exit 2: a wrong option, name or value
-    │   └── PluginSpecError      --plugin names something that is not there, or a wrong parameter
+    │   ├── PluginSpecError      --plugin names something that is not there, or a wrong parameter
+    │   └── FilterError          a tcpdump expression that libpcap does not take
+    ├── LibpcapError             there is no libpcap, which compiles such expressions
     ├── CaptureFileError         a capture file that is not a capture, or damaged
     │   └── CaptureOpenError     one that is not there, must not be read, or is no file
     ├── LinkTypeError            a capture of link types from which no IP is read
@@ -54,6 +56,14 @@ class UsageError(ZcframeError):
 
 
 class PluginSpecError(UsageError):
+    pass
+
+
+class FilterError(UsageError):
+    pass
+
+
+class LibpcapError(ZcframeError):
     pass
 
 

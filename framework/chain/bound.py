@@ -7,6 +7,8 @@ from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from zcframe.framework.filters.libpcap import compile_expression
+from zcframe.framework.filters.program import Program
 from zcframe.framework.state.layout import StateLayout, TableLayout, make_layout
 
 from .plugin import PluginClass
@@ -14,12 +16,16 @@ from .plugin import PluginClass
 
 @dataclass(frozen=True)
 class BoundPlugin:
-    """name: unique in the run; params: every parameter's value; layout: of its state for this number of queues."""
+    """name: unique in the run; params: every parameter's value; layout: of its state for this number of queues.
+
+    program: of the packets that it sees; None for all.
+    """
 
     name: str
     declared: PluginClass
     params: Mapping[str, Any]
     layout: StateLayout
+    program: Program | None = None
 
     @property
     def has_idle_table(self) -> bool:
@@ -32,7 +38,12 @@ class BoundPlugin:
 
 
 def bind(declared: PluginClass, params: Mapping[str, Any], queues: int, name: str = "") -> BoundPlugin:
-    """Settle `declared` with the given parameter values, the others at their defaults."""
+    """Settle `declared` with the given parameter values, the others at their defaults.
+
+    Raises FilterError, LibpcapError where it sees the packets of a tcpdump expression.
+    """
     values = {label: params.get(label, param.default) for label, param in declared.params.items()}
     layout = make_layout(declared.state, values, declared.params, per_worker=declared.per_worker, queues=queues)
-    return BoundPlugin(name or declared.name, declared, values, layout)
+    where = f"plugin {declared.name}: filter="
+    program = compile_expression(declared.expression, where) if declared.expression else None
+    return BoundPlugin(name or declared.name, declared, values, layout, program)

@@ -20,9 +20,13 @@ import numpy as np
 from numba.core import types
 
 from zcframe.framework.errors import CacheError
+from zcframe.framework.filters.native import job as filter_job
+from zcframe.framework.filters.native import predicate
+from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.abreast import compile_abreast
 from zcframe.framework.jit.cache import cache_directory, give_up, least_used, mark_used, private_directory
 from zcframe.framework.jit.compiler import Job, Task, keep, precompile
+from zcframe.framework.packet.decode import decode, decode_others
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import StateType, allow_fields, state_maker
@@ -35,6 +39,8 @@ from .note import Notes
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
 KEPT_CHAINS = 64
+# What functions of the framework belong to, for people.
+FRAMEWORK = "zcframe"
 
 
 @dataclass(frozen=True)
@@ -42,17 +48,18 @@ class Chain:
     """A compiled chain: `run(ctx, budget)` takes up to `budget` packets from the ring that ctx describes.
 
     ctx: words of ChainContext. It returns how many it took; fewer than `budget` means that the ring is empty or orders
-    wait. See workspace.py.
+    wait. See workspace.py. program: of the packets that plugins get to see; None for all.
     """
 
     run: Callable[[np.ndarray[Any, np.dtype[np.int64]], int], int]
     plugins: tuple[BoundPlugin, ...]
     path: Path
+    program: Program | None = None
 
     @property
     def codes(self) -> int:
         """Number of verdict codes."""
-        return 2 * len(self.plugins) + 1
+        return 2 * len(self.plugins) + 1 + (self.program is not None)
 
 
 def _is_foreign(module: ModuleType, package: str) -> bool:
@@ -104,9 +111,13 @@ def _source_digest(plugin: BoundPlugin, inliner: Inliner) -> str:
     return digest.hexdigest()[:24]
 
 
-def _digest(text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> str:
-    """Hash of the chain's text, every plugin's parameters and layout, and the sources that plugins come from."""
+def _digest(
+    text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], program: Program | None = None
+) -> str:
+    """Hash of the chain's text, filters, every plugin's parameters and layout, and the sources of plugins."""
     digest = hashlib.sha256(text.encode())
+    for one in (program, *(plugin.program for plugin in plugins)):
+        digest.update(repr(one and one.octets).encode())
     for plugin, inliner in zip(plugins, inliners, strict=True):
         constants = plugin.params_tuple(inliner.names)._asdict()
         digest.update(repr((plugin.name, _source_digest(plugin, inliner), constants, plugin.layout)).encode())
@@ -197,7 +208,20 @@ def _silent(names: Sequence[str]) -> None:
     """Tell nobody."""
 
 
-def _bindings(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> dict[str, Any]:
+def _matching(plugins: Sequence[BoundPlugin], program: Program | None) -> Callable[..., Any]:
+    """What a generated file gets predicates by: the run's, or that of the k-th plugin."""
+
+    def matching(k: int | None = None) -> Any:
+        found = program if k is None else plugins[k].program
+        assert found is not None
+        return predicate(found)
+
+    return matching
+
+
+def _bindings(
+    plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], program: Program | None = None
+) -> dict[str, Any]:
     """What a generated file asks for by name: each plugin's compiled functions, makers of its state, its parameters."""
 
     def functions(label: str) -> list[Any]:
@@ -221,6 +245,7 @@ def _bindings(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> di
         "bound_prefetch": lambda k: (prefetches[k], view(k)),
         "noted": lambda k: (notes.place(k), notes.put(k), notes.taken(k)),
         "note_size": notes.place(len(plugins)),
+        "matching": _matching(plugins, program),
     }
 
 
@@ -234,35 +259,52 @@ def _loaded(text: str, path: Path, names: dict[str, Any]) -> ModuleType:
     return module
 
 
-def _missing(whole: Job, plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> list[Task]:
-    """The plugins' own functions that are not in the cache; none where the chain is."""
-    if whole.done:
-        return []
+def _filters(plugins: Sequence[BoundPlugin], program: Program | None) -> list[Task]:
+    """The predicates of the run and of its plugins."""
+    found = dict.fromkeys((program, *(plugin.program for plugin in plugins)))
+    return [filter_job(one) for one in found if one is not None]
+
+
+def _decoder(plugins: Sequence[BoundPlugin]) -> Job:
+    """The decoder that the chain calls, see LOOK_TWICE of generate.py: kept by itself, too."""
+    twice = any(plugin.declared.ahead is not None for plugin in plugins)
+    return Job(FRAMEWORK, decode_others if twice else decode, (types.int64,) * 3)
+
+
+def _own_parts(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> list[Task]:
+    """The plugins' own functions, the longest first: it is the last that all others wait for."""
     params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
-    parts = [part for each in zip(plugins, inliners, params, strict=True) for part in _parts(*each)]
-    return [part for part in parts if not part.done]
+    longest = sorted(zip(plugins, inliners, params, strict=True), key=lambda each: -each[1].size)
+    return [part for each in longest for part in _parts(*each)]
 
 
 def build_chain(
-    plugins: Sequence[BoundPlugin], also: Sequence[Task] = (), tell: Callable[[Sequence[str]], None] = _silent
+    plugins: Sequence[BoundPlugin],
+    also: Sequence[Task] = (),
+    tell: Callable[[Sequence[str]], None] = _silent,
+    program: Program | None = None,
 ) -> Chain:
     """Compile the chain of these plugins, or take it from the cache: some seconds the first time, 0.2 s after that.
 
     also: other functions that will be needed. tell: called with the names of what is not in the cache, before that is
-    compiled. Raises PluginCompileError, which names the plugin and its line.
+    compiled. program: of the packets that plugins get to see; None for all. Raises PluginCompileError, which names the
+    plugin and its line.
     """
     inliners = [Inliner(plugin.name) for plugin in plugins]
-    names = _bindings(plugins, inliners)
-    text = chain_source(list(plugins))
-    path = _place(text, "chain_" + _digest(text, plugins, inliners))
+    names = _bindings(plugins, inliners, program)
+    text = chain_source(list(plugins), filtered=program is not None)
+    path = _place(text, "chain_" + _digest(text, plugins, inliners, program))
     module = _loaded(text, path, names)
     whole = Job("chain", module.chain, SIGNATURE)
-    missing = [*(job for job in also if not job.done), *_missing(whole, plugins, inliners)]
+    needed = [] if whole.done else [*_own_parts(plugins, inliners), _decoder(plugins), *_filters(plugins, program)]
+    missing = [job for job in (*needed, *also) if not job.done]
     if missing or not whole.done:
-        tell(list(dict.fromkeys(job.name for job in missing)) or [whole.name])
+        concerned = [job.name for job in missing]
+        order = dict.fromkeys((FRAMEWORK, *(plugin.name for plugin in plugins), *concerned))
+        tell([name for name in order if name in concerned] or [whole.name])
     with explained(plugins, inliners):
         if missing:
             compile_abreast(missing)
         for job in (whole, *also):
             job.run()
-    return Chain(module.chain, tuple(plugins), path)
+    return Chain(module.chain, tuple(plugins), path, program)

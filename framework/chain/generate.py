@@ -36,24 +36,29 @@ def chain(ctx, budget):
 {states}    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
     careful, careful_end = load_u64(progress + CAREFUL), load_u64(progress + CAREFUL_END)
     start = load_u64(progress + DONE)
-    done = start
+    done = rested = start
     while done - start < budget and acquire_u32(orders + ORDER_ATTENTION) == 0:
         # C, matches B of the producer: descriptors below `write` are complete.
         n = min((acquire_u32(header + HEADER_WRITE) - done) & 0xFFFFFFFF, BURST, start + budget - done)
-        if n == 0:
-            break
+        if seldom(n == 0):
+            if ctx[CTX.nap] == 0 or done - rested < BUSY:
+                break
+            if wait(progress + WAITING, YIELDS, ctx[CTX.patience], ctx[CTX.nap]):
+                rested = done
+            continue
+        waited(progress + WAITING)
         refused, fault = 0, -1
         if seldom(done < careful_end):
             n = 1 if done >= careful else min(n, careful - done)
             refused = given_up(progress, done) if n == 1 else 0
 {worth}        wire, all_ip, note = 0, IP_BIT, scratch
-        for i in range(n):
+{masks}        for i in range(n):
             prefetch_read(blocks + rx_load_u32(descs + ((done + i + AHEAD) & mask) * DESC_SIZE + DESC_OFFSET))
             desc = descs + ((done + i) & mask) * DESC_SIZE
             frame = blocks + rx_load_u32(desc + DESC_OFFSET)
             wire += rx_load_u32(desc + DESC_WIRE_LEN)
             length = min(rx_load_u16(desc + DESC_LEN), longest)
-{looks}{prefetches}            note += stride
+{matches}{looks}{prefetches}            note += stride
         if seldom(fault >= 0):
             careful, careful_end = done + fault, done + fault + 1
             careful_from(progress, careful, careful_end)
@@ -61,10 +66,7 @@ def chain(ctx, budget):
         begin(journal, done)
         if seldom(all_ip == 0):
             count_burst(journal, no_ip, scratch, stride, n)
-        others = 0
-        note = scratch
-        for i in range(n):
-            notify_u32(progress + PACKET, i)
+{taken}            notify_u32(progress + PACKET, i)
             desc = descs + ((done + i) & mask) * DESC_SIZE
             offsets, facts = work_load_u64(note), work_load_u64(note + FACTS)
             pkt = make_packet(desc, blocks + rx_load_u32(desc + DESC_OFFSET), offsets, facts)
@@ -92,6 +94,30 @@ def chain(ctx, budget):
         release_u32(user + USER_READ, done)
     return done - start
 '''
+
+# The second pass over all packets of the burst, and over those that match the run's filter: a bit each.
+TAKE_ALL = """\
+        others = 0
+        note = scratch
+        for i in range(n):
+"""
+
+TAKE_MATCHES = """\
+        others = n - count_ones(matched)
+        work_store_u64(counts + {filtered} * 8, others)
+        while matched != 0:
+            i, matched = lowest_one(matched), without_lowest_one(matched)
+            note = scratch + i * stride
+"""
+
+# What does not match is neither decoded nor counted as a packet without IP.
+MATCH = """\
+            if not match(frame, length, rx_load_u32(desc + DESC_WIRE_LEN), tag):
+                work_store_u64(note + FACTS, IP_BIT)
+                note += stride
+                continue
+            matched |= 1 << i
+"""
 
 # A table whose rows still fit the cache needs no prefetch; one shard of the burst is looked at.
 WORTH = """\
@@ -133,7 +159,7 @@ AHEAD = """\
 """
 
 AHEAD_CALL = """\
-                if not seldom(refused >> {number} & 1 != 0):
+                if {sees}not seldom(refused >> {number} & 1 != 0):
                     notify_u32(progress + STAGE, {number} | LOOKING_AHEAD)
                     if seldom(not guarded_ahead_{k}(pkt, view_{k}({address}, journal), note + place_{k}())):
                         if n > 1:
@@ -146,6 +172,13 @@ AHEAD_CALL = """\
 PREFETCH_CALL = """\
                 notify_u32(progress + STAGE, {number} | LOOKING_AHEAD)
                 guarded_prefetch_{k}(pkt, view_{k}({address}, journal))
+"""
+
+# A plugin with a filter of its own.
+PREFETCH_CALL_IF_SEEN = """\
+                if {sees}True:
+                    notify_u32(progress + STAGE, {number} | LOOKING_AHEAD)
+                    guarded_prefetch_{k}(pkt, view_{k}({address}, journal))
 """
 
 # Each `try` is in a function of its own. In a loop, numba's code for Python 3.13 leaves the second exception uncaught.
@@ -200,15 +233,20 @@ def _address(k: int, plugin: BoundPlugin) -> str:
     return f"states_{k}" if plugin.layout.per_worker else f"states_{k} + bucket * {plugin.layout.shard_size}"
 
 
+def _sees(k: int, plugin: BoundPlugin) -> str:
+    """Condition in front of another one: whether a plugin with a filter of its own sees packet i of the burst."""
+    return f"seen_{k} >> i & 1 != 0 and " if plugin.program is not None else ""
+
+
 def _stage(k: int, plugin: BoundPlugin, plugins: int) -> str:
-    guard = "if True:" if k == 0 else "if code == 0:"
+    guard = f"if {_sees(k, plugin)}{'True' if k == 0 else 'code == 0'}:"
     return STAGE.format(k=k, number=k + 1, fault=plugins + k + 1, guard=guard, address=_address(k, plugin))
 
 
 def _looks(plugins: list[BoundPlugin]) -> str:
     """Source text of the first pass over a packet."""
     calls = [
-        AHEAD_CALL.format(k=k, number=k + 1, address=_address(k, plugin))
+        AHEAD_CALL.format(k=k, number=k + 1, address=_address(k, plugin), sees=_sees(k, plugin))
         for k, plugin in enumerate(plugins)
         if plugin.declared.ahead is not None
     ]
@@ -217,7 +255,9 @@ def _looks(plugins: list[BoundPlugin]) -> str:
 
 def _prefetches(plugins: list[BoundPlugin]) -> str:
     calls = [
-        PREFETCH_CALL.format(k=k, number=k + 1, address=_address(k, plugin))
+        (PREFETCH_CALL_IF_SEEN if plugin.program is not None else PREFETCH_CALL).format(
+            k=k, number=k + 1, address=_address(k, plugin), sees=_sees(k, plugin)
+        )
         for k, plugin in enumerate(plugins)
         if plugin.declared.prefetch is not None and plugin.declared.ahead is None
     ]
@@ -237,13 +277,28 @@ def _worth(plugins: list[BoundPlugin]) -> str:
     return WORTH.format(conditions=" or ".join(conditions) or "True") if prefetching else ""
 
 
-def chain_source(plugins: list[BoundPlugin]) -> str:
-    """Source text of the module that defines `chain(ctx, budget)` for these plugins."""
-    constants = []
+def _matches(plugins: list[BoundPlugin], filtered: bool) -> tuple[str, str]:
+    """Source text that clears the bits of a burst's packets, and that which sets those of a packet."""
+    own = [k for k, plugin in enumerate(plugins) if plugin.program is not None]
+    if not filtered and not own:
+        return "", ""
+    masks = ["matched"] * filtered + [f"seen_{k}" for k in own]
+    sets = [
+        f"            seen_{k} |= match_{k}(frame, length, rx_load_u32(desc + DESC_WIRE_LEN), tag) << i\n" for k in own
+    ]
+    cleared = f"        {' = '.join(masks)} = 0\n"
+    return cleared, "            tag = stripped_tag(desc)\n" + (MATCH if filtered else "") + "".join(sets)
+
+
+def chain_source(plugins: list[BoundPlugin], *, filtered: bool = False) -> str:
+    """Source text of the module that defines `chain(ctx, budget)` for these plugins. filtered: the run has a filter."""
+    constants = ["match = matching()"] if filtered else []
     for k, plugin in enumerate(plugins):
         declared = plugin.declared
         constants.append(f"filter_{k}, state_{k}, PARAMS_{k} = bound({k})")
         constants.append(f"place_{k}, put_{k}, taken_{k} = noted({k})")
+        if plugin.program is not None:
+            constants.append(f"match_{k} = matching({k})")
         constants.append(GUARDED.format(k=k, given=f", taken_{k}(note)" if declared.ahead else ""))
         if declared.ahead is not None:
             constants.append(f"ahead_{k}, view_{k} = bound_ahead({k})")
@@ -251,16 +306,21 @@ def chain_source(plugins: list[BoundPlugin]) -> str:
         elif declared.prefetch is not None:
             constants.append(f"prefetch_{k}, view_{k} = bound_prefetch({k})")
             constants.append(GUARDED_PREFETCH.format(k=k))
+    masks, matches = _matches(plugins, filtered)
+    codes = 2 * len(plugins) + 1 + filtered
     timed = any(plugin.has_idle_table for plugin in plugins)
     return HEAD.format(
         names=", ".join(plugin.name for plugin in plugins) or "no plugin",
         constants="\n".join(constants),
         states="".join(f"    states_{k} = ctx[CTX.states + {k}]\n" for k in range(len(plugins))),
         worth=_worth(plugins),
+        masks=masks,
+        matches=matches,
+        taken=TAKE_MATCHES.format(filtered=codes - 1) if filtered else TAKE_ALL,
         looks=_looks(plugins),
         prefetches=_prefetches(plugins),
         clock="            journal_store_u64(journal + NOW, pkt.ts)\n" if timed else "",
         stages="".join(_stage(k, plugin, len(plugins)) for k, plugin in enumerate(plugins)),
         plugins=len(plugins),
-        codes=2 * len(plugins) + 1,
+        codes=codes,
     )

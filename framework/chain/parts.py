@@ -10,18 +10,24 @@ from zcframe.framework.abi import (
     DESC_LEN,
     DESC_OFFSET,
     DESC_SIZE,
+    DESC_STATUS,
+    DESC_VLAN_TCI,
+    DESC_VLAN_TPID,
     DESC_WIRE_LEN,
     HEADER_BLOCK_SIZE,
     HEADER_WRITE,
+    STATUS_VLAN,
     USER_READ,
 )
 from zcframe.framework.jit.address import (
     acquire_u32,
+    count_ones,
     journal_load_u64,
     journal_store_u64,
     load_u16,
     load_u32,
     load_u64,
+    lowest_one,
     notify_u32,
     prefetch_read,
     release_u32,
@@ -30,10 +36,12 @@ from zcframe.framework.jit.address import (
     rx_load_u32,
     seldom,
     store_u64,
+    without_lowest_one,
     work_load_u64,
     work_store_u64,
 )
 from zcframe.framework.jit.compiler import FORCE, compiled, inlined
+from zcframe.framework.jit.waiting import wait, waited
 from zcframe.framework.packet.decode import MAX_LENGTH, decode, decode_others, is_plain_ipv4, plain_ipv4
 from zcframe.framework.packet.value import make_packet
 from zcframe.framework.state.journal import NOW, USED, begin, roll_back
@@ -42,6 +50,7 @@ from .no_ip import FACTS, IP_BIT, count_burst
 from .plugin import DROP, PASS
 from .workspace import (
     BURST,
+    BUSY,
     CAREFUL,
     CAREFUL_END,
     CTX,
@@ -61,9 +70,12 @@ from .workspace import (
     SCRATCH,
     SCRATCH_COUNTS,
     STAGE,
+    WAITING,
 )
 
 AHEAD = 16
+# So often a worker lets other processes of its CPU run before it sleeps: those that fill the ring are among them.
+YIELDS = 100
 
 
 # The third outcome beside PASS and DROP: the filter raised.
@@ -84,6 +96,14 @@ def _verdict(value):  # type: ignore[no-untyped-def]
     if not is_verdict(value):
         raise TypingError(f"filter returns {value}: PASS or DROP is needed")
     return lambda value: DROP if value == DROP else PASS
+
+
+@inlined
+def stripped_tag(desc):  # type: ignore[no-untyped-def]
+    """The VLAN tag that was taken off a frame, as predicates of tcpdump expressions take it; 0: none."""
+    if seldom(rx_load_u16(desc + DESC_STATUS) & STATUS_VLAN != 0):
+        return rx_load_u16(desc + DESC_VLAN_TPID) << 16 | rx_load_u16(desc + DESC_VLAN_TCI)
+    return 0
 
 
 @inlined

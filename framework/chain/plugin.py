@@ -18,7 +18,7 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class PluginClass:
-    """What `@plugin` found in a class; kept there as `__zcframe__`."""
+    """What `@plugin` found in a class; kept there as `__zcframe__`. expression: tcpdump's, "" for every packet."""
 
     name: str
     doc: str
@@ -26,6 +26,7 @@ class PluginClass:
     params: Mapping[str, Param]
     state: Mapping[str, Declaration]
     per_worker: bool
+    expression: str
     filter: Function
     ahead: Function | None
     prefetch: Function | None
@@ -52,12 +53,14 @@ def _arguments(
         raise TypeError(f"{cls.__name__}.{name}({', '.join(given)}) must take ({', '.join(expected)})")
 
 
-def _read(cls: type, name: str | None, per: str) -> PluginClass:
+def _read(cls: type, name: str | None, per: str, expression: str) -> PluginClass:
     functions = {label: _function(cls, label) for label in ("filter", "ahead", "prefetch", "merge", "report", "lines")}
     if functions["filter"] is None:
         raise TypeError(f"plugin {cls.__name__} has no function filter(pkt, state, params)")
     if per not in ("bucket", "worker"):
         raise TypeError(f"plugin {cls.__name__}: state per {per!r}; 'bucket' or 'worker' is possible")
+    if not isinstance(expression, str):
+        raise TypeError(f"plugin {cls.__name__}: filter={expression!r}; a tcpdump expression in quotes is needed")
     for label, expected in {
         "filter": ("pkt", "state", "params", "ahead") if functions["ahead"] else ("pkt", "state", "params"),
         "ahead": ("pkt", "state", "params"),
@@ -78,6 +81,7 @@ def _read(cls: type, name: str | None, per: str) -> PluginClass:
         params={label: value for label, value in members if isinstance(value, Param)},
         state={label: value for label, value in members if isinstance(value, Array | Table)},
         per_worker=per == "worker",
+        expression=expression.strip(),
         filter=functions["filter"],
         ahead=functions["ahead"],
         prefetch=functions["prefetch"],
@@ -90,8 +94,8 @@ def _read(cls: type, name: str | None, per: str) -> PluginClass:
 @overload
 def plugin(cls: C, /) -> C: ...
 @overload
-def plugin(*, name: str | None = None, per: str = "bucket") -> Callable[[C], C]: ...
-def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket") -> Any:
+def plugin(*, name: str | None = None, per: str = "bucket", filter: str = "") -> Callable[[C], C]: ...
+def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket", filter: str = "") -> Any:
     """Declare a class as a plugin.
 
     The class holds Param, Array and Table attributes and the functions
@@ -105,12 +109,13 @@ def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket") 
         lines(report) -> list of str                 optional; the plugin's own lines in the live view
 
     name: in the ledger and the report, default the class's name in lower case. per: "bucket" keeps one state for each
-    of the 129 buckets, so that it can move between workers; "worker" keeps one for each queue. Raises TypeError for a
-    class that is no plugin.
+    of the 129 buckets, so that it can move between workers; "worker" keeps one for each queue. filter: a tcpdump
+    expression, of whose packets alone the class gets to see any; the others go on to the next plugin. Raises TypeError
+    for a class that is no plugin.
     """
 
     def mark(target: C) -> C:
-        target.__zcframe__ = _read(target, name, per)  # type: ignore[attr-defined]
+        target.__zcframe__ = _read(target, name, per, filter)  # type: ignore[attr-defined]
         return target
 
     return mark(cls) if cls is not None else mark

@@ -30,6 +30,7 @@ COMMANDS = {
     "rss": "predict the queue balance of a capture, or show, set and restore a NIC's",
     "setup-capture": "let a group capture without root, by a copy of the interpreter",
     "nic": "list cards, give one to zc82576 or back, show how one is doing",
+    "filter": "show the program of a tcpdump expression, and count the packets of files that match",
 }
 
 HELP = f"""usage: zcframe COMMAND [OPTION]...

@@ -7,9 +7,10 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Any
 
 from zcframe.framework.config import OPTIONS, RunConfig, load
-from zcframe.framework.errors import ZcframeError
+from zcframe.framework.errors import UsageError, ZcframeError
 from zcframe.framework.stats import Observer, Observers, RunResult
 
 from .answer import answer
@@ -21,6 +22,22 @@ LOSS = 3
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE.toml", help="options in a file; the command line goes before it")
     add_options(parser, OPTIONS)
+    parser.add_argument(
+        "expression",
+        nargs="*",
+        metavar="EXPR",
+        default=argparse.SUPPRESS,
+        help="words of --filter, as tcpdump has them; behind -- if need be",
+    )
+
+
+def _given(options: argparse.Namespace) -> dict[str, Any]:
+    """The options by name; a tcpdump expression behind them is --filter. Raises UsageError where both are given."""
+    given = dict(vars(options))
+    expression = " ".join(given.pop("expression", ()))
+    if expression and "filter" in given:
+        raise UsageError(f"--filter {given['filter']} and {expression!r} behind the options: give one of them")
+    return given | ({"filter": expression} if expression else {})
 
 
 def _may_be_live() -> bool:
@@ -120,7 +137,7 @@ def _supervise(config: RunConfig) -> RunResult:
 
 def execute(options: argparse.Namespace) -> int:
     """Run. Exit code 0, also after SIGINT, SIGTERM and SIGHUP; 1, 2 by the error; 3 for loss above --max-loss."""
-    config = load(vars(options))
+    config = load(_given(options))
     with _terminated_as_interrupted():
         try:
             if config.check:

@@ -36,6 +36,11 @@ def _source(source: SourceInfo) -> dict[str, Any]:
     return found | ({"passed_over": dict(source.passed_over)} if source.passed_over else {})
 
 
+def _filter(expression: str) -> dict[str, str]:
+    """Only where there is one."""
+    return {"filter": expression} if expression else {}
+
+
 def _time(at: float) -> str | None:
     """RFC 3339; None for what has not come yet."""
     return utc(at) if at else None
@@ -71,6 +76,7 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
     return {
         "zcframe": __version__,
         "source": _source(snapshot.source),
+        **_filter(snapshot.filter),
         "started": _time(snapshot.started),
         "ended": _time(snapshot.ended),
         "time": _time(snapshot.at),
@@ -94,13 +100,16 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
     return {
         "zcframe": __version__,
         "source": _source(plan.source),
+        **_filter(plan.filter),
         "pace": plan.pace,
         "loop": plan.loop,
         "rss": _rss(plan.rss),
         "ring_slots": plan.ring_slots,
         "memory": plan.memory,
         "queues": [_queue_plan(queue) for queue in plan.queues],
-        "plugins": [{"name": p.name, "params": dict(p.params), "origin": p.origin} for p in plan.plugins],
+        "plugins": [
+            {"name": p.name, "params": dict(p.params), "origin": p.origin, **_filter(p.filter)} for p in plan.plugins
+        ],
         "tuning": [asdict(change) for change in plan.tuning],
         "warnings": list(plan.warnings),
     }

@@ -35,10 +35,12 @@ def plan_lines(plan: RunPlan) -> list[str]:
         f"rss      key {plan.rss.key_name} {plan.rss.key}",
         f"         fields {plan.rss.fields}",
     ]
+    lines += [f"filter   {clean(plan.filter)}"] if plan.filter else []
     pinned = wrapped(placed, WIDTH)
     lines += [f"{'cpus' if not i else '':8} {line}" for i, line in enumerate(pinned)]
     for i, plugin in enumerate(plan.plugins):
         origin = f"  ({clean(plugin.origin)})" if plugin.origin else ""
-        lines.append(f"{'plugins' if not i else '':8} {clean(plugin.name)}{_params(plugin.params)}{origin}")
+        own = f" filter={clean(plugin.filter)!r}" if plugin.filter else ""
+        lines.append(f"{'plugins' if not i else '':8} {clean(plugin.name)}{_params(plugin.params)}{own}{origin}")
     lines += [f"{'tune' if not i else '':8} {clean(str(change))}" for i, change in enumerate(plan.tuning)]
     return lines

@@ -152,7 +152,8 @@ def _folded(lines: Iterable[str], width: int) -> list[str]:
 
 def counter_lines(snapshot: RunSnapshot, width: int = WIDTH) -> list[str]:
     """The summary without the plugins' reports."""
-    lines = _folded([source_line(snapshot.source), *_time_lines(snapshot), _rate_line(snapshot)], width)
+    filtered = [f"filter {clean(snapshot.filter)}"] if snapshot.filter else []
+    lines = _folded([source_line(snapshot.source), *filtered, *_time_lines(snapshot), _rate_line(snapshot)], width)
     lines += ["", *_queue_table(snapshot, width)]
     told = [*_ledger_lines(snapshot), *_no_ip_lines(snapshot), *_odd_lines(snapshot.source)]
     told += [balance_line(snapshot), *_check_lines(snapshot.rss)]

@@ -18,6 +18,8 @@ from typing import Any, Final
 
 # Rows of frames that arrived and never reached a worker. The producer counts them in the ring's header.
 LOSSES: Final = ("nic_drop", "ring_full")
+# The row in `dropped_by` of frames that do not match the run's filter.
+FILTER: Final = "filter"
 # Rows in the order in which tables for people show them: always, and only where there is something to see.
 SHOWN: Final = ("arrived", "delivered", "accepted")
 SHOWN_IF_ANY: Final = ("dropped", "faulted", *LOSSES, "in_flight", "truncated")

@@ -82,11 +82,12 @@ class QueuePlan:
 
 @dataclass(frozen=True)
 class PluginPlan:
-    """One plugin of the chain with the value of each of its parameters."""
+    """One plugin of the chain with the value of each of its parameters. filter: of the packets that it sees."""
 
     name: str
     params: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
+    filter: str = ""
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class RunPlan:
     """Everything that is decided before the first frame: what `--check` prints.
 
     pace: "max", "original" or "100,000 packets a second"; loop: 0 for ever; memory: bytes of rings and blocks; tuning:
-    what --tune changes.
+    what --tune changes; filter: the tcpdump expression of the packets that plugins see, "" for all.
     """
 
     source: SourceInfo
@@ -107,6 +108,7 @@ class RunPlan:
     memory: int = 0
     tuning: tuple[Change, ...] = ()
     warnings: tuple[str, ...] = ()
+    filter: str = ""
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,7 @@ class RunSnapshot:
     progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
     hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
     itself: seconds since the epoch, 0 where not known or not yet. final: the run is over, and no worker will take what
-    is still in flight.
+    is still in flight. filter: as in RunPlan.
     """
 
     source: SourceInfo
@@ -195,6 +197,7 @@ class RunSnapshot:
     at: float = 0.0
     no_ip: NoIp = field(default_factory=NoIp)
     final: bool = False
+    filter: str = ""
 
     @property
     def lost(self) -> int:

@@ -9,7 +9,7 @@ from zcframe.framework.chain.build import Chain
 from zcframe.framework.ring import Mapping as MemoryMapping
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.stats import Ledger, QueueStats
-from zcframe.framework.stats.ledger import LOSSES
+from zcframe.framework.stats.ledger import FILTER, LOSSES
 
 from .member import Member
 
@@ -56,7 +56,8 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
     if source_died:
         losses["nic_drop"] += unpublished
         unpublished = 0
-    dropped = _by_name(names, codes[1 : len(names) + 1])
+    filtered = {FILTER: codes.pop()} if chain.program is not None else {}
+    dropped = filtered | _by_name(names, codes[1 : len(names) + 1])
     faulted = _by_name(names, codes[len(names) + 1 :])
     ledger = Ledger(
         arrived=arrived,

@@ -61,7 +61,7 @@ class Supervisor:
             self.source.start()
             rings = self.source.rings
             also = entry_points(verifying=any(ring.spread is not None for ring in rings))
-            chain = build_chain(prepared.plugins, also, observer.compiling)
+            chain = build_chain(prepared.plugins, also, observer.compiling, prepared.program)
             self.source.ready()
             domains = max(ring.domain for ring in rings) + 1
             layouts = state_layouts(prepared.plugins, len(rings))

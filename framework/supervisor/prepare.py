@@ -11,6 +11,8 @@ from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import ANY, FOREVER, MAX_GAP, RunConfig
 from zcframe.framework.errors import UsageError
+from zcframe.framework.filters.libpcap import compile_expression
+from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
 from zcframe.framework.privileges import kept_by_workers, kept_line
@@ -22,6 +24,7 @@ from zcframe.framework.sources.plan import LivePlan, SeveralPlan
 from zcframe.framework.sources.soft82576 import ReplayPlan
 from zcframe.framework.sources.trace import bundled_trace
 from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
+from zcframe.framework.stats.ledger import FILTER
 
 from .workers import with_queues
 
@@ -31,6 +34,7 @@ class Prepared:
     """The resolved options; nothing has started yet.
 
     affinity: which CPU each worker gets. tuning: of each interface as it is now, interrupts only without --tune.
+    program: of the packets that plugins get to see; None for all.
     """
 
     config: RunConfig
@@ -41,17 +45,18 @@ class Prepared:
     tuning: tuple[Tuning, ...]
     source_plan: SourcePlan
     warnings: tuple[str, ...] = ()
+    program: Program | None = None
 
     @property
     def cpus(self) -> tuple[int, ...]:
         return self.affinity.cpus
 
 
-def _bind_all(specs: tuple[PluginSpec, ...], queues: int) -> tuple[BoundPlugin, ...]:
-    """Bind the plugins in order; one that occurs twice gets a number behind its name."""
+def _bind_all(specs: tuple[PluginSpec, ...], queues: int, taken: tuple[str, ...] = ()) -> tuple[BoundPlugin, ...]:
+    """Bind the plugins in order; one that occurs twice, or is called as another row, gets a number behind its name."""
     if len(specs) > MAX_PLUGINS:
         raise UsageError(f"--plugin: {len(specs)} plugins; a chain holds at most {MAX_PLUGINS}")
-    seen: Counter[str] = Counter()
+    seen: Counter[str] = Counter(taken)
     bound = []
     for spec in specs:
         name = spec.declared.name
@@ -113,10 +118,11 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
 
 
 def prepare(config: RunConfig) -> Prepared:
-    """Resolve key, plugins, CPUs, files and interface. Raises UsageError, PluginSpecError, NicError."""
+    """Resolve key, plugins, filters, CPUs, files and interface. Raises UsageError, LibpcapError, NicError."""
     topology = read_topology()
     config = with_queues(replace(config, iface=real_names(config.iface)), topology)
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
+    program = compile_expression(config.filter, "--filter") if config.filter else None
     specs = tuple(parse_spec(text) for text in config.plugins)
     workers = config.queues * max(1, len(config.iface))
     node = nic_node(config.iface[0]) if config.iface and config.iface[0] != ANY else None
@@ -125,11 +131,12 @@ def prepare(config: RunConfig) -> Prepared:
         config=config,
         rss=rss,
         specs=specs,
-        plugins=_bind_all(specs, workers),
+        plugins=_bind_all(specs, workers, (FILTER,) if program is not None else ()),
         affinity=affinity,
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus),
         warnings=tuple(filter(None, [kept_line(kept_by_workers())])) if config.iface else (),
+        program=program,
     )
 
 
@@ -152,9 +159,10 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
             for number, (ring, cpu) in enumerate(zip(source.rings, prepared.cpus, strict=True))
         ),
         plugins=tuple(
-            PluginPlan(plugin.name, dict(plugin.params), spec.origin)
+            PluginPlan(plugin.name, dict(plugin.params), spec.origin, spec.declared.expression)
             for plugin, spec in zip(prepared.plugins, prepared.specs, strict=True)
         ),
+        filter=config.filter,
         pace=_pace(config),
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,

@@ -38,6 +38,7 @@ class Snapshots:
         events = [*course.warnings, *(event for member in self.crew.members for event in member.warnings)]
         return RunSnapshot(
             source=replace(self.plan.source, passed_over=self.source.passed_over()),
+            filter=self.plan.filter,
             elapsed_s=course.elapsed_s,
             rss=replace(self.plan.rss, check=self.crew.check()),
             queues=self._queues(course),

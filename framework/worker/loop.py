@@ -11,8 +11,9 @@ from collections.abc import Callable
 from numba.core import types
 
 from zcframe.framework import abi
-from zcframe.framework.chain.build import Chain
+from zcframe.framework.chain.build import FRAMEWORK, Chain
 from zcframe.framework.chain.workspace import (
+    BUSY,
     JOURNAL,
     ORDERS,
     PARKED,
@@ -41,8 +42,7 @@ log = logging.getLogger(__name__)
 CONTEXT = types.Array(types.int64, 1, "C")
 
 BUDGET = 65536
-# A worker that found this many packets, this soon after its last wait, will find more after a nap: see RingEnd.nap_s.
-BUSY = 64
+# A worker that found BUSY packets, this soon after its last wait, will find more after a nap: see RingEnd.nap_s.
 SOON_S = 10e-3
 SLEEP_MS = 200
 PAUSE_NAP_S = 200e-6
@@ -66,6 +66,8 @@ class Worker:
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
+        # What has to be done besides the chain comes between its calls: such a chain does not sleep.
+        self._nap_us = 0 if self.ring.pull or self.verifier else int(self.ring.nap_s * 1e6)
         self.ctx = self._context(orders.address, state, no_ip, states)
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
@@ -87,6 +89,8 @@ class Worker:
             state_low=state.low,
             state_high=state.high,
             no_ip=no_ip,
+            nap=self._nap_us,
+            patience=ring.patience_ns,
             states=first,
         )
         return words_of(context, *others)
@@ -128,7 +132,7 @@ class Worker:
 
     def _wait(self, poller: select.poll) -> None:
         now = time.monotonic()
-        busy = self._found >= BUSY and now - self._waited < SOON_S
+        busy = not self._nap_us and self._found >= BUSY and now - self._waited < SOON_S
         self._waited, self._found = now, 0
         if busy and not self._stalled():
             time.sleep(self.ring.nap_s)
@@ -158,7 +162,7 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, c
     Whatever it raises ends the process with exit code 1.
     """
     # Naps of a worker need no better clock than the kernel's own choice.
-    prctl(PR_SET_TIMERSLACK, 0)
+    prctl(PR_SET_TIMERSLACK, 1000)
     name_process(f"zc-rx-{post.number}")
     try:
         confine()
@@ -179,8 +183,8 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, c
 def entry_points(*, verifying: bool) -> tuple[Job, ...]:
     """What every worker calls besides the chain; verifying: with --verify-rss."""
     jobs = (
-        Job("zcframe", recover, (CONTEXT, types.int64, types.int64)),
-        Job("zcframe", arm, (CONTEXT,)),
-        Job("zcframe", disarm, (CONTEXT,)),
+        Job(FRAMEWORK, recover, (CONTEXT, types.int64, types.int64)),
+        Job(FRAMEWORK, arm, (CONTEXT,)),
+        Job(FRAMEWORK, disarm, (CONTEXT,)),
     )
     return (*jobs, verify.entry_point()) if verifying else jobs

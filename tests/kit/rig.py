@@ -18,6 +18,7 @@ from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.no_ip import by_ethertype, state_layouts
 from zcframe.framework.chain.spec import parse_spec
+from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss import SYMMETRIC_KEY, default_reta
 from zcframe.framework.rss.toeplitz import hash_frame
@@ -67,12 +68,14 @@ class Rig:
         slots: int = 256,
         key: bytes = SYMMETRIC_KEY,
         fields: str = "5-tuple",
+        filter: str = "",
     ) -> None:
         self.plugins = [p if isinstance(p, BoundPlugin) else bound(p, queues) for p in plugins]
         self.queues, self.key, self.fields, self.clock = queues, key, fields, FIRST_NS
         self.reta = default_reta(queues)
         self.memory = StateMemory(state_layouts(self.plugins, queues))
-        self.chain = build_chain(self.plugins)
+        program = compile_expression(filter, "filter") if filter else None
+        self.chain = build_chain(self.plugins, program=program)
         self.rings = [Ring(queue, slots) for queue in range(queues)]
         self.producers = [ring.producer() for ring in self.rings]
         self.posts = [Post(ring, self.chain.codes, ring.queue) for ring in self.rings]
@@ -109,7 +112,8 @@ class Rig:
         blocks[: len(data)] = np.frombuffer(data, np.uint8)
         status = 0 if frame.vlan_tci is None else abi.STATUS_VLAN
         wire = frame.wire or len(frame.data)
-        fields = (slot * abi.BLOCK_SIZE, wire, rss_hash, len(data), frame.vlan_tci or 0, 0, status, rss_type)
+        tpid = 0x8100 if status else 0
+        fields = (slot * abi.BLOCK_SIZE, wire, rss_hash, len(data), frame.vlan_tci or 0, tpid, status, rss_type)
         self._descs[queue][slot] = (frame.ts, *fields, abi.ACCESS_READABLE, 0)
         end.header["write"][0] = (written + 1) & 0xFFFFFFFF
 
@@ -161,12 +165,13 @@ class Rig:
         total = np.sum([post.ledger() for post in self.posts], axis=0)
         packets, octets, accepted, *rest = (int(n) for n in total)
         names = [p.name for p in self.plugins]
+        filtered = {"filter": rest.pop()} if self.chain.program is not None else {}
         dropped, faulted = rest[: len(names)], rest[len(names) :]
         return {
             "packets": packets,
             "bytes": octets,
             "accepted": accepted,
-            "dropped": dict(zip(names, dropped, strict=True)),
+            "dropped": filtered | dict(zip(names, dropped, strict=True)),
             "faulted": dict(zip(names, faulted, strict=True)),
         }
 

@@ -5,7 +5,6 @@ The byte behind each frame is in a page that nobody may touch: one read past the
 
 from __future__ import annotations
 
-import ctypes
 import functools
 
 from hypothesis import given, settings
@@ -15,8 +14,9 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrFragment, IPv6ExtHdrHopByHop, IPv6ExtHdrRouting
 from scapy.layers.l2 import Dot1Q, Ether
 
+from tests.kit.edge import at_the_edge
 from tests.kit.places import BUNDLED
-from tests.kit.probe import Probe, edge
+from tests.kit.probe import Probe
 from tests.kit.rig import read_capture
 from zcframe.framework import abi
 
@@ -45,9 +45,7 @@ def real_frames() -> list[bytes]:
 
 def check(frame: bytes) -> None:
     frame = frame[: abi.BLOCK_SIZE]
-    address = edge() - len(frame)
-    ctypes.memmove(address, frame, len(frame))
-    probe = Probe(frame, address=address)
+    probe = Probe(frame, address=at_the_edge(frame))
     offsets, _ = probe.decoded()
     l3, l4, payload, end = (offsets >> shift & 0xFFFF for shift in (0, 16, 32, 48))
     assert 0 <= l3 <= len(frame)

@@ -16,7 +16,7 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -33,6 +33,8 @@ from zcframe import DROP, PASS, Array, Param, Table, plugin, u8, u32, u64
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.build import Chain, build_chain
 from zcframe.framework.chain.workspace import STOP_DRAIN
+from zcframe.framework.filters.libpcap import compile_expression
+from zcframe.framework.filters.program import Program
 from zcframe.framework.state.merge import State
 from zcframe.framework.state.shared import data_extents
 from zcframe.framework.worker import loop as worker_module
@@ -149,13 +151,24 @@ PLUGINS: tuple[BoundPlugin, ...] = (
 OVERFLOWING: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Wide))
 
 
+# Some packets pass both filters, some the run's alone, some none.
+FILTER = "not ether proto 0x88cc and ether[len - 1] & 1 = 0"
+
+
 @functools.cache
-def _compiled(names: tuple[str, ...]) -> Chain:
-    return build_chain(next(some for some in (PLUGINS, OVERFLOWING) if tuple(one.name for one in some) == names))
+def filtered_plugins() -> tuple[BoundPlugin, ...]:
+    own = compile_expression("len & 2 = 0", "Writes")
+    return PLUGINS[0], replace(bound(Writes), program=own), bound(Picky)
 
 
-def compiled_chain(plugins: Sequence[BoundPlugin]) -> Chain:
-    return _compiled(tuple(one.name for one in plugins))
+@functools.cache
+def _compiled(names: tuple[str, ...], program: Program | None) -> Chain:
+    chains = (PLUGINS, OVERFLOWING) if program is None else (filtered_plugins(),)
+    return build_chain(next(some for some in chains if tuple(one.name for one in some) == names), program=program)
+
+
+def compiled_chain(plugins: Sequence[BoundPlugin], *, program: Program | None = None) -> Chain:
+    return _compiled(tuple(one.name for one in plugins), program)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -199,6 +212,7 @@ class Trial:
     slots: int
     expected: dict[str, Any] = field(repr=False)
     plugins: tuple[BoundPlugin, ...] = field(default=PLUGINS, repr=False)
+    filter: str = ""
 
 
 def _trial(count: int, slots: int) -> Trial:
@@ -228,6 +242,19 @@ def overflowing() -> Trial:
 
 
 @pytest.fixture(scope="module")
+def filtered() -> Trial:
+    # The gate's packet has to match, and others behind it not.
+    frames = tuple(frame._replace(data=frame.data[:-1] + bytes([i == 9])) for i, frame in enumerate(FRAMES[:STEPPED]))
+    with Rig(*filtered_plugins(), slots=64, filter=FILTER).feed(frames) as rig:
+        expected = results(rig)
+    written = int(expected["states"]["writes"]["counts"][0]) // 2
+    assert 0 < written < STEPPED - expected["ledger"]["dropped"]["filter"]
+    assert expected["ledger"]["dropped"]["filter"] == 3 and 0x88CC not in expected["states"]["no IP"]
+    assert expected["ledger"]["faulted"]["picky"]
+    return Trial(frames, 64, expected, filtered_plugins(), FILTER)
+
+
+@pytest.fixture(scope="module")
 def many() -> Trial:
     return _trial(8000, 16384)
 
@@ -236,7 +263,7 @@ class Post:
     """A ring full of frames and no worker yet. `disturb(body)` starts one in a child process that runs `body(worker)`."""
 
     def __init__(self, trial: Trial) -> None:
-        self.rig = Rig(*trial.plugins, slots=trial.slots)
+        self.rig = Rig(*trial.plugins, slots=trial.slots, filter=trial.filter)
         for frame in trial.frames:
             self.rig.put(frame)
 
@@ -382,6 +409,15 @@ def test_killed_after_any_store_of_a_burst_that_the_journal_cannot_hold(overflow
             changes = check_each_change(made.rig, traced, overflowing.expected)
         assert changes > 300
         assert succeed(made.rig) == overflowing.expected
+
+
+@pytest.mark.needs("tracing", "libpcap")
+def test_killed_after_any_store_of_a_chain_with_filters(filtered: Trial) -> None:
+    with post(filtered) as made:
+        with at_gate(made) as traced:
+            changes = check_each_change(made.rig, traced, filtered.expected)
+        assert changes > 20
+        assert succeed(made.rig) == filtered.expected
 
 
 @pytest.mark.needs("tracing")

@@ -1,0 +1,1 @@
+"""tcpdump expressions: compiled by the system's libpcap, translated to native code."""
