@@ -33,7 +33,7 @@ from tests.kit.reference import read
 from zcframe.framework.packet.tunnel import CUT, DEEP, MAX_TUNNELS, PASSED
 from zcframe.framework.state.addresses import ip_text
 
-STACKS, DEEPEST = 600, 4
+STACKS, DEEPEST = 300, 4
 A, B = "02:00:00:00:00:01", "00:50:56:00:00:a2"
 
 # Source, destination and both ports; empty without IP.
