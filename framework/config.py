@@ -22,6 +22,7 @@ MIN_SLOTS = 64
 MAX_SLOTS = 65536
 TRACE_PPS = 100_000.0
 MAX_GAP = 10.0
+MAX_SHARES = 64
 FOREVER = 0
 STDIN = "-"
 
@@ -262,6 +263,27 @@ class RunConfig:
     hugepages: bool = _option(False, "hugepages", _flag, "", "User Buffers in huge pages of 2 MiB (zerocopy)")
     verify_rss: bool = _option(
         False, "verify-rss", _flag, "", "compute each frame's hash again, and compare hash and queue with the card's"
+    )
+    out: tuple[str, ...] = _option(
+        (),
+        "out",
+        _texts,
+        "SPEC",
+        "hand frames on: pcap:FILE, pcapng:FILE or fifo:PATTERN, with ,OPTION=VALUE...; again for another output",
+        many=True,
+    )
+    shares: int | None = _option(
+        None,
+        "shares",
+        _whole(1, MAX_SHARES, "at least one share is needed", f"at most {MAX_SHARES} shares are possible"),
+        "N",
+        "share out the frames of an output whose name has {} in it; {} is the number of the share",
+    )
+    share: str | None = _option(
+        None, "share", _text, "RULE", "what decides on a frame's share: ip-pair or queue (ip-pair)"
+    )
+    out_wait: float = _option(
+        math.inf, "out-wait", _patience, "S", "wait S seconds at most until every FIFO has its reader (inf)"
     )
     duration: float | None = _option(None, "duration", _positive("the duration"), "S", "end after S seconds")
     count: int | None = _option(

@@ -1,0 +1,124 @@
+"""The account of a stream: how far its rings are read, what became of the frames, and how long the file is.
+
+    generation u64 | intent u64
+    two copies, used in turn: that of generation g is copy g & 1
+            copy: the words of Count | position in the ring of each worker
+    reads   a line a worker: the position again, for the worker
+
+The writer fills the other copy, sets `intent` to the generation to come, writes the frames, then stores `generation`:
+this is the only commit. A successor that finds an intent that is not yet the generation knows which write its
+predecessor was in: a file is cut back to the length that is on record; what was written to a FIFO is not known.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from numba.core import types
+
+from zcframe.framework import abi
+from zcframe.framework.jit.address import load_u64, release_u64
+from zcframe.framework.jit.compiler import Job, compiled
+from zcframe.framework.jit.words import Words, numbered
+from zcframe.framework.ring import Mapping, whole_pages
+
+# The writer's last words, in front of all accounts.
+FAULT_SIZE: Final = abi.PAGE_SIZE
+MAX_WORKERS: Final = 256
+INTENT: Final = 8
+COPIES: Final = 64
+
+
+class Count(NamedTuple):
+    """Words of a copy. Frames, where nothing else is said."""
+
+    number: int  # of the file in progress, from 0
+    opened: int  # when that file was begun, ns since the epoch
+    length: int  # bytes of it
+    written: int
+    octets: int  # bytes written, of all files
+    absent: int  # discarded while nobody read
+    failed: int  # discarded since the output had failed
+    uncertain: int  # of writes in which a writer was killed
+    late: int  # written behind a younger frame of another worker
+    last: int  # time of the youngest frame written
+    readers: int  # that came
+    closed: int  # whether the file in progress has its last bytes
+
+
+COUNT: Final = numbered(Count)
+WORDS: Final = len(COUNT)
+COPY_SIZE: Final = (WORDS + MAX_WORKERS) * 8
+READS: Final = COPIES + 2 * COPY_SIZE
+
+
+def account_size(workers: int) -> int:
+    return whole_pages(READS + workers * abi.CACHE_LINE)
+
+
+@compiled
+def store(address, value):  # type: ignore[no-untyped-def]
+    """Store a word behind all that was stored before."""
+    release_u64(address, value)
+
+
+@compiled
+def publish(reads, positions, workers):  # type: ignore[no-untyped-def]
+    """Tell workers how far their rings are read. reads: address of the first line; positions: of what is committed."""
+    for worker in range(workers):
+        release_u64(reads + worker * abi.CACHE_LINE, load_u64(positions + worker * 8))
+
+
+def entry_points() -> tuple[Job, ...]:
+    """What every writer calls."""
+    word = types.int64
+    return Job("zcframe", store, (word, word)), Job("zcframe", publish, (word, word, word))
+
+
+class Account:
+    """One stream's account in a mapping of the accounts, at `offset`. Only the writer's mapping is writable."""
+
+    def __init__(self, mapping: Mapping, offset: int, workers: int) -> None:
+        self._base, self._workers = mapping.address + offset, workers
+        self._head = mapping.view("i8", offset, 2)
+        self._copies = [mapping.view("i8", offset + COPIES + i * COPY_SIZE, WORDS + workers) for i in (0, 1)]
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a writer announced a write and did not come to its end."""
+        return int(self._head[1]) > int(self._head[0])
+
+    def read(self) -> Words:
+        """int64[WORDS + workers]: the current copy, of one moment."""
+        while True:
+            generation = int(self._head[0])
+            copy = self._copies[generation & 1].copy()
+            if int(self._head[0]) == generation:
+                return copy
+
+    def draft(self) -> Words:
+        """The copy of the next generation, as the current one is; to be changed, then committed."""
+        new = self.interrupted_draft()
+        new[:] = self._copies[int(self._head[0]) & 1]
+        return new
+
+    def interrupted_draft(self) -> Words:
+        """The copy that a predecessor was about to commit."""
+        return self._copies[int(self._head[0]) + 1 & 1]
+
+    def announce(self) -> None:
+        """From here on the draft's write may have happened."""
+        store(self._base + INTENT, int(self._head[0]) + 1)
+
+    def withdraw(self) -> None:
+        """Nothing is announced."""
+        store(self._base + INTENT, int(self._head[0]))
+
+    def commit(self) -> None:
+        """The draft is what holds; workers get to know it."""
+        store(self._base, int(self._head[0]) + 1)
+        self.publish()
+
+    def publish(self) -> None:
+        """Tell workers how far their rings are read; a predecessor may not have come to it."""
+        publish(self._base + READS, self._copies[int(self._head[0]) & 1].ctypes.data + WORDS * 8, self._workers)

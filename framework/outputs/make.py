@@ -1,0 +1,66 @@
+"""From the words of --out, --share and --shares to outputs, and what the chain is compiled with for each."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from zcframe.framework.chain.handover import HandOver
+from zcframe.framework.errors import UsageError
+from zcframe.framework.nearest import nearest, offer
+
+from .output import BY_QUEUE, SHARE, Input, Output, OutputSpec, Streams
+from .shares import RULES
+from .spec import parse_output
+
+DEFAULT_RULE: Final = "ip-pair"
+
+
+class Chosen(NamedTuple):
+    """An output that was asked for, with nothing made yet."""
+
+    kind: type[Output]
+    spec: OutputSpec
+    streams: Streams
+
+
+def _streams(spec: OutputSpec, shares: int | None, rule: str | None, workers: int) -> Streams:
+    chosen = str(spec.options.get("share", rule or DEFAULT_RULE))
+    if chosen not in RULES:
+        where = f"--out {spec.text}: share={chosen}" if "share" in spec.options else f"--share {chosen}"
+        raise UsageError(f"{where}: there is no such rule{offer(nearest(chosen, RULES), list(RULES))}")
+    if SHARE not in spec.target:
+        if spec.options.keys() & {"share", "shares"}:
+            raise UsageError(f"--out {spec.text}: shares need names of their own: put {{}} into the name")
+        return Streams()
+    number = spec.options.get("shares", shares)
+    if number is None and chosen != BY_QUEUE:
+        raise UsageError(f"--out {spec.text}: {{}} stands for a share: say how many there are by --shares N")
+    return Streams(min(int(number or workers), workers) if chosen == BY_QUEUE else int(number), chosen)
+
+
+def choose_outputs(texts: Sequence[str], shares: int | None, rule: str | None, workers: int) -> tuple[Chosen, ...]:
+    """The outputs of --out. workers: how many the run has. Raises UsageError."""
+    parsed = [parse_output(text) for text in texts]
+    chosen = tuple(Chosen(kind, spec, _streams(spec, shares, rule, workers)) for kind, spec in parsed)
+    if (shares is not None or rule is not None) and not any(SHARE in one.spec.target for one in chosen):
+        option = "--shares" if shares is not None else "--share"
+        raise UsageError(f"{option}: no --out has shares: one with {{}} in its name is needed")
+    return chosen
+
+
+def make_outputs(chosen: Sequence[Chosen], inputs: Sequence[Input]) -> list[tuple[Output, HandOver]]:
+    """The outputs, not open yet. Raises UsageError for two that would write to one name."""
+    outputs = [one.kind(one.spec, one.streams, inputs, number) for number, one in enumerate(chosen)]
+    seen: dict[str, str] = {}
+    for output in outputs:
+        for target in output.targets():
+            if target in seen:
+                raise UsageError(f"--out {output.spec.text}: {target} is written by --out {seen[target]} already")
+            seen[target] = output.spec.text
+    return [(output, _hand_over(output)) for output in outputs]
+
+
+def _hand_over(output: Output) -> HandOver:
+    rule = output.streams.rule if output.streams.number > 1 else ""
+    return HandOver(output.record, RULES[rule] if rule else None, None, rule)
