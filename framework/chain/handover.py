@@ -4,7 +4,7 @@
             line: end | frames | full | mark, u64 each
             limit u64: what `end` may come up to, as far as the worker knows
             waiting u64: (in the first book) the worker waits for room
-    data    one a share: a ring of `mask + 1` bytes, and a tail, in which a record that begins before its end has room
+    data    one a share: a ring of `mask + 1` bytes, mapped twice in a row, so that every record is contiguous
 
 Positions run on for ever; a record at position p begins at byte p & mask. A burst is written behind the end that was
 committed, and its counts go to the line of the next generation: the ledger's store of `generation` is the commit of
@@ -42,8 +42,6 @@ BOOK: Final = 256
 END, FRAMES, FULL, MARK = 0, 8, 16, 24
 LIMIT: Final = 128
 WAITING: Final = 192
-# Room for the longest record of all formats: a descriptor's length has 15 bits, and a VLAN tag may be put back.
-TAIL: Final = 64 * 1024
 TAG: Final = 4
 ETHERTYPE_VLAN: Final = 0x8100
 NS: Final = 10**9

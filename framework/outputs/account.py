@@ -14,14 +14,19 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import numpy as np
 from numba.core import types
 
 from zcframe.framework import abi
-from zcframe.framework.jit.address import load_u64, release_u64
+from zcframe.framework.jit.address import load_u64, release_u64, store_u64
 from zcframe.framework.jit.compiler import Job, compiled
 from zcframe.framework.jit.words import Words, numbered
 from zcframe.framework.ring import Mapping, whole_pages
 
+from .merge import ROW
+
+# Column of a merge's table.
+POSITION: Final = ROW.position
 # The writer's last words, in front of all accounts.
 FAULT_SIZE: Final = abi.PAGE_SIZE
 MAX_WORKERS: Final = 256
@@ -63,16 +68,38 @@ def store(address, value):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def publish(reads, positions, workers):  # type: ignore[no-untyped-def]
-    """Tell workers how far their rings are read. reads: address of the first line; positions: of what is committed."""
+def enter(base, words, rows, workers, added):  # type: ignore[no-untyped-def]
+    """Fill the other copy with what holds after a write, then announce it.
+
+    base: address of the account. words: of a copy. rows: of the merge, whose positions hold then. workers: the worker
+    of each row. added: what the words of Count grow by; `last` is the new one.
+    """
+    generation = load_u64(base)
+    old = base + COPIES + (generation & 1) * COPY_SIZE
+    new = base + COPIES + (generation + 1 & 1) * COPY_SIZE
+    for word in range(words):
+        store_u64(new + word * 8, load_u64(old + word * 8) + (added[word] if word < WORDS else 0))
+    store_u64(new + COUNT.last * 8, added[COUNT.last])
+    for r in range(rows.shape[0]):
+        store_u64(new + (WORDS + workers[r]) * 8, rows[r, POSITION])
+    release_u64(base + INTENT, generation + 1)
+
+
+@compiled
+def settle(base, workers):  # type: ignore[no-untyped-def]
+    """Commit the copy that was filled, then tell workers how far their rings are read. workers: how many."""
+    generation = load_u64(base) + 1
+    release_u64(base, generation)
+    positions = base + COPIES + (generation & 1) * COPY_SIZE + WORDS * 8
     for worker in range(workers):
-        release_u64(reads + worker * abi.CACHE_LINE, load_u64(positions + worker * 8))
+        release_u64(base + READS + worker * abi.CACHE_LINE, load_u64(positions + worker * 8))
 
 
 def entry_points() -> tuple[Job, ...]:
     """What every writer calls."""
-    word = types.int64
-    return Job("zcframe", store, (word, word)), Job("zcframe", publish, (word, word, word))
+    word, words, table = types.int64, types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
+    jobs = (store, (word, word)), (enter, (word, word, table, words, words)), (settle, (word, word))
+    return tuple(Job("zcframe", function, arguments) for function, arguments in jobs)
 
 
 class Account:
@@ -106,9 +133,9 @@ class Account:
         """The copy that a predecessor was about to commit."""
         return self._copies[int(self._head[0]) + 1 & 1]
 
-    def announce(self) -> None:
-        """From here on the draft's write may have happened."""
-        store(self._base + INTENT, int(self._head[0]) + 1)
+    def enter(self, rows: np.ndarray[tuple[int, int], np.dtype[np.int64]], workers: Words, added: Words) -> None:
+        """Note what holds after a write that is about to begin; see `enter`."""
+        enter(self._base, WORDS + self._workers, rows, workers, added)
 
     def withdraw(self) -> None:
         """Nothing is announced."""
@@ -116,9 +143,9 @@ class Account:
 
     def commit(self) -> None:
         """The draft is what holds; workers get to know it."""
-        store(self._base, int(self._head[0]) + 1)
-        self.publish()
+        settle(self._base, self._workers)
 
     def publish(self) -> None:
         """Tell workers how far their rings are read; a predecessor may not have come to it."""
-        publish(self._base + READS, self._copies[int(self._head[0]) & 1].ctypes.data + WORDS * 8, self._workers)
+        self.draft()
+        self.commit()

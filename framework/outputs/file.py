@@ -111,7 +111,7 @@ class Names:
 class FileSink(Sink):
     """Files by these names. head: bytes at the beginning of each. tail: makes the last bytes of a file."""
 
-    room = 256 * 1024
+    room = 1024 * 1024
 
     def __init__(
         self, names: Names, head: bytes, tail: Callable[[Sequence[tuple[int, int]]], bytes] | None = None

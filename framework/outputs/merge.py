@@ -2,8 +2,10 @@
 
 A worker's records keep their order. Of several workers' records the oldest goes first, once it is known that no other
 worker will hand on an older one: because that worker has a record in its ring, or has left a mark that it is past that
-time. A worker that has nothing to do must not hold up the others, and leaves no marks: behind a record that was there
-HOLD_S ago, an idle worker is not waited for; behind one of LATE_S ago, in a live capture, no worker is.
+time. A worker that has nothing to do leaves no marks, and must not hold up the others. A NIC in software says when all
+that it publishes is published (its turn is even): what an idle worker is given after that is younger than what others
+had handed on before. Of another NIC nothing is known but time: behind a record that was there HOLD_S ago, an idle
+worker is not waited for; behind one of LATE_S ago, in a live capture, no worker is.
 """
 
 from __future__ import annotations
@@ -16,9 +18,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from numba.core import types
 
-from zcframe.framework.chain.handover import END, LINE, MARK, NS
+from zcframe.framework.chain.handover import END, FRAMES, LINE, MARK, NS
 from zcframe.framework.chain.workspace import DONE
-from zcframe.framework.jit.address import acquire_u32, acquire_u64, load_u32, load_u64
+from zcframe.framework.jit.address import acquire_u32, acquire_u64, load_u32
 from zcframe.framework.jit.compiler import Job, compiled, inlined
 from zcframe.framework.jit.words import Words, numbered
 
@@ -43,8 +45,12 @@ class Row(NamedTuple):
     progress: int  # of the worker's progress memory,
     write: int  # and of `write` in the header of the ring that the worker reads
     position: int  # up to where it is merged
+    taken: int  # frames before that
     end: int  # up to where it is filled
+    frames: int  # frames before that
     mark: int  # time up to which nothing older will come
+    turn: int  # address of the NIC's turn, 0: it has none
+    seen: int  # `end` at the last look, before it was seen that a worker is idle
     idle: int  # whether the worker has no packet to take
     ripe: int  # what lies before it waits for no idle worker
     old: int  # what lies before it waits for nobody
@@ -53,36 +59,47 @@ class Row(NamedTuple):
 class Merged(NamedTuple):
     """What a call of `merge` found."""
 
-    pieces: int
-    frames: int
-    octets: int
-    late: int
-    last: int  # time of the youngest record so far
-    broken: int  # 1 + the row whose bytes are no record, 0: none
-    blocked: int  # whether records wait for another worker
-    next: int  # time of the record that was not taken because of its time
+    pieces: int = 0
+    frames: int = 0
+    octets: int = 0
+    late: int = 0
+    last: int = 0  # time of the youngest record so far
+    broken: int = 0  # 1 + the row whose bytes are no record, 0: none
+    blocked: int = 0  # whether records wait for another worker
+    next: int = FOREVER  # time of the record that was not taken because of its time
 
 
 ROW: Final = numbered(Row)
 MERGED: Final = numbered(Merged)
 
 
+@inlined
+def filled(rows, r):  # type: ignore[no-untyped-def]
+    """(end, frames, mark) of a row, of one moment."""
+    while True:
+        generation = acquire_u64(rows[r, ROW.generation])
+        line = (generation & 1) * LINE
+        end = acquire_u64(rows[r, ROW.book] + line + END)
+        frames = acquire_u64(rows[r, ROW.book] + line + FRAMES)
+        mark = acquire_u64(rows[r, ROW.marks] + line + MARK)
+        if acquire_u64(rows[r, ROW.generation]) == generation:
+            return end, frames, mark
+
+
 @compiled
 def look(rows):  # type: ignore[no-untyped-def]
-    """Bring `end`, `mark` and `idle` of each row up to date."""
+    """Bring `end`, `mark`, `idle` and, by the NIC's turn, `ripe` of each row up to date."""
     for r in range(rows.shape[0]):
-        # Idle first: what such a worker had committed by then is below the end that is read after it.
-        done = load_u64(rows[r, ROW.progress] + DONE)
-        rows[r, ROW.idle] = acquire_u32(rows[r, ROW.write]) == done & 0xFFFFFFFF
+        rows[r, ROW.seen], _, _ = filled(rows, r)
+    turn = rows[0, ROW.turn]
+    published = turn != 0 and acquire_u64(turn) & 1 == 0  # L, matches K: all that was seen of any ring's frames
     for r in range(rows.shape[0]):
-        while True:
-            generation = acquire_u64(rows[r, ROW.generation])
-            line = (generation & 1) * LINE
-            end = acquire_u64(rows[r, ROW.book] + line + END)
-            mark = acquire_u64(rows[r, ROW.marks] + line + MARK)
-            if acquire_u64(rows[r, ROW.generation]) == generation:
-                break
-        rows[r, ROW.end], rows[r, ROW.mark] = end, mark
+        rows[r, ROW.idle] = acquire_u32(rows[r, ROW.write]) == acquire_u64(rows[r, ROW.progress] + DONE) & 0xFFFFFFFF
+    for r in range(rows.shape[0]):
+        # What an idle worker had handed on by then is below this end.
+        rows[r, ROW.end], rows[r, ROW.frames], rows[r, ROW.mark] = filled(rows, r)
+        if published:
+            rows[r, ROW.ripe] = rows[r, ROW.seen]
 
 
 @inlined
@@ -98,6 +115,17 @@ def size_of(at, ng):  # type: ignore[no-untyped-def]
     return load_u32(at + 4) if ng else 16 + load_u32(at + 8)
 
 
+@inlined
+def take_whole(rows, waiting, pieces, merged):  # type: ignore[no-untyped-def]
+    """Take all that lies in the only ring, without a look at it."""
+    pieces[0], pieces[1] = rows[0, ROW.data] + (rows[0, ROW.position] & rows[0, ROW.mask]), waiting
+    merged[MERGED.pieces], merged[MERGED.octets] = 1, waiting
+    merged[MERGED.frames] = rows[0, ROW.frames] - rows[0, ROW.taken]
+    merged[MERGED.late] = merged[MERGED.broken] = merged[MERGED.blocked] = 0
+    merged[MERGED.next] = FOREVER
+    rows[0, ROW.position], rows[0, ROW.taken] = rows[0, ROW.end], rows[0, ROW.frames]
+
+
 @compiled
 def merge(rows, ng, room, until, heads, pieces, merged):  # type: ignore[no-untyped-def]
     """Take records of at most `room` bytes, but one at least, in order of time, and move the rows' positions past them.
@@ -106,6 +134,10 @@ def merge(rows, ng, room, until, heads, pieces, merged):  # type: ignore[no-unty
     heads: int64[rows], scratch. pieces: int64[2 * MOST_PIECES], address and length of what is to be written, as writev
     takes it. merged: words of Merged, to be filled; `last` of the call before is needed.
     """
+    waiting = rows[0, ROW.end] - rows[0, ROW.position]
+    if rows.shape[0] == 1 and 0 < waiting <= room and until == FOREVER:
+        take_whole(rows, waiting, pieces, merged)
+        return
     count, octets, frames, late, last = 0, 0, 0, 0, merged[MERGED.last]
     merged[MERGED.broken], merged[MERGED.blocked], merged[MERGED.next] = 0, 0, FOREVER
     several = rows.shape[0] > 1
@@ -149,6 +181,7 @@ def merge(rows, ng, room, until, heads, pieces, merged):  # type: ignore[no-unty
             late += several and key < last
             last = max(last, key)
             position += size
+            rows[best, ROW.taken] += 1
             octets, frames, taken = octets + size, frames + 1, True
             if position < end:
                 key = time_of(rows[best, ROW.data] + (position & mask), ng)
@@ -180,14 +213,15 @@ class Merge:
     def positions(self) -> Words:
         return self.rows[:, ROW.position]
 
+    def begin(self, positions: Words, taken: int, last: int) -> None:
+        """Go on at these positions. taken: frames before it, where there is one row; last: see Merged."""
+        self.rows[:, ROW.position], self.rows[0, ROW.taken] = positions, taken
+        self.merged[MERGED.last] = last
+
     @property
     def last(self) -> int:
         """Time of the youngest record that was taken."""
         return int(self.merged[MERGED.last])
-
-    @last.setter
-    def last(self, stamp: int) -> None:
-        self.merged[MERGED.last] = stamp
 
     @property
     def empty(self) -> bool:
@@ -217,9 +251,10 @@ class Merge:
         """Note what lies in the rings now, and what did so long enough ago."""
         if not self._seen or now - self._seen[-1][0] > STEP_S:
             self._seen.append((now, self.rows[:, ROW.end].copy()))
-        for age, column in ((HOLD_S, ROW.ripe), (LATE_S, ROW.old)):
+        timed = self.rows[0, ROW.turn] == 0
+        for age, column, wanted in ((HOLD_S, ROW.ripe, timed), (LATE_S, ROW.old, self._live)):
             aged = [ends for seen, ends in self._seen if now - seen >= age]
-            if aged and (self._live or column == ROW.ripe):
+            if aged and wanted:
                 self.rows[:, column] = aged[-1]
         while len(self._seen) > 1 and now - self._seen[1][0] > LATE_S:
             self._seen.popleft()

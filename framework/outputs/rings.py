@@ -8,29 +8,34 @@ and reads them: books and accounts outlive workers and writers.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
 from zcframe.framework import abi
-from zcframe.framework.chain.handover import BOOK, TAIL, HandOverContext
-from zcframe.framework.ring import Mapping, Undo, make_memory, whole_pages
+from zcframe.framework.chain.handover import BOOK, HandOverContext
+from zcframe.framework.ring import Mapping, Mirror, Undo, make_memory, whole_pages
 
 from .account import FAULT_SIZE, READS, account_size
 
+# Bytes that all rings of an output may take, where nobody says otherwise.
+BUFFER: Final = 64 << 20
 LEAST: Final = 128 * 1024
-MOST: Final = 4 << 20
+# A ring that is waited for is best one that stays in a cache; one that is not has to outlast a slow disk.
+MOST_WAITED_FOR: Final = 2 << 20
+MOST: Final = 8 << 20
 # Further than any ring will ever be filled.
 ALL: Final = 1 << 62
 
 
-def ring_bytes(buffer: int, rings: int) -> int:
-    """Bytes of each of so many rings, a power of two, where all together may take `buffer` bytes."""
-    share = min(max(buffer // rings, LEAST), MOST)
+def ring_bytes(buffer: int, rings: int, *, waits: bool) -> int:
+    """Bytes of each of so many rings, a power of two, where all together may take `buffer` bytes; 0: as is best."""
+    most = MOST_WAITED_FOR if waits else MOST
+    share = max(buffer // rings if buffer else min(BUFFER // rings, most), LEAST)
     return 1 << share.bit_length() - 1
 
 
 class OutputRings:
-    """Memory of one output. workers, streams: how many there are; buffer: bytes that all rings may take.
+    """Memory of one output. workers, streams: how many there are; buffer: bytes that all rings may take, 0: as is best.
 
     waits, snaplen: as in HandOverContext.
     apart: each worker hands on to one stream only, worker % streams; else each may hand on to any stream.
@@ -43,12 +48,11 @@ class OutputRings:
         self.workers, self.streams, self.apart = workers, streams, apart
         self._waits, self._snaplen = waits, snaplen
         self.books = 1 if apart else streams
-        self.size = ring_bytes(buffer, workers * self.books)
-        self.stride = self.size + TAIL
+        self.size = ring_bytes(buffer, workers * self.books, waits=waits)
         self._data = whole_pages(self.books * BOOK)
         self.account_size = account_size(workers)
         with Undo() as undo:
-            size = self._data + self.books * self.stride
+            size = self._data + self.books * self.size
             self._fds = [undo.fd(make_memory(f"zc-out-{name}-{worker}", size)) for worker in range(workers)]
             self._accounts_size = FAULT_SIZE + streams * self.account_size
             self._accounts_fd = undo.fd(make_memory(f"zc-account-{name}", self._accounts_size))
@@ -59,7 +63,7 @@ class OutputRings:
     @property
     def memory(self) -> int:
         """Bytes that it takes."""
-        return self.workers * (self._data + self.books * self.stride) + self._accounts_size
+        return self.workers * (self._data + self.books * self.size) + self._accounts_size
 
     def map_accounts(self, *, writable: bool) -> Mapping:
         return Mapping(self._accounts_fd, self._accounts_size, writable=writable)
@@ -79,24 +83,25 @@ class OutputRings:
             elif worker % self.streams == stream:
                 yield worker, 0
 
-    def attach(self, worker: int) -> tuple[HandOverContext, Sequence[Mapping]]:
+    def attach(self, worker: int) -> tuple[HandOverContext, tuple[Mapping, Mirror, Mapping]]:
         """In a worker: map what is its own. The words for its chain, and the mappings, which must live as long."""
-        mine = Mapping(self._fds[worker], self._data + self.books * self.stride, writable=True, populate=True)
+        books = Mapping(self._fds[worker], self._data, writable=True, populate=True)
+        rings = Mirror(self._fds[worker], self._data, self.size, self.books, writable=True)
         accounts = self.map_accounts(writable=False)
         reads = accounts.address + self.account_offset(self.stream_of(worker, 0)) + READS + worker * abi.CACHE_LINE
         words = HandOverContext(
-            books=mine.address,
-            data=mine.address + self._data,
+            books=books.address,
+            data=rings.at(0),
             reads=reads,
             mask=self.size - 1,
-            stride=self.stride,
+            stride=2 * self.size,
             reads_stride=self.account_size,
             shares=self.books,
             waits=int(self._waits),
             snaplen=self._snaplen,
             ident=worker,
         )
-        return words, (mine, accounts)
+        return words, (books, rings, accounts)
 
     def let_go(self) -> None:
         """In a fork that has mapped what is its own: nobody can map anything else of it from here on."""
@@ -113,13 +118,10 @@ class OutputRings:
         del words
         accounts.close()
 
-    def map_ring(self, worker: int) -> Mapping:
+    def map_rings(self, worker: int) -> tuple[Mapping, Mirror]:
         """In the writer: a worker's books and rings, read-only."""
-        return Mapping(self._fds[worker], self._data + self.books * self.stride, writable=False)
-
-    def ring_at(self, mapping: Mapping, book: int) -> int:
-        """Address of a ring's bytes."""
-        return mapping.address + self._data + book * self.stride
+        fd = self._fds[worker]
+        return Mapping(fd, self._data, writable=False), Mirror(fd, self._data, self.size, self.books, writable=False)
 
     def close(self) -> None:
         self._undo.close()

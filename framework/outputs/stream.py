@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Final
 
+import numpy as np
+
 from zcframe.framework.errors import OutputError
 
 from .account import COUNT, WORDS, Account
 from .merge import Merge, Merged
 from .sink import FOREVER, Pieces, Place, ReaderLeft, Sink
 
+# Frames that are past a ring.
+TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain)
 # Bytes of records that are discarded at once.
 DISCARDED: Final = 1 << 30
 
@@ -23,7 +27,9 @@ class Stream:
 
     def __init__(self, merge: Merge, workers: Sequence[int], account: Account, sink: Sink, counts: Counts) -> None:
         self._merge, self._account, self._sink, self._counts = merge, account, sink, counts
-        self._words = [WORDS + worker for worker in workers]
+        self._workers = np.array(workers, np.int64)
+        self._words = self._workers + WORDS
+        self._added = np.zeros(WORDS, np.int64)
         self._pending: Pieces | None = None
         self._frames = 0
         self._place = Place()
@@ -37,8 +43,7 @@ class Stream:
         self._account.withdraw()
         self._account.publish()
         words = self._account.read()
-        self._merge.positions[:] = words[self._words]
-        self._merge.last = int(words[COUNT.last])
+        self._merge.begin(words[self._words], sum(int(words[at]) for at in TAKEN), int(words[COUNT.last]))
         self._closed = bool(words[COUNT.closed])
 
     def _remember(self) -> None:
@@ -112,7 +117,7 @@ class Stream:
         if not found.frames:
             return found.next != FOREVER and self._open_next(found.next)
         pieces = Pieces(self._merge.pieces, found.pieces, found.octets)
-        return self._announce(self._sink.pack(pieces), found)
+        return self._begin_write(self._sink.pack(pieces), found)
 
     def _taken(self, room: int, until: int) -> Merged:
         found = self._merge.take(room, until)
@@ -137,35 +142,26 @@ class Stream:
         """Write bytes that are no records."""
         if not data:
             return False
-        draft = self._account.draft()
-        draft[COUNT.readers] += readers
-        draft[COUNT.length] += len(data)
-        draft[COUNT.closed] = closes
-        return self._begin_write(Pieces.of(data), 0)
+        return self._begin_write(Pieces.of(data), Merged(last=self._merge.last), readers=readers, closes=closes)
 
-    def _announce(self, pieces: Pieces, found: Merged) -> bool:
-        """Write records. The draft says what holds when that is done."""
-        draft = self._account.draft()
-        draft[COUNT.length] += pieces.octets
-        draft[COUNT.written] += found.frames
-        draft[COUNT.octets] += pieces.octets
-        draft[COUNT.late] += found.late
-        draft[COUNT.last] = found.last
-        draft[self._words] = self._merge.positions
-        return self._begin_write(pieces, found.frames)
-
-    def _begin_write(self, pieces: Pieces, frames: int) -> bool:
-        self._account.announce()
-        self._pending, self._frames = pieces, frames
+    def _begin_write(self, pieces: Pieces, found: Merged, *, readers: int = 0, closes: bool = False) -> bool:
+        """Note what holds when the write is done, then write."""
+        added = self._added
+        added[COUNT.length] = added[COUNT.octets] = pieces.octets
+        added[COUNT.written], added[COUNT.late], added[COUNT.last] = found.frames, found.late, found.last
+        added[COUNT.readers], added[COUNT.closed] = readers, closes
+        self._account.enter(self._merge.rows, self._workers, added)
+        self._pending, self._frames = pieces, found.frames
         return self._push()
 
     def _push(self) -> bool:
         """Write what is left of a write, and commit it when nothing is; whether anything was written."""
-        assert self._pending is not None
-        before, left = self._pending.left, False
+        pieces = self._pending
+        assert pieces is not None
+        before, left = pieces.left, False
         try:
-            if not self._sink.write(self._pending):
-                return self._pending.left < before
+            if not self._sink.write(pieces):
+                return pieces.left < before
         except ReaderLeft:
             self._doubt()
             left = True
@@ -174,7 +170,7 @@ class Stream:
             raise
         self._pending = None
         self._account.commit()
-        self._remember()
+        self._place = self._place._replace(length=self._place.length + pieces.octets)
         if left:
             self._sink.left()
         return True

@@ -26,7 +26,7 @@ from .stream import Stream
 
 log = logging.getLogger(__name__)
 
-NAP_S: Final = 1e-3
+NAP_S: Final = 100e-6
 # Orders of the supervisor, one word: go on; the workers have ended, write what is left; end at once.
 RUN, DRAIN, END = 0, 1, 2
 
@@ -48,25 +48,39 @@ class Writer:
         self._orders = Mapping(orders_fd, abi.PAGE_SIZE, writable=False)
         self._order = self._orders.view("u4")
         self._accounts = rings.map_accounts(writable=True)
-        self._rings = [rings.map_ring(worker) for worker in range(rings.workers)]
+        mapped = [rings.map_rings(worker) for worker in range(rings.workers)]
+        self._books, self._mirrors = [books for books, _ in mapped], [mirror for _, mirror in mapped]
         self._progress = [Mapping(feed.progress_fd, PROGRESS_SIZE, writable=False) for feed in feeds]
         self._headers = [feed.ring.observer() for feed in feeds]
+        self._turn = self._map_turn(feeds[0].ring)
         self._streams = [self._stream(rings, number) for number in range(rings.streams)]
         rings.let_go()
 
+    def _map_turn(self, ring: ReceiveRing) -> int:
+        """Address of the NIC's turn, where all rings are those of one that has it."""
+        if ring.turn is None:
+            return 0
+        fd, offset = ring.turn
+        self._nic = Mapping(fd, abi.PAGE_SIZE, writable=False)
+        return self._nic.address + offset
+
     def _row(self, rings: OutputRings, worker: int, book: int) -> Row:
-        mapping, progress = self._rings[worker], self._progress[worker].address
+        books, progress = self._books[worker].address, self._progress[worker].address
         return Row(
-            data=rings.ring_at(mapping, book),
+            data=self._mirrors[worker].at(book),
             mask=rings.size - 1,
-            book=mapping.address + book * BOOK,
-            marks=mapping.address,
+            book=books + book * BOOK,
+            marks=books,
             generation=progress + GENERATION,
             progress=progress,
             write=self._headers[worker].address + abi.HEADER_WRITE,
             position=0,
+            taken=0,
             end=0,
+            frames=0,
             mark=0,
+            turn=self._turn,
+            seen=0,
             idle=0,
             ripe=0,
             old=0,
@@ -88,7 +102,7 @@ class Writer:
         header = self._headers[worker].view(abi.RING_HEADER)
         generation = int(self._progress[worker].view("u8", GENERATION)[0])
         places = [book * BOOK + (generation & 1) * LINE + FULL for book in range(books)]
-        full = sum(int(self._rings[worker].view("u8", place)[0]) for place in places)
+        full = sum(int(self._books[worker].view("u8", place)[0]) for place in places)
         return int(header["arrived"][0]), int(header["nic_drop"][0]) + int(header["ring_full"][0]) + full
 
     def run(self) -> None:

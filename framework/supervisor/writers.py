@@ -27,8 +27,6 @@ from zcframe.framework.worker.post import Post
 
 from .process import Process
 
-# Bytes that all rings of an output may take, where no buffer= says otherwise.
-BUFFER: Final = 64 << 20
 # Deaths in a row in which a writer wrote nothing.
 FUTILE: Final = 20
 
@@ -73,7 +71,7 @@ class Writers:
 
     def _make(self, opened: ExitStack, output: Output, hand_over: HandOver, workers: int, *, waits: bool) -> Writer:
         name, streams = str(output.number), output.streams
-        buffer = int(output.spec.options.get("buffer", BUFFER))
+        buffer = int(output.spec.options.get("buffer", 0))
         memory = OutputRings(
             name, workers, streams.number, buffer, apart=streams.apart, waits=waits, snaplen=output.snaplen
         )

@@ -76,8 +76,8 @@ class Worker:
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
         attached = [rings.attach(post.number) for rings in outputs]
-        self._handed = [mapping for _, mappings in attached for mapping in mappings]
-        self._waiting = self._handed[0].view("u8", WAITING) if attached else None
+        self._handed = [mappings for _, mappings in attached]
+        self._waiting = self._handed[0][0].view("u8", WAITING) if attached else None
         self.ctx = self._context(
             orders.address, state, no_ip, states, [word for words, _ in attached for word in words]
         )
