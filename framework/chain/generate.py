@@ -135,6 +135,10 @@ HAND_ON = """\
                     waiting |= hand_on_{record}(ctx, {at}, line, desc, pkt._data, facts >> 48, {share})
 """
 
+MARKS = """\
+        last = descs + ((done - 1) & mask) * DESC_SIZE
+"""
+
 PASSES = "passes_{j}(pkt._data, facts >> 48, rx_load_u32(desc + DESC_WIRE_LEN), stripped_tag(desc))"
 
 WAITS = """\
@@ -335,7 +339,7 @@ def _handing(plugins: list[BoundPlugin], outputs: Sequence[HandOver]) -> dict[st
         "takes_up": TAKES_UP + "".join(f"        take_up(ctx, {place}, line)\n" for place in places),
         "hands_on": HANDS_ON.format(outputs=calls),
         "waits": WAITS.format(first=places[0]),
-        "marks": "".join(f"        leave_mark(ctx, {place}, line, descs + ((done - 1) & mask) * DESC_SIZE)\n" for place in places),
+        "marks": MARKS + "".join(f"        leave_mark(ctx, {place}, line, last)\n" for place in places),
     }
 
 

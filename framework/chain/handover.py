@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 from zcframe.framework import abi
+from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.address import (
     acquire_u64,
     copy_bytes,
@@ -71,14 +72,13 @@ class HandOver:
     """One output, as the chain is compiled for it.
 
     record: a key of RECORDS. share: compiled function (pkt, shares) -> number of the share; None: a worker has one
-    ring. passes: compiled function (pkt) -> whether the packet is for this output; None: every one is.
-    key: a name of all that goes into these two.
+    ring. rule: its name. passes: which packets are for this output; None: every one is.
     """
 
     record: str
     share: Callable[..., int] | None = None
-    passes: Callable[..., bool] | None = None
-    key: str = ""
+    rule: str = ""
+    passes: Program | None = None
 
 
 @inlined

@@ -25,6 +25,7 @@ NO_FILES = (errno.EMFILE, errno.ENFILE)
 COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
     "filter": "show the program of a tcpdump expression, and count the packets of files that match",
+    "dump": "capture to a file, or from one file to another, as tcpdump -w does",
     "plugins": "list what is installed, with parameters and docs",
     "affinity": "print the topology and the plan, and what would be pinned where",
     "doctor": "say what keeps live capture from working, or from being fast, and what mends it",

@@ -47,6 +47,8 @@ def open_for_writing(path: str) -> int:
 class FifoSink(Sink):
     """A FIFO. head: bytes that each reader gets first."""
 
+    reads = 1
+
     def __init__(self, path: str, fd: int, head: bytes) -> None:
         self._path, self._fd, self._head = path, fd, head
         self._read = self._fresh = False

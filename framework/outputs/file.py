@@ -17,6 +17,9 @@ from .sink import FOREVER, Pieces, Place, ReaderLeft, Sink
 
 NS: Final = 10**9
 STDOUT: Final = "-"
+STDOUT_FD: Final = 1
+# Makes the last bytes of a file of what each queue received and dropped.
+Tail = Callable[[Sequence[tuple[int, int]]], bytes]
 # Records of one compressed frame, and how long a writer waits for so many.
 PACKED: Final = 1 << 20
 PACKING_S: Final = 0.5
@@ -113,9 +116,7 @@ class FileSink(Sink):
 
     room = 1024 * 1024
 
-    def __init__(
-        self, names: Names, head: bytes, tail: Callable[[Sequence[tuple[int, int]]], bytes] | None = None
-    ) -> None:
+    def __init__(self, names: Names, head: bytes, tail: Tail | None = None) -> None:
         self._names, self._head, self._tail = names, head, tail
         self._packer: Packer | None = None
         self._fd, self._open = -1, Place(-1)
@@ -190,13 +191,16 @@ class FileSink(Sink):
 
 
 class PipeSink(Sink):
-    """Standard output, whatever that is. A writer that dies in a write to it has no successor."""
+    """Standard output, or a device. A writer that dies in a write to it has no successor. path: "-", or its name."""
 
-    def __init__(self, head: bytes, tail: Callable[[Sequence[tuple[int, int]]], bytes] | None = None) -> None:
-        self._head, self._tail = head, tail
+    def __init__(self, path: str, head: bytes, tail: Tail | None = None) -> None:
+        self._path, self._head, self._tail = path, head, tail
+        self._fd = STDOUT_FD
 
     def begin(self, place: Place, *, interrupted: bool) -> None:
-        if interrupted:
+        if self._path != STDOUT:
+            self._fd = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
+        elif interrupted:
             raise OutputError("the writer was killed in the middle of a write: what comes behind it has no place")
 
     def opening(self, place: Place) -> bytes:
@@ -208,10 +212,10 @@ class PipeSink(Sink):
     def write(self, pieces: Pieces) -> bool:
         try:
             while pieces.left:
-                pieces.write(1)
+                pieces.write(self._fd)
         except BrokenPipeError as error:
             raise ReaderLeft from error
         return True
 
     def left(self) -> None:
-        raise OutputError("nobody reads standard output any more")
+        raise OutputError("nobody reads it any more")

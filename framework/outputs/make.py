@@ -7,6 +7,8 @@ from typing import Final, NamedTuple
 
 from zcframe.framework.chain.handover import HandOver
 from zcframe.framework.errors import UsageError
+from zcframe.framework.filters.libpcap import compile_expression
+from zcframe.framework.filters.program import Program
 from zcframe.framework.nearest import nearest, offer
 
 from .output import BY_QUEUE, SHARE, Input, Output, OutputSpec, Streams
@@ -22,6 +24,7 @@ class Chosen(NamedTuple):
     kind: type[Output]
     spec: OutputSpec
     streams: Streams
+    program: Program | None
 
 
 def _streams(spec: OutputSpec, shares: int | None, rule: str | None, workers: int) -> Streams:
@@ -39,10 +42,15 @@ def _streams(spec: OutputSpec, shares: int | None, rule: str | None, workers: in
     return Streams(min(int(number or workers), workers) if chosen == BY_QUEUE else int(number), chosen)
 
 
+def _program(spec: OutputSpec) -> Program | None:
+    expression = str(spec.options.get("filter", ""))
+    return compile_expression(expression, f"--out {spec.kind}:{spec.target}: filter=") if expression else None
+
+
 def choose_outputs(texts: Sequence[str], shares: int | None, rule: str | None, workers: int) -> tuple[Chosen, ...]:
     """The outputs of --out. workers: how many the run has. Raises UsageError."""
     parsed = [parse_output(text) for text in texts]
-    chosen = tuple(Chosen(kind, spec, _streams(spec, shares, rule, workers)) for kind, spec in parsed)
+    chosen = tuple(Chosen(kind, spec, _streams(spec, shares, rule, workers), _program(spec)) for kind, spec in parsed)
     if (shares is not None or rule is not None) and not any(SHARE in one.spec.target for one in chosen):
         option = "--shares" if shares is not None else "--share"
         raise UsageError(f"{option}: no --out has shares: one with {{}} in its name is needed")
@@ -58,9 +66,9 @@ def make_outputs(chosen: Sequence[Chosen], inputs: Sequence[Input]) -> list[tupl
             if target in seen:
                 raise UsageError(f"--out {output.spec.text}: {target} is written by --out {seen[target]} already")
             seen[target] = output.spec.text
-    return [(output, _hand_over(output)) for output in outputs]
+    return [(output, _hand_over(output, one.program)) for output, one in zip(outputs, chosen, strict=True)]
 
 
-def _hand_over(output: Output) -> HandOver:
+def _hand_over(output: Output, program: Program | None) -> HandOver:
     rule = output.streams.rule if output.streams.number > 1 else ""
-    return HandOver(output.record, RULES[rule] if rule else None, None, rule)
+    return HandOver(output.record, RULES[rule] if rule else None, rule, program)

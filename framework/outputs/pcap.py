@@ -7,12 +7,12 @@ import pwd
 import stat
 import struct
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from zcframe.framework.errors import OutputError
 
-from .file import STDOUT, FileSink, Names, PipeSink
+from .file import STDOUT, FileSink, Names, PipeSink, Tail
 from .options import count, size, user
 from .output import ETHERNET, Output
 from .sink import Place, Sink
@@ -40,7 +40,7 @@ class Pcap(Output):
     def _head(self) -> bytes:
         return pcap_head(self.snaplen)
 
-    _tail: Callable[[Sequence[tuple[int, int]]], bytes] | None = None
+    _tail: Tail | None = None
 
     def _names(self, stream: int) -> Names:
         chosen = self.spec.options
@@ -86,10 +86,11 @@ class Pcap(Output):
             return
         if stat.S_ISFIFO(mode):
             raise self.refuse(f"{path} is a FIFO: fifo:{path} writes to it")
-        if not stat.S_ISREG(mode):
+        if not (stat.S_ISREG(mode) or stat.S_ISCHR(mode)):
             raise self.refuse(f"{path} is no file")
 
     def sink(self, stream: int) -> Sink:
-        if self.spec.target == STDOUT:
-            return PipeSink(self._head, self._tail)
+        target = self.target_of(stream)
+        if target == STDOUT or (os.path.exists(target) and not os.path.isfile(target)):
+            return PipeSink(target, self._head, self._tail)
         return FileSink(self._names(stream), self._head, self._tail)

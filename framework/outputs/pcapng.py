@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import struct
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from zcframe import __version__
 
+from .file import Tail
 from .output import ETHERNET, Input
 from .pcap import Pcap
 
@@ -76,4 +77,4 @@ class Pcapng(Pcap):
     def _head(self) -> bytes:
         return pcapng_head(self.inputs, self.snaplen, str(self.spec.options.get("filter", "")))
 
-    _tail: Callable[[Sequence[tuple[int, int]]], bytes] | None = staticmethod(pcapng_tail)
+    _tail: Tail | None = staticmethod(pcapng_tail)

@@ -74,10 +74,12 @@ class ReaderLeft(Exception):
 class Sink:
     """Base of all sinks, in the writer's process.
 
-    room: bytes of records for one write. patience_s: seconds to wait for more, where small writes cost much.
+    room: bytes of records for one write. reads: 1 where `opening` is for a reader that came.
+    patience_s: seconds to wait for more, where small writes cost much.
     """
 
     room = 64 * 1024
+    reads = 0
     patience_s = 0.0
 
     def begin(self, place: Place, *, interrupted: bool) -> None:

@@ -111,7 +111,7 @@ class Stream:
 
     def _write_batch(self) -> bool:
         if head := self._sink.opening(self._place):
-            return self._send(head, readers=1)
+            return self._send(head, readers=self._sink.reads)
         room, until = self._sink.bounds(self._place)
         found = self._taken(room, until)
         if not found.frames:

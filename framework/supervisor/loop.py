@@ -110,12 +110,13 @@ class Supervisor:
         with self._failing():
             while not self.crew.finished:
                 self._step(signals)
+        asked = self.course.stopping
         with self._failing():
             self._order_stop(time.monotonic())
         with self._failing():
             self.crew.end(OBEY_S)
         with self._failing():
-            self._end_writers(signals)
+            self._end_writers(signals, self.course.drain_until if asked else math.inf)
         self.course.ended, self.course.ended_at = time.monotonic(), time.time()
         with self._failing():
             self.source.hurry()
@@ -280,10 +281,9 @@ class Supervisor:
         self._order_stop(now)
         self.crew.end(patience)
 
-    def _end_writers(self, signals: StopSignals) -> None:
-        """Let writers write what is left: for as long as it takes, or for --drain once somebody asked for the end."""
+    def _end_writers(self, signals: StopSignals, until: float) -> None:
+        """Let writers write what is left, up to this time; for --drain from when somebody asks for the end."""
         self.writers.drain()
-        until = self.course.drain_until
         while not self.writers.finished:
             self._wait()
             now, count = time.monotonic(), signals.look()
