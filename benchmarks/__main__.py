@@ -18,6 +18,7 @@ from .ending import exit_by
 from .filters import filter_rows
 from .hashing import hash_rows
 from .large import large_rows
+from .sharing import share_rows
 from .start import start_rows
 from .table import Row, machine, render, write_section
 from .table_load import flow_table_rows
@@ -29,6 +30,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "command": command_rows,
     "large": large_rows,
     "hash": hash_rows,
+    "share": share_rows,
     "queues": queue_rows,
     "start": start_rows,
 }

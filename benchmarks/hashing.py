@@ -54,16 +54,21 @@ def _choose(starts, count, passes, tables, fields, reta, packets):  # type: igno
 RECORD_SIZE = RECORD.itemsize
 
 
-def hash_rows(bench: Bench) -> list[Row]:
-    """ns a packet, one core."""
+def record_starts(bench: Bench) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any], int]:
+    """A window of the mix, the addresses of its records (int64), and how many there are."""
     with bench.mix().path.open("rb") as file:
         file.seek(len(PCAP_HEADER))
         window = np.frombuffer(file.read(WINDOW), np.uint8)
     begin = window.ctypes.data
     starts = np.zeros(WINDOW // RECORD_SIZE, np.int64)
     walk: Any = _walk
+    return window, starts, walk(begin, begin + len(window), starts)
+
+
+def hash_rows(bench: Bench) -> list[Row]:
+    """ns a packet, one core."""
+    _window, starts, count = record_starts(bench)
     choose: Any = _choose
-    count = walk(begin, begin + len(window), starts)
     tables, reta = toeplitz_tables(SYMMETRIC_KEY), np.arange(BUCKETS + 1) % QUEUES
     packets = np.zeros(QUEUES, np.int64)
     passes = max(1, PACKETS // count)

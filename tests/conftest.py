@@ -39,6 +39,7 @@ REQUIRED = {
     "ping",
     "root",
     "spin",
+    "suricata",
     "tcpdump",
     "tshark",
     "zstd",
@@ -47,7 +48,7 @@ REQUIRED = {
 MISSING = "missing"
 
 # Folders below tests/, the longest first.
-FOLDERS = ("lab", "e2e", "netns", "property", "benchmarks", "cases", "unit")
+FOLDERS = ("lab", "e2e", "netns", "property", "ids", "benchmarks", "cases", "unit")
 # Processes that run tests: more than this need more memory than they gain time.
 MOST_PROCESSES = 8
 
@@ -109,6 +110,12 @@ def _tracing() -> str:
     return "" if may_trace() else "no process may be traced, or stepped, here"
 
 
+def _suricata() -> str:
+    from tests.kit.suricata import reason_against
+
+    return reason_against()
+
+
 # What each group needs, as a probe that says why it is not there, or "".
 GROUPS: dict[str, Callable[[], str]] = {
     "captures": _captures,
@@ -127,6 +134,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "root": _root,
     "shmem_huge": _shmem_huge,
     "spin": _program("spin"),
+    "suricata": _suricata,
     "tcpdump": _program("tcpdump"),
     "tracing": _tracing,
     "tshark": _program("tshark"),

@@ -179,7 +179,7 @@ def _ipv6(frame, length, l3):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _decode_ip(frame, length, ethertype, l3, tags):  # type: ignore[no-untyped-def]
+def decode_ip(frame, length, ethertype, l3, tags):  # type: ignore[no-untyped-def]
     """(offsets, facts) of a frame whose header of type `ethertype` is at `l3`: of IP, or of what is not looked into."""
     facts = length << 48 | ethertype << 32 | tags << 24
     # A header cut short makes no IP packet: its addresses cannot be read.
@@ -197,9 +197,9 @@ def _decode_ip(frame, length, ethertype, l3, tags):  # type: ignore[no-untyped-d
 
 @outlined
 def _decode_others(frame, length, ethertype, l3, tags, steps):  # type: ignore[no-untyped-def]
-    """`_decode_ip` of what is behind at most `steps` other headers, from the one at `l3` on."""
+    """`decode_ip` of what is behind at most `steps` other headers, from the one at `l3` on."""
     ethertype, l3, tags = walk(frame, length, ethertype, l3, tags, steps)
-    return _decode_ip(frame, length, ethertype, l3, tags)
+    return decode_ip(frame, length, ethertype, l3, tags)
 
 
 @kept
@@ -218,7 +218,7 @@ def decode_others(desc, frame, length):  # type: ignore[no-untyped-def]
         # A tag that was taken off on the way here counts as if it were in the frame.
         stripped = rx_load_u16(desc + abi.DESC_STATUS) & abi.STATUS_VLAN != 0
         return _decode_others(frame, length, ethertype, l3, tags, MAX_HEADERS - tags - stripped)
-    return _decode_ip(frame, length, ethertype, l3, tags)
+    return decode_ip(frame, length, ethertype, l3, tags)
 
 
 @kept

@@ -183,7 +183,7 @@ def _bridged(frame, length, at):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def _behind_ppp(frame, length, at):  # type: ignore[no-untyped-def]
+def behind_ppp(frame, length, at):  # type: ignore[no-untyped-def]
     """(ethertype, offset) of what the PPP protocol number at `at` announces."""
     for _ in range(2):
         if length - at < 2:
@@ -228,7 +228,7 @@ def _behind(frame, length, ethertype, at):  # type: ignore[no-untyped-def]
         return _behind_labels(frame, length, at + LABEL) if bottom else (MPLS, at + LABEL)
     if ethertype == PPPOE:
         session = length - at >= PPPOE_HEADER and rx_load_be16(frame + at) == PPPOE_SESSION
-        return _behind_ppp(frame, length, at + PPPOE_HEADER) if session else (STOP, at)
+        return behind_ppp(frame, length, at + PPPOE_HEADER) if session else (STOP, at)
     if ethertype <= MAX_802_3 or ethertype == LLC:
         return _behind_llc(frame, length, at)
     if ethertype == NSH:

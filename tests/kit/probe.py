@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
+import functools
+import mmap
 from typing import Any
 
 import numba
@@ -9,13 +12,22 @@ import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.packet.decode import decode
+from zcframe.framework.packet.tunnel import innermost
 from zcframe.framework.packet.value import DOCS, make_packet
+
+PAGE = mmap.PAGESIZE
+PROT_NONE = 0
 
 VIEWS = ("frame", "payload")
 NAMES = [name for name in DOCS if name not in VIEWS]
 
 _LINES = "".join(f"    out[{i}] = pkt.{name}\n" for i, name in enumerate(NAMES))
-_SCOPE: dict[str, Any] = {"decode": decode, "make_packet": make_packet, "DESC_LEN": abi.DESC_LEN}
+_SCOPE: dict[str, Any] = {
+    "decode": decode,
+    "innermost": innermost,
+    "make_packet": make_packet,
+    "DESC_LEN": abi.DESC_LEN,
+}
 exec(  # the attributes of today, whichever they are
     f"""
 def attributes(desc, data, length, out):
@@ -25,6 +37,15 @@ def attributes(desc, data, length, out):
     out[{len(NAMES)}] = len(pkt.frame)
     out[{len(NAMES) + 1}] = len(pkt.payload)
     return offsets, facts
+
+def inner_attributes(desc, data, length, out):
+    offsets, facts = decode(desc, data, length)
+    offsets, facts, told = innermost(data, offsets, facts)
+    pkt = make_packet(desc, data, offsets, facts)
+{_LINES}
+    out[{len(NAMES)}] = len(pkt.frame)
+    out[{len(NAMES) + 1}] = len(pkt.payload)
+    return offsets, facts, told
 
 def bytes_of(desc, data, length, whole, at, count, out):
     offsets, facts = decode(desc, data, length)
@@ -36,7 +57,23 @@ def bytes_of(desc, data, length, whole, at, count, out):
     _SCOPE,
 )
 _attributes = numba.njit(_SCOPE["attributes"])
+_inner_attributes = numba.njit(_SCOPE["inner_attributes"])
 _bytes_of = numba.njit(_SCOPE["bytes_of"])
+
+
+@functools.cache
+def edge() -> int:
+    """Address of the first byte that cannot be read; the block of 2,048 bytes before it can."""
+    memory = mmap.mmap(-1, 2 * PAGE)
+    edge.memory = memory  # type: ignore[attr-defined] - it lives as long as the address is in use
+    address = int(np.frombuffer(memory, np.uint8).ctypes.data) + PAGE
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), PROT_NONE) == 0
+    return address
+
+
+def _named(out: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:
+    return dict(zip([*NAMES, "len(frame)", "len(payload)"], out.tolist(), strict=True))
 
 
 class Probe:
@@ -55,7 +92,19 @@ class Probe:
         """By name; and the lengths of the views as len(frame) and len(payload)."""
         out = np.zeros(len(NAMES) + 2, np.int64)
         _attributes(self._desc.ctypes.data, self.address, self.length, out)
-        return dict(zip([*NAMES, "len(frame)", "len(payload)"], out.tolist(), strict=True))
+        return _named(out)
+
+    def inner(self) -> tuple[dict[str, int], int]:
+        """Those of the innermost packet, and what was told of the way there."""
+        out = np.zeros(len(NAMES) + 2, np.int64)
+        *_, told = _inner_attributes(self._desc.ctypes.data, self.address, self.length, out)
+        return _named(out), int(told)
+
+    def inner_decoded(self) -> tuple[int, int, int]:
+        """(offsets, facts, told)."""
+        out = np.zeros(len(NAMES) + 2, np.int64)
+        offsets, facts, told = _inner_attributes(self._desc.ctypes.data, self.address, self.length, out)
+        return int(offsets), int(facts), int(told)
 
     def decoded(self) -> tuple[int, int]:
         """(offsets, facts)."""

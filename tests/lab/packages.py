@@ -129,15 +129,23 @@ class Apt:
     def unpack(self, folder: Path, *packages: str) -> None:
         """Download and unpack; nothing is installed."""
         folder.mkdir(parents=True, exist_ok=True)
-        for package in packages:
-            with tempfile.TemporaryDirectory(dir=self.debs) as fresh:
-                output("apt-get", "download", package, env=self.env, folder=Path(fresh))
-                for deb in Path(fresh).iterdir():
-                    output("dpkg", "-x", deb, folder)
+        with tempfile.TemporaryDirectory(dir=self.debs) as fresh:
+            output("apt-get", "download", *packages, env=self.env, folder=Path(fresh))
+            for deb in Path(fresh).iterdir():
+                output("dpkg", "-x", deb, folder)
+
+    def _install(self, package: str, backports: bool, *options: str) -> str:
+        suite = ["-t", self.backports] if backports else []
+        return output("apt-get", "install", "--no-install-recommends", *options, *suite, package, env=self.env)
 
     def install(self, package: str, *, backports: bool = False) -> None:
-        suite = ["-t", self.backports] if backports else []
-        output("apt-get", "install", "-y", "--no-install-recommends", *suite, package, env=self.env)
+        self._install(package, backports, "-y")
+
+    def brought_by(self, package: str, *, backports: bool = False) -> list[str]:
+        """What `install` would bring to this machine, as name=version."""
+        rows = self._install(package, backports, "--simulate").splitlines()
+        found = (re.match(r"Inst (\S+)(?: \[\S+\])? \((\S+)", row) for row in rows)
+        return [f"{row[1]}={row[2]}" for row in found if row]
 
     def need(self, program: str, package: str = "") -> None:
         """Install what brings a program, where it is not here yet; a package of its name unless one is given."""

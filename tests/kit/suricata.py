@@ -1,0 +1,172 @@
+"""Suricata for tests: had from Debian where it is not installed, run on a capture file or FIFO in one thread, its eve.json read."""
+
+from __future__ import annotations
+
+import functools
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+PROGRAM = "suricata"
+
+# Alerts, counters at the end, and a record of each flow; nothing of the machine's own settings.
+CONFIG = """\
+%YAML 1.1
+---
+classification-file: {etc}/classification.config
+reference-config-file: {etc}/reference.config
+threshold-file: {etc}/threshold.config
+stats: {{enabled: yes, interval: 3600}}
+outputs:
+  - eve-log:
+      enabled: yes
+      filetype: regular
+      filename: eve.json
+      types:
+        - alert: {{tagged-packets: no}}
+        - flow
+        - stats: {{totals: yes, threads: no, deltas: no}}
+app-layer:
+  protocols:
+    http: {{enabled: yes}}
+    tls: {{enabled: yes, detection-ports: {{dp: 443}}}}
+    dns:
+      tcp: {{enabled: yes, detection-ports: {{dp: 53}}}}
+      udp: {{enabled: yes, detection-ports: {{dp: 53}}}}
+unix-command: {{enabled: no}}
+"""
+
+
+@functools.cache
+def _root() -> Path:
+    """Below which its files are: / where it is installed, else a folder of the cache, to which it is unpacked.
+
+    Its package, installed, would start a service that captures. Raises LabError where it cannot be had.
+    """
+    from tests.lab.packages import Apt, cache_folder, locked
+
+    if shutil.which(PROGRAM):
+        return Path("/")
+    folder = cache_folder() / PROGRAM
+    with locked(cache_folder()):
+        if not (folder / "whole").exists():
+            apt = Apt(cache_folder())
+            apt.prepare()
+            apt.unpack(folder, *apt.brought_by(PROGRAM, backports=True))
+            (folder / "whole").touch()
+    return folder
+
+
+def _environment() -> dict[str, str]:
+    folders = [_root() / "usr" / "lib" / f"{platform.machine()}-linux-gnu", _root() / "usr" / "lib"]
+    own = {} if _root() == Path("/") else {"LD_LIBRARY_PATH": ":".join(map(str, folders))}
+    return os.environ | own
+
+
+def reason_against() -> str:
+    """Why Suricata cannot be had here; "" where it can."""
+    from tests.lab.packages import LabError
+
+    try:
+        _root()
+    except (LabError, OSError) as error:
+        return f"suricata is not installed: apt-get install suricata (and from Debian: {str(error).splitlines()[0]})"
+    return ""
+
+
+class Alert(NamedTuple):
+    """Of a rule, on the packet or flow between these ends, as Suricata names them; ports 0 where there are none."""
+
+    sid: int
+    src: str
+    sport: int
+    dst: str
+    dport: int
+    proto: str
+
+
+@dataclass(frozen=True)
+class Report:
+    """What an instance found. stats: its counters at the end, as eve.json nests them."""
+
+    alerts: frozenset[Alert]
+    flows: int
+    one_sided: int
+    stats: dict[str, Any]
+
+    @property
+    def decoded(self) -> int:
+        """Packets that it read."""
+        return int(self.stats["decoder"]["pkts"])
+
+    @property
+    def reassembled(self) -> int:
+        """Datagrams put together from fragments."""
+        return sum(int(self.stats["defrag"][version]["reassembled"]) for version in ("ipv4", "ipv6"))
+
+    @property
+    def sids(self) -> set[int]:
+        return {alert.sid for alert in self.alerts}
+
+
+def _events(folder: Path) -> Iterator[dict[str, Any]]:
+    with (folder / "eve.json").open() as lines:
+        yield from (json.loads(line) for line in lines)
+
+
+def _alert(event: dict[str, Any]) -> Alert:
+    ports = event.get("src_port", 0), event.get("dest_port", 0)
+    return Alert(event["alert"]["signature_id"], event["src_ip"], ports[0], event["dest_ip"], ports[1], event["proto"])
+
+
+def _one_sided(event: dict[str, Any]) -> bool:
+    flow = event["flow"]
+    return bool(flow["pkts_toserver"] == 0) != bool(flow["pkts_toclient"] == 0)
+
+
+def report(folder: Path) -> Report:
+    """What an instance wrote into its folder, once it has ended."""
+    events = list(_events(folder))
+    flows = [event for event in events if event["event_type"] == "flow"]
+    return Report(
+        frozenset(_alert(event) for event in events if event["event_type"] == "alert"),
+        len(flows),
+        sum(_one_sided(event) for event in flows),
+        [event["stats"] for event in events if event["event_type"] == "stats"][-1],
+    )
+
+
+class Instance:
+    """An instance that reads a capture file, or a FIFO to its end, in one thread; it makes its folder."""
+
+    def __init__(self, capture: Path, rules: Path, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        config = folder / "suricata.yaml"
+        config.write_text(CONFIG.format(etc=_root() / "etc" / "suricata"))
+        program = shutil.which(PROGRAM) or str(_root() / "usr" / "bin" / PROGRAM)
+        words = ["-c", str(config), "-S", str(rules), "-l", str(folder), "-r", str(capture), "--runmode", "single"]
+        with (folder / "said").open("w") as said:
+            self.process = subprocess.Popen([program, *words], stdout=said, stderr=said, env=_environment())
+
+    def finish(self, seconds: float = 120) -> Report:
+        """Wait for its end. Fails where a rule did not load, or it did not end well."""
+        try:
+            code = self.process.wait(seconds)
+        finally:
+            self.process.kill()
+        said = (self.folder / "said").read_text()
+        assert code == 0, said
+        assert "Error" not in said, said
+        return report(self.folder)
+
+
+def run(capture: Path, rules: Path, folder: Path) -> Report:
+    """What one instance finds in a capture file."""
+    return Instance(capture, rules, folder).finish()
