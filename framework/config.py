@@ -22,7 +22,6 @@ MIN_SLOTS = 64
 MAX_SLOTS = 65536
 TRACE_PPS = 100_000.0
 MAX_GAP = 10.0
-MAX_SHARES = 64
 FOREVER = 0
 STDIN = "-"
 
@@ -42,6 +41,10 @@ def _text(raw: Any) -> str:
     if not isinstance(raw, str) or not raw:
         raise ValueError("a text is needed")
     return raw
+
+
+def _number_or_text(raw: Any) -> str:
+    return str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else _text(raw)
 
 
 def _texts(raw: Any) -> tuple[str, ...]:
@@ -272,15 +275,15 @@ class RunConfig:
         "hand frames on: pcap:FILE, pcapng:FILE or fifo:PATTERN, with ,OPTION=VALUE...; again for another output",
         many=True,
     )
-    shares: int | None = _option(
+    shares: str | None = _option(
         None,
         "shares",
-        _whole(1, MAX_SHARES, "at least one share is needed", f"at most {MAX_SHARES} shares are possible"),
-        "N",
-        "share out the frames of an output whose name has {} in it; {} is the number of the share",
+        _number_or_text,
+        "N|N:N...",
+        "share out the frames of an output whose name has {} in it, the number of the share; or a weight for each",
     )
     share: str | None = _option(
-        None, "share", _text, "RULE", "what decides on a frame's share: ip-pair or queue (ip-pair)"
+        None, "share", _text, "RULE", "what decides on a share: ip-pair, 5-tuple, queue, vlan or inner (ip-pair)"
     )
     out_wait: float = _option(
         math.inf, "out-wait", _patience, "S", "wait S seconds at most until every FIFO has its reader (inf)"

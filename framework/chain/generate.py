@@ -324,7 +324,7 @@ def _place(plugins: list[BoundPlugin], j: int) -> str:
 
 
 def _hand_on(j: int, output: HandOver, place: str) -> str:
-    share = "0" if output.share is None else f"share_{j}(pkt, ctx[{place} + HAND.shares])"
+    share = "0" if output.share is None else f"share_{j}(pkt, 0, ctx[{place} + HAND.table])"
     passes = "True" if output.passes is None else PASSES.format(j=j)
     return HAND_ON.format(record=output.record, at=place, share=share, passes=passes)
 

@@ -60,7 +60,8 @@ class HandOverContext(NamedTuple):
     shares: int  # rings of this worker, a number
     waits: int  # 1: a burst that finds no room is taken again later; 0: its frames are dropped and counted
     snaplen: int  # bytes of a frame that are handed on at most
-    ident: int  # number of the interface in records of pcapng
+    ident: int  # number of the worker, and of the interface in records of pcapng
+    table: int  # of the share that owns each bucket, see framework/share/table.py
 
 
 HAND: Final = numbered(HandOverContext)
@@ -71,8 +72,8 @@ WORDS: Final = len(HAND)
 class HandOver:
     """One output, as the chain is compiled for it.
 
-    record: a key of RECORDS. share: compiled function (pkt, shares) -> number of the share; None: a worker has one
-    ring. rule: its name. passes: which packets are for this output; None: every one is.
+    record: a key of RECORDS. share: compiled function (pkt, queue, table) -> number of the share, as `share_by` makes
+    it; None: a worker has one ring. rule: its name. passes: which packets are for this output; None: every one is.
     """
 
     record: str

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from zcframe.framework.chain.handover import HandOver
 from zcframe.framework.errors import UsageError
 from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
-from zcframe.framework.nearest import nearest, offer
+from zcframe.framework.share import Shares
+from zcframe.framework.share.shares import DEFAULT_RULE
 
 from .output import BY_QUEUE, SHARE, Input, Output, OutputSpec, Streams
-from .shares import RULES
 from .spec import parse_output
-
-DEFAULT_RULE: Final = "ip-pair"
 
 
 class Chosen(NamedTuple):
@@ -27,19 +25,17 @@ class Chosen(NamedTuple):
     program: Program | None
 
 
-def _streams(spec: OutputSpec, shares: int | None, rule: str | None, workers: int) -> Streams:
-    chosen = str(spec.options.get("share", rule or DEFAULT_RULE))
-    if chosen not in RULES:
-        where = f"--out {spec.text}: share={chosen}" if "share" in spec.options else f"--share {chosen}"
-        raise UsageError(f"{where}: there is no such rule{offer(nearest(chosen, RULES), list(RULES))}")
+def _streams(spec: OutputSpec, shares: str | None, rule: str | None, workers: int) -> Streams:
     if SHARE not in spec.target:
         if spec.options.keys() & {"share", "shares"}:
             raise UsageError(f"--out {spec.text}: shares need names of their own: put {{}} into the name")
         return Streams()
-    number = spec.options.get("shares", shares)
-    if number is None and chosen != BY_QUEUE:
+    chosen, text = str(spec.options.get("share", rule or DEFAULT_RULE)), spec.options.get("shares", shares)
+    if text is None and chosen != BY_QUEUE:
         raise UsageError(f"--out {spec.text}: {{}} stands for a share: say how many there are by --shares N")
-    return Streams(min(int(number or workers), workers) if chosen == BY_QUEUE else int(number), chosen)
+    found = Shares.parse(chosen, str(text if text is not None else workers))
+    found.require_queues(workers)
+    return Streams(found.count, found)
 
 
 def _program(spec: OutputSpec) -> Program | None:
@@ -47,7 +43,7 @@ def _program(spec: OutputSpec) -> Program | None:
     return compile_expression(expression, f"--out {spec.kind}:{spec.target}: filter=") if expression else None
 
 
-def choose_outputs(texts: Sequence[str], shares: int | None, rule: str | None, workers: int) -> tuple[Chosen, ...]:
+def choose_outputs(texts: Sequence[str], shares: str | None, rule: str | None, workers: int) -> tuple[Chosen, ...]:
     """The outputs of --out. workers: how many the run has. Raises UsageError."""
     parsed = [parse_output(text) for text in texts]
     chosen = tuple(Chosen(kind, spec, _streams(spec, shares, rule, workers), _program(spec)) for kind, spec in parsed)
@@ -70,5 +66,9 @@ def make_outputs(chosen: Sequence[Chosen], inputs: Sequence[Input]) -> list[tupl
 
 
 def _hand_over(output: Output, program: Program | None) -> HandOver:
-    rule = output.streams.rule if output.streams.number > 1 else ""
-    return HandOver(output.record, RULES[rule] if rule else None, rule, program)
+    shares = output.streams.shares
+    if shares is None or shares.count == 1 or output.streams.apart:
+        return HandOver(output.record, passes=program)
+    from zcframe.framework.share.choose import share_by
+
+    return HandOver(output.record, share_by(shares.rule), shares.rule, program)

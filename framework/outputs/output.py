@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
 from zcframe.framework.errors import UsageError
+from zcframe.framework.share import Shares
 
 from .sink import Sink
 
@@ -39,15 +40,15 @@ class Input(NamedTuple):
 
 @dataclass(frozen=True)
 class Streams:
-    """How an output's frames are shared out. number: of streams; rule: name of the share rule; 1 needs none."""
+    """How an output's frames are shared out over `number` streams; shares: by which rule, None where there is one."""
 
     number: int = 1
-    rule: str = ""
+    shares: Shares | None = None
 
     @property
     def apart(self) -> bool:
         """Whether a worker hands on to one stream only, worker % number."""
-        return self.rule == BY_QUEUE
+        return self.shares is not None and self.shares.rule == BY_QUEUE
 
 
 class Output:

@@ -14,12 +14,16 @@ from typing import Final
 from zcframe.framework import abi
 from zcframe.framework.chain.handover import BOOK, HandOverContext
 from zcframe.framework.ring import Mapping, Mirror, Undo, make_memory, whole_pages
+from zcframe.framework.share import BUCKETS
 
 from .account import FAULT_SIZE, READS, account_size
 
 # Bytes that all rings of an output may take, where nobody says otherwise.
 BUFFER: Final = 64 << 20
 LEAST: Final = 128 * 1024
+# In the accounts' memory: the share of each bucket, then the accounts.
+TABLE: Final = FAULT_SIZE
+FIRST: Final = TABLE + BUCKETS
 # A ring that is waited for is best one that stays in a cache; one that is not has to outlast a slow disk.
 MOST_WAITED_FOR: Final = 2 << 20
 MOST: Final = 8 << 20
@@ -37,13 +41,22 @@ def ring_bytes(buffer: int, rings: int, *, waits: bool) -> int:
 class OutputRings:
     """Memory of one output. workers, streams: how many there are; buffer: bytes that all rings may take, 0: as is best.
 
-    waits, snaplen: as in HandOverContext.
+    waits, snaplen: as in HandOverContext. table: uint8, the share of each bucket.
     apart: each worker hands on to one stream only, worker % streams; else each may hand on to any stream.
     Raises RingError where memory does not suffice.
     """
 
     def __init__(
-        self, name: str, workers: int, streams: int, buffer: int, *, apart: bool, waits: bool, snaplen: int
+        self,
+        name: str,
+        workers: int,
+        streams: int,
+        buffer: int = 0,
+        *,
+        apart: bool = False,
+        waits: bool,
+        snaplen: int,
+        table: bytes = b"",
     ) -> None:
         self.workers, self.streams, self.apart = workers, streams, apart
         self._waits, self._snaplen = waits, snaplen
@@ -54,8 +67,9 @@ class OutputRings:
         with Undo() as undo:
             size = self._data + self.books * self.size
             self._fds = [undo.fd(make_memory(f"zc-out-{name}-{worker}", size)) for worker in range(workers)]
-            self._accounts_size = FAULT_SIZE + streams * self.account_size
+            self._accounts_size = FIRST + streams * self.account_size
             self._accounts_fd = undo.fd(make_memory(f"zc-account-{name}", self._accounts_size))
+            os.pwrite(self._accounts_fd, table, TABLE)
             self.seen_books = [undo.closing(Mapping(fd, self._data, writable=False)) for fd in self._fds]
             self.accounts = undo.closing(self.map_accounts(writable=False))
             self._undo = undo.pop_all()
@@ -70,7 +84,7 @@ class OutputRings:
 
     def account_offset(self, stream: int) -> int:
         """Where a stream's account begins in the accounts' memory."""
-        return FAULT_SIZE + stream * self.account_size
+        return FIRST + stream * self.account_size
 
     def stream_of(self, worker: int, book: int) -> int:
         return worker % self.streams if self.apart else book
@@ -100,6 +114,7 @@ class OutputRings:
             waits=int(self._waits),
             snaplen=self._snaplen,
             ident=worker,
+            table=accounts.address + TABLE,
         )
         return words, (books, rings, accounts)
 

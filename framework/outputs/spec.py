@@ -17,7 +17,7 @@ GROUP: Final = "zcframe.outputs"
 COMMON: Final = {
     "snaplen": options.count,
     "buffer": options.size,
-    "shares": options.count,
+    "shares": options.text,
     "share": options.text,
     "filter": options.text,
 }

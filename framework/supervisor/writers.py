@@ -21,6 +21,7 @@ from zcframe.framework.outputs.rings import OutputRings
 from zcframe.framework.outputs.writer import DRAIN, END, Feed, write
 from zcframe.framework.privileges import drop_to_writing
 from zcframe.framework.ring import Mapping, make_memory
+from zcframe.framework.share import share_table
 from zcframe.framework.stats.events import Events
 from zcframe.framework.stats.outputs import OutputStats, ShareLedger
 from zcframe.framework.worker.post import Post
@@ -73,7 +74,14 @@ class Writers:
         name, streams = str(output.number), output.streams
         buffer = int(output.spec.options.get("buffer", 0))
         memory = OutputRings(
-            name, workers, streams.number, buffer, apart=streams.apart, waits=waits, snaplen=output.snaplen
+            name,
+            workers,
+            streams.number,
+            buffer,
+            apart=streams.apart,
+            waits=waits,
+            snaplen=output.snaplen,
+            table=share_table(streams.shares).tobytes() if streams.shares is not None else b"",
         )
         rings = opened.enter_context(closing(memory))
         fd = make_memory(f"zc-out-orders-{name}", abi.PAGE_SIZE)

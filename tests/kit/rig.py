@@ -26,6 +26,7 @@ from zcframe.framework.outputs.rings import OutputRings
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss import SYMMETRIC_KEY, default_reta
 from zcframe.framework.rss.toeplitz import hash_frame
+from zcframe.framework.share import Shares, share_table
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.loop import Worker
@@ -74,7 +75,7 @@ class Rig:
         fields: str = "5-tuple",
         filter: str = "",
         outputs: Sequence[HandOver] = (),
-        shares: int = 1,
+        shares: Shares | None = None,
         waits: bool = True,
         snaplen: int = 262144,
         ring_bytes: int = 1 << 20,
@@ -87,9 +88,10 @@ class Rig:
         # None where there are no outputs, as tests put chains of their own in place of build_chain.
         more = {"outputs": list(outputs)} if outputs else {}
         self.chain = build_chain(self.plugins, program=program, **more)
-        buffer = queues * ring_bytes
+        buffer, count = queues * ring_bytes, shares.count if shares else 1
+        table = share_table(shares).tobytes() if shares else b""
         self.outputs = [
-            OutputRings(str(j), queues, shares, buffer * shares, apart=False, waits=waits, snaplen=snaplen)
+            OutputRings(str(j), queues, count, buffer * count, waits=waits, snaplen=snaplen, table=table)
             for j in range(len(outputs))
         ]
         self.rings = [Ring(queue, slots) for queue in range(queues)]

@@ -16,7 +16,7 @@ from scapy.layers.l2 import Dot1Q, Ether
 
 from tests.kit.edge import at_the_edge
 from tests.kit.places import BUNDLED
-from tests.kit.probe import Probe, edge
+from tests.kit.probe import Probe
 from tests.kit.rig import read_capture
 from zcframe.framework import abi
 

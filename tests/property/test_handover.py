@@ -24,8 +24,9 @@ from zcframe.framework.outputs.account import READS
 from zcframe.framework.outputs.output import Input
 from zcframe.framework.outputs.pcap import pcap_head
 from zcframe.framework.outputs.pcapng import pcapng_head
-from zcframe.framework.outputs.shares import RULES
 from zcframe.framework.ring import Mapping
+from zcframe.framework.share import Shares
+from zcframe.framework.share.choose import share_by
 from zcframe.framework.worker import loop as worker_module
 from zcframe.framework.worker.loop import Worker
 from zcframe.framework.worker.recover import recover
@@ -86,8 +87,8 @@ def test_what_a_plugin_drops_is_not_handed_on() -> None:
 
 def test_shares_have_both_directions_of_all_frames_between_two_addresses() -> None:
     frames = read_capture(BUNDLED)[:4000]
-    output = HandOver("pcap", RULES["ip-pair"], "ip-pair")
-    with Rig("sizes", outputs=[output], shares=3).feed(frames) as rig:
+    output = HandOver("pcap", share_by("ip-pair"), "ip-pair")
+    with Rig("sizes", outputs=[output], shares=Shares.parse("ip-pair", "3")).feed(frames) as rig:
         shares = [read(rig.handed(share)) for share in range(3)]
     owners: dict[frozenset[bytes], set[int]] = {}
     for share, found in enumerate(shares):
