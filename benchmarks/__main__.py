@@ -16,6 +16,7 @@ from .command import command_rows, queue_rows
 from .counters import two_cores
 from .ending import exit_by
 from .filters import filter_rows
+from .handover import handover_rows
 from .hashing import hash_rows
 from .large import large_rows
 from .sharing import share_rows
@@ -30,6 +31,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "command": command_rows,
     "large": large_rows,
     "hash": hash_rows,
+    "handover": handover_rows,
     "share": share_rows,
     "queues": queue_rows,
     "start": start_rows,

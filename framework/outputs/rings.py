@@ -25,7 +25,7 @@ LEAST: Final = 128 * 1024
 TABLE: Final = FAULT_SIZE
 FIRST: Final = TABLE + BUCKETS
 # A ring that is waited for is best one that stays in a cache; one that is not has to outlast a slow disk.
-MOST_WAITED_FOR: Final = 2 << 20
+MOST_WAITED_FOR: Final = 1 << 20
 MOST: Final = 8 << 20
 # Further than any ring will ever be filled.
 ALL: Final = 1 << 62

@@ -151,9 +151,10 @@ class Supervisor:
             self._watch(member)
         for writer in self.writers.members:
             self._watch_writer(writer)
-        self._await_readers(signals)
+        wanted = self._await_readers(signals)
         self.course.started, self.course.started_at = time.monotonic(), time.time()
-        self.source.go()
+        if wanted:
+            self.source.go()
 
     def _watch(self, member: Member) -> None:
         assert member.process is not None
@@ -163,18 +164,21 @@ class Supervisor:
         assert writer.process is not None
         self._selector.register(writer.process, selectors.EVENT_READ, lambda: self._reap_writer(writer))
 
-    def _await_readers(self, signals: StopSignals) -> None:
-        """Let nothing flow before every FIFO has its reader, or --out-wait is over."""
+    def _await_readers(self, signals: StopSignals) -> bool:
+        """Let nothing flow before every FIFO has its reader, or --out-wait is over; False: the end was asked for."""
         began, told = time.monotonic(), False
-        while (absent := self.writers.absent()) and not signals.look():
+        while absent := self.writers.absent():
+            if signals.look():
+                return False
             waited = time.monotonic() - began
             if waited >= self.config.out_wait:
                 log.warning("nobody reads %s yet: its frames are dropped until somebody does", ", ".join(absent))
-                return
+                break
             if waited > READERS_TOLD_S and not told:
                 told = True
                 log.warning("waiting for readers of %s", ", ".join(absent))
             self._wait(READER_NAP_S)
+        return True
 
     # --- watch
 

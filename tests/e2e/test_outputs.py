@@ -99,8 +99,9 @@ def test_dump_does_as_tcpdump(tmp_path: Path) -> None:
     mine, theirs = tmp_path / "mine.pcap", tmp_path / "theirs.pcap"
     done = zcframe("dump", "-r", BUNDLED, "-w", mine, "-s", 64, "tcp", "port", "80")
     assert done.code == 0, done
-    subprocess.run(["tcpdump", "-r", BUNDLED, "-w", theirs, "-s", "64", "tcp port 80"], check=True, capture_output=True)
-    assert frames_of(mine) == frames_of(theirs) != []
+    # It does not cut what it reads from a file.
+    subprocess.run(["tcpdump", "-r", BUNDLED, "-w", theirs, "tcp port 80"], check=True, capture_output=True)
+    assert frames_of(mine) == [frame[:64] for frame in frames_of(theirs)] != []
     assert f"{len(frames_of(theirs))} packets captured" in done.stderr.splitlines()
     assert "0 packets dropped by kernel" in done.stderr.splitlines()
 
