@@ -115,6 +115,7 @@ class FileSink(Sink):
     """Files by these names. head: bytes at the beginning of each. tail: makes the last bytes of a file."""
 
     room = 1024 * 1024
+    cuts = True
 
     def __init__(self, names: Names, head: bytes, tail: Tail | None = None) -> None:
         self._names, self._head, self._tail = names, head, tail

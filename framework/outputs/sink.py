@@ -74,11 +74,13 @@ class ReaderLeft(Exception):
 class Sink:
     """Base of all sinks, in the writer's process.
 
-    room: bytes of records for one write. reads: 1 where `opening` is for a reader that came.
+    room: bytes of records for one write. cuts: whether `begin` takes back a write in which a predecessor died.
+    reads: 1 where `opening` is for a reader that came.
     patience_s: seconds to wait for more, where small writes cost much.
     """
 
     room = 64 * 1024
+    cuts = False
     reads = 0
     patience_s = 0.0
 

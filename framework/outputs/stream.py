@@ -39,7 +39,11 @@ class Stream:
     def begin(self) -> None:
         """Take over where a predecessor was killed, if there was one. Raises OSError, OutputError."""
         self._remember()
-        self._sink.begin(self._place, interrupted=self._account.interrupted)
+        interrupted = self._account.interrupted
+        self._sink.begin(self._place, interrupted=interrupted)
+        if interrupted and not self._sink.cuts:
+            self._doubt(int(self._account.interrupted_draft()[COUNT.written] - self._account.read()[COUNT.written]))
+            self._account.commit()
         self._account.withdraw()
         self._account.publish()
         words = self._account.read()
@@ -163,7 +167,7 @@ class Stream:
             if not self._sink.write(pieces):
                 return pieces.left < before
         except ReaderLeft:
-            self._doubt()
+            self._doubt(self._frames)
             left = True
         except OSError:
             self._sink.cut(self._place)
@@ -175,11 +179,11 @@ class Stream:
             self._sink.left()
         return True
 
-    def _doubt(self) -> None:
+    def _doubt(self, frames: int) -> None:
         """Nobody knows which frames of a write its reader has taken."""
         draft = self._account.interrupted_draft()
-        draft[COUNT.written] -= self._frames
-        draft[COUNT.uncertain] += self._frames
+        draft[COUNT.written] -= frames
+        draft[COUNT.uncertain] += frames
 
     def close(self) -> None:
         self._sink.close()

@@ -242,6 +242,7 @@ class Supervisor:
         try:
             self.writers.reap(writer)
         except OutputError as error:
+            self.course.warnings.append(f"{error}; what else comes is lost to this output")
             self.course.fail(error)
             if self.writers.all_failed and not self.crew.chain.plugins:
                 self._order_stop(time.monotonic())

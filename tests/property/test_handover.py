@@ -128,7 +128,9 @@ def test_without_waiting_frames_are_dropped_whole_and_counted() -> None:
         found = read(rig.handed())
         full = int(_line(rig)[FULL // 8])
     assert full and len(found) + full == len(frames)
-    assert [data for _, data in found] == [frame.data for frame in frames[: len(found)]]
+    # In order; a short one may find room where a long one did not.
+    left = (frame.data for frame in frames)
+    assert all(data in left for _, data in found)
 
 
 def _line(rig: Rig) -> Any:
