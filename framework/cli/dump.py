@@ -56,13 +56,13 @@ class Counts(Observer):
 
 
 def count_lines(snapshot: RunSnapshot) -> list[str]:
-    """What was written, what came by, and what was lost on the way."""
+    """What was written, what matched, and what was lost on the way."""
     ledger = snapshot.totals.ledger
     shares = [share for output in snapshot.outputs for share in output.shares]
     written, lost = sum(share.written for share in shares), sum(share.lost for share in shares)
     return [
         f"{written} packet{'' if written == 1 else 's'} captured",
-        f"{ledger.delivered} packet{'' if ledger.delivered == 1 else 's'} received by filter",
+        f"{ledger.accepted} packet{'' if ledger.accepted == 1 else 's'} received by filter",
         f"{snapshot.lost + lost} packet{'' if snapshot.lost + lost == 1 else 's'} dropped by kernel",
     ]
 
