@@ -16,6 +16,7 @@ from .command import command_rows, queue_rows
 from .counters import two_cores
 from .ending import exit_by
 from .filters import filter_rows
+from .first_run import first_rows
 from .handover import handover_rows
 from .hashing import hash_rows
 from .large import large_rows
@@ -35,6 +36,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "share": share_rows,
     "queues": queue_rows,
     "start": start_rows,
+    "first": first_rows,
 }
 
 

@@ -9,7 +9,7 @@ from functools import partial
 import psutil
 
 from .bench import Bench, NotMeasured, Whole, run_whole
-from .command import ONE_QUEUE
+from .command import TWO_QUEUES
 from .counters import LARGE_READ_BUFFER, libpcap_program
 from .mix import Mix, make_mix
 from .rounds import Spread, in_turns
@@ -41,7 +41,7 @@ def large_rows(bench: Bench) -> list[Row]:
     name = NAME.format(mix.path.stat().st_size / 1e9)
     try:
         program = libpcap_program(bench, LARGE_READ_BUFFER)
-        ours = partial(run_whole, *ZCFRAME, *ONE_QUEUE, "--read", str(mix.path))
+        ours = partial(run_whole, *ZCFRAME, *TWO_QUEUES, "--read", str(mix.path))
         runs = in_turns(bench.rounds, ours, partial(run_whole, str(program), str(mix.path)))
     except NotMeasured as reason:
         return [Row(name, "s", not_measured=str(reason))]

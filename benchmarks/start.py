@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 
 from .bench import Bench, NotMeasured
+from .first_run import environment
 from .rounds import Spread, in_turns
 from .table import Row
 
@@ -25,7 +26,8 @@ COUNTED_S = 3.0
 
 def _seconds(command: Sequence[str]) -> float:
     start = time.perf_counter()
-    subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=True, timeout=TIMEOUT_S)
+    quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+    subprocess.run(command, env=environment(), check=True, timeout=TIMEOUT_S, **quiet)
     return time.perf_counter() - start
 
 

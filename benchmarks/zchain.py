@@ -63,6 +63,8 @@ class ZcChain:
             state_low=self.state.low,
             state_high=self.state.high,
             no_ip=self.state.address(len(self.plugins)),
+            nap=0,
+            patience=0,
             states=first,
         )
         self._ctx = words_of(context, *others)

@@ -12,6 +12,7 @@ beside each other would slow both down. The end names the seconds of each folder
 
 from __future__ import annotations
 
+import ctypes.util
 import functools
 import importlib.util
 import os
@@ -33,6 +34,7 @@ REQUIRED = {
     "gcc",
     "iperf3",
     "lab",
+    "libpcap",
     "lz4",
     "namespaces",
     "nginx",
@@ -100,6 +102,10 @@ def _shmem_huge() -> str:
     return "" if shared_mode() in GIVING else f"shared memory gets no huge pages: echo advise >/{SHARED_MODE}"
 
 
+def _libpcap() -> str:
+    return "" if ctypes.util.find_library("pcap") else "libpcap is not installed: apt-get install libpcap-dev"
+
+
 def _captures() -> str:
     return "" if captures_folder() else "no folder of real captures: name one in ZCFRAME_CAPTURES"
 
@@ -126,6 +132,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "hugepages": _hugepages,
     "iperf3": _program("iperf3"),
     "lab": _lab,
+    "libpcap": _libpcap,
     "lz4": _program("lz4"),
     "namespaces": _namespaces,
     "nfstream": _nfstream,

@@ -26,6 +26,7 @@ from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.abreast import compile_abreast
 from zcframe.framework.jit.cache import cache_directory, give_up, least_used, mark_used, private_directory
 from zcframe.framework.jit.compiler import Job, Task, keep, precompile
+from zcframe.framework.packet.decode import decode, decode_others
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import StateType, allow_fields, state_maker
@@ -39,6 +40,8 @@ from .note import Notes
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
 KEPT_CHAINS = 64
+# What functions of the framework belong to, for people.
+FRAMEWORK = "zcframe"
 
 
 @dataclass(frozen=True)
@@ -276,16 +279,17 @@ def _filters(plugins: Sequence[BoundPlugin], program: Program | None) -> list[Ta
     return [filter_job(one) for one in found if one is not None]
 
 
-def _missing(
-    whole: Job, plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], program: Program | None
-) -> list[Task]:
-    """The functions of plugins and filters that are not in the cache; none where the chain is."""
-    if whole.done:
-        return []
+def _decoder(plugins: Sequence[BoundPlugin]) -> Job:
+    """The decoder that the chain calls, see LOOK_TWICE of generate.py: kept by itself, too."""
+    twice = any(plugin.declared.ahead is not None for plugin in plugins)
+    return Job(FRAMEWORK, decode_others if twice else decode, (types.int64,) * 3)
+
+
+def _own_parts(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> list[Task]:
+    """The plugins' own functions, the longest first: it is the last that all others wait for."""
     params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
-    parts = [part for each in zip(plugins, inliners, params, strict=True) for part in _parts(*each)]
-    parts += _filters(plugins, program)
-    return [part for part in parts if not part.done]
+    longest = sorted(zip(plugins, inliners, params, strict=True), key=lambda each: -each[1].size)
+    return [part for each in longest for part in _parts(*each)]
 
 
 def build_chain(
@@ -307,9 +311,12 @@ def build_chain(
     path = _place(text, "chain_" + _digest(text, plugins, inliners, program, outputs))
     module = _loaded(text, path, names)
     whole = Job("chain", module.chain, SIGNATURE)
-    missing = [*(job for job in also if not job.done), *_missing(whole, plugins, inliners, program)]
+    needed = [] if whole.done else [*_own_parts(plugins, inliners), _decoder(plugins), *_filters(plugins, program)]
+    missing = [job for job in (*needed, *also) if not job.done]
     if missing or not whole.done:
-        tell(list(dict.fromkeys(job.name for job in missing)) or [whole.name])
+        concerned = [job.name for job in missing]
+        order = dict.fromkeys((FRAMEWORK, *(plugin.name for plugin in plugins), *concerned))
+        tell([name for name in order if name in concerned] or [whole.name])
     with explained(plugins, inliners):
         if missing:
             compile_abreast(missing)

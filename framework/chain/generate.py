@@ -39,12 +39,17 @@ def chain(ctx, budget):
 {states}    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
     careful, careful_end = load_u64(progress + CAREFUL), load_u64(progress + CAREFUL_END)
     start = load_u64(progress + DONE)
-    done = start
+    done = rested = start
     while done - start < budget and acquire_u32(orders + ORDER_ATTENTION) == 0:
         # C, matches B of the producer: descriptors below `write` are complete.
         n = min((acquire_u32(header + HEADER_WRITE) - done) & 0xFFFFFFFF, BURST, start + budget - done)
-        if n == 0:
-            break
+        if seldom(n == 0):
+            if ctx[CTX.nap] == 0 or done - rested < BUSY:
+                break
+            if wait(progress + WAITING, YIELDS, ctx[CTX.patience], ctx[CTX.nap]):
+                rested = done
+            continue
+        waited(progress + WAITING)
         refused, fault = 0, -1
         if seldom(done < careful_end):
             n = 1 if done >= careful else min(n, careful - done)

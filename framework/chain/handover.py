@@ -42,7 +42,7 @@ LINE: Final = 64
 BOOK: Final = 256
 END, FRAMES, FULL, MARK = 0, 8, 16, 24
 LIMIT: Final = 128
-WAITING: Final = 192
+CROWDED: Final = 192
 TAG: Final = 4
 ETHERTYPE_VLAN: Final = 0x8100
 NS: Final = 10**9
@@ -109,7 +109,7 @@ def leave_mark(ctx, at, line, desc):  # type: ignore[no-untyped-def]
 @inlined
 def wait_for_room(ctx, at):  # type: ignore[no-untyped-def]
     """Tell the worker why the chain returns."""
-    store_u64(ctx[at + HAND.books] + WAITING, 1)
+    store_u64(ctx[at + HAND.books] + CROWDED, 1)
 
 
 @outlined

@@ -75,6 +75,11 @@ class Inliner:
         codes = (code for function in self.functions for code in _codes(function.__code__))
         return {name for code in codes for name in code.co_names}
 
+    @property
+    def size(self) -> int:
+        """Bytes of Python's code in all functions."""
+        return sum(len(code.co_code) for function in self.functions for code in _codes(function.__code__))
+
     def compiled(self, function: Any) -> Any:
         """`function` for numba, with its helpers. Raises PluginCompileError for one that calls itself."""
         if function in self._open:

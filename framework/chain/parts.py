@@ -41,6 +41,7 @@ from zcframe.framework.jit.address import (
     work_store_u64,
 )
 from zcframe.framework.jit.compiler import FORCE, compiled, inlined
+from zcframe.framework.jit.waiting import wait, waited
 from zcframe.framework.packet.decode import MAX_LENGTH, decode, decode_others, is_plain_ipv4, plain_ipv4
 from zcframe.framework.packet.value import make_packet
 from zcframe.framework.state.journal import NOW, USED, begin, roll_back
@@ -50,6 +51,7 @@ from .no_ip import FACTS, IP_BIT, count_burst
 from .plugin import DROP, PASS
 from .workspace import (
     BURST,
+    BUSY,
     CAREFUL,
     CAREFUL_END,
     CTX,
@@ -69,9 +71,12 @@ from .workspace import (
     SCRATCH,
     SCRATCH_COUNTS,
     STAGE,
+    WAITING,
 )
 
 AHEAD = 16
+# So often a worker lets other processes of its CPU run before it sleeps: those that fill the ring are among them.
+YIELDS = 100
 
 
 # The third outcome beside PASS and DROP: the filter raised.

@@ -1,7 +1,7 @@
 """The worker's own memory: how far it is, its journal and its ledger. It outlives the worker.
 
     page 0   done u64 | stage u32 | packet u32 | parked u32 | generation u64 | ready u64
-             careful u64[2] | given up u64[2]
+             careful u64[2] | given up u64[2] | words of waiting
     ledger   two copies, used in turn: generation g stands in copy g & 1
              copy: upto u64 | wire bytes u64 | one u64 per verdict code
     scratch  what the first pass over a burst found out about its packets (note.py) | verdict counts of the burst
@@ -23,6 +23,8 @@ from zcframe.framework.jit.words import numbered
 from zcframe.framework.state.journal import JOURNAL_SIZE
 
 BURST = 64
+# Where so many packets came while the worker slept, more will come while it naps: see RingEnd.nap_s.
+BUSY = 64
 MAX_PLUGINS = 32
 MAX_CODES = 2 * MAX_PLUGINS + 2
 
@@ -42,6 +44,8 @@ CAREFUL_END = 328
 # A packet, and the plugin from 1 that is not asked about it any more: its worker died of it.
 GIVEN_UP = 336
 GIVEN_UP_BY = 344
+# Words of jit.waiting.Waiting.
+WAITING = 384
 
 LEDGER = abi.PAGE_SIZE
 LEDGER_COPY = 1024
@@ -79,6 +83,8 @@ class ChainContext(NamedTuple):
     state_low: int
     state_high: int
     no_ip: int  # counts, see no_ip.py
+    nap: int  # microseconds that the chain sleeps at an empty ring, where it has found BUSY packets since it did last
+    patience: int  # nanoseconds that it lets other processes of its CPU run before that
     states: int  # of the first plugin; those of the others follow
 
 

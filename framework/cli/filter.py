@@ -15,7 +15,9 @@ from .parser import add_options
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("expression", nargs="*", metavar="EXPR", help="a tcpdump expression (all packets)")
+    parser.add_argument(
+        "expression", nargs="*", metavar="EXPR", default=argparse.SUPPRESS, help="a tcpdump expression (all packets)"
+    )
     add_options(parser, ["read", "json", "verbose"])
 
 

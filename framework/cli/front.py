@@ -24,14 +24,14 @@ NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
-    "filter": "show the program of a tcpdump expression, and count the packets of files that match",
-    "dump": "capture to a file, or from one file to another, as tcpdump -w does",
     "plugins": "list what is installed, with parameters and docs",
     "affinity": "print the topology and the plan, and what would be pinned where",
     "doctor": "say what keeps live capture from working, or from being fast, and what mends it",
     "rss": "predict the queue balance of a capture, or show, set and restore a NIC's",
     "setup-capture": "let a group capture without root, by a copy of the interpreter",
     "nic": "list cards, give one to zc82576 or back, show how one is doing",
+    "filter": "show the program of a tcpdump expression, and count the packets of files that match",
+    "dump": "capture to a file, or from one file to another, as tcpdump -w does",
 }
 
 HELP = f"""usage: zcframe COMMAND [OPTION]...

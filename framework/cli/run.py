@@ -26,7 +26,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE.toml", help="options in a file; the command line goes before it")
     add_options(parser, OPTIONS)
     parser.add_argument(
-        "expression", nargs="*", metavar="EXPR", help="words of --filter, as tcpdump has them; behind -- if need be"
+        "expression",
+        nargs="*",
+        metavar="EXPR",
+        default=argparse.SUPPRESS,
+        help="words of --filter, as tcpdump has them; behind -- if need be",
     )
 
 

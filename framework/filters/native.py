@@ -75,7 +75,9 @@ SIGNATURE: Final = (types.int64,) * 4
 
 
 class _Frame:
-    """The captured bytes as they lie in memory."""
+    """The captured bytes as they lie in memory. region: what LLVM is told of loads from them."""
+
+    region = "rx"
 
     def __init__(self, builder: Any, frame: Any, caplen: Any, vlan: Any) -> None:
         self.builder, self.frame, self.length = builder, frame, caplen
@@ -90,6 +92,8 @@ class _TaggedFrame(_Frame):
 
     A load that begins in the tag ends 3 bytes behind it at most.
     """
+
+    region = ""
 
     def __init__(self, builder: Any, frame: Any, caplen: Any, vlan: Any) -> None:
         super().__init__(builder, frame, caplen, vlan)
@@ -204,9 +208,7 @@ class _Translator:
         builder = self._builder
         self._reject_unless(builder.icmp_unsigned("<=", builder.add(index, I64(size)), self._frame.length))
         pointer = builder.inttoptr(self._frame.address(index), ir.IntType(8 * size).as_pointer())
-        value = builder.load(pointer, align=1)
-        if type(self._frame) is _Frame:
-            in_region(builder, value, "rx")
+        value = in_region(builder, builder.load(pointer, align=1), self._frame.region)
         if size > 1:
             value = builder.bswap(value)
         return value if size == 4 else builder.zext(value, I32)

@@ -33,34 +33,46 @@ def in_region(builder: Any, access: Any, region: str) -> Any:
     return access
 
 
-def _make_load(bits: int, *, big_endian: bool = False, ordering: str = "", region: str = "") -> Any:
+def emit_load(
+    builder: Any, address: Any, bits: int, *, big_endian: bool = False, ordering: str = "", region: str = ""
+) -> Any:
+    """Build a load of so many bits: an int64."""
+    pointer = _pointer(builder, address, bits)
+    if ordering:
+        value = builder.load_atomic(pointer, ordering, bits // 8)
+    else:
+        value = in_region(builder, builder.load(pointer, align=1), region)
+    if big_endian and bits > 8:
+        value = builder.bswap(value)
+    return value if bits == 64 else builder.zext(value, I64)
+
+
+def emit_store(builder: Any, address: Any, value: Any, bits: int, *, ordering: str = "", region: str = "") -> None:
+    """Build a store of the lower bits of an int64."""
+    pointer = _pointer(builder, address, bits)
+    value = value if bits == 64 else builder.trunc(value, ir.IntType(bits))
+    if ordering:
+        builder.store_atomic(value, pointer, ordering, bits // 8)
+    else:
+        in_region(builder, builder.store(value, pointer, align=1), region)
+
+
+def _make_load(bits: int, **how: Any) -> Any:
     @intrinsic
     def load(typingctx, address):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            pointer = _pointer(builder, args[0], bits)
-            if ordering:
-                value = builder.load_atomic(pointer, ordering, bits // 8)
-            else:
-                value = in_region(builder, builder.load(pointer, align=1), region)
-            if big_endian and bits > 8:
-                value = builder.bswap(value)
-            return value if bits == 64 else builder.zext(value, I64)
+            return emit_load(builder, args[0], bits, **how)
 
         return types.int64(types.int64), codegen
 
     return load
 
 
-def _make_store(bits: int, *, ordering: str = "", region: str = "") -> Any:
+def _make_store(bits: int, **how: Any) -> Any:
     @intrinsic
     def store(typingctx, address, value):  # type: ignore[no-untyped-def]
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-            pointer = _pointer(builder, args[0], bits)
-            value = args[1] if bits == 64 else builder.trunc(args[1], ir.IntType(bits))
-            if ordering:
-                builder.store_atomic(value, pointer, ordering, bits // 8)
-            else:
-                in_region(builder, builder.store(value, pointer, align=1), region)
+            emit_store(builder, args[0], args[1], bits, **how)
             return context.get_dummy_value()
 
         return types.void(types.int64, types.int64), codegen

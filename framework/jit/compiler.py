@@ -17,6 +17,7 @@ from zcframe.framework.errors import CacheError
 
 from .cache import cache_directory, give_up, private_directory
 from .kept import KeptPart
+from .lean import lean
 from .part import EntryCompiler, PartCompiler
 from .stored import StoredCode, store
 
@@ -25,6 +26,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 # numba reads this when a function is decorated: it must stand before the first @compiled.
 CACHE = cache_directory()
 numba.config.CACHE_DIR = str(CACHE or "")
+lean()
 
 
 # Options of numba's decorators for parts.

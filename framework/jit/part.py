@@ -61,3 +61,11 @@ class EntryCompiler(Compiler):  # type: ignore[misc]
         for environment in result._find_referenced_environments():
             result.library.codegen.set_env(environment.env_name, environment)
         return result
+
+
+def call_part(context: Any, builder: Any, part: Any, signature: Any, args: Any) -> Any:
+    """Build a call of a compiled part, in the code of what numba need not be asked about."""
+    part.compile(signature.args)
+    result = part.overloads[signature.args]
+    context.active_code_library.add_linking_library(result.library)
+    return context.call_internal(builder, result.fndesc, signature, args)

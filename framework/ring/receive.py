@@ -66,7 +66,8 @@ class RingEnd:
     pull: function that the worker calls where no producer fills the ring: it brings frames that wait elsewhere, gives
     back those that were released, and returns the number that it brought.
     nap_s: seconds that a worker sleeps after it found many frames again and again: a nap costs less than a wake-up by
-    the producer. The ring has room for the frames of that time.
+    the producer. The ring has room for the frames of that time. patience_ns: before that it lets other processes of its
+    CPU run, where that does not take longer; see jit/waiting.py.
     Raises RingError where the header is not of an ABI that this version knows.
     """
 
@@ -80,9 +81,10 @@ class RingEnd:
         pull: Callable[[], int] | None = None,
         *,
         nap_s: float = NAP_S,
+        patience_ns: int = 0,
     ) -> None:
         self._mappings = (ring, user, buffer)
-        self.pull, self.nap_s = pull, nap_s
+        self.pull, self.nap_s, self.patience_ns = pull, nap_s, patience_ns
         self.header: np.ndarray[Any, Any] = ring.view(abi.RING_HEADER)
         self.user: np.ndarray[Any, Any] = user.view(abi.USER_PAGE)
         found = int(self.header["magic"][0]), int(self.header["version"][0])
@@ -141,13 +143,14 @@ class ReceiveRing(Protocol):
 class SharedBuffer(NamedTuple):
     """Memory of frames that several rings describe, and that whoever made it gives back.
 
-    fd, size: of a memfd. longest: bytes of a frame that a worker may read at most. nap_s: see RingEnd.
+    fd, size: of a memfd. longest: bytes of a frame that a worker may read at most. nap_s, patience_ns: see RingEnd.
     """
 
     fd: int
     size: int
     longest: int
     nap_s: float
+    patience_ns: int = 0
 
 
 class Ring:
@@ -198,7 +201,8 @@ class Ring:
         # The producer of several rings has a mapping of their buffer already.
         size = abi.PAGE_SIZE if producer and self._shares else self._buffer.size
         buffer = Mapping(self._buffer.fd, size, writable=producer, populate=True)
-        return RingEnd(ring, user, buffer, self.wake_fd, self.wake_fd, nap_s=self._buffer.nap_s)
+        shared, fd = self._buffer, self.wake_fd
+        return RingEnd(ring, user, buffer, fd, fd, nap_s=shared.nap_s, patience_ns=shared.patience_ns)
 
     def producer(self) -> RingEnd:
         """Map as the NIC does: descriptors and blocks writable, the user's page read-only. Before `seal()`."""

@@ -10,24 +10,24 @@ import operator
 from typing import Any
 
 from numba.core import cgutils, types
+from numba.core.callconv import RETCODE_USEREXC
 from numba.core.errors import TypingError
-from numba.core.imputils import lower_setattr
+from numba.core.imputils import lower_builtin, lower_setattr
 from numba.core.types.containers import UniTuple
-from numba.core.typing.templates import AttributeTemplate
+from numba.core.typing.templates import AbstractTemplate, AttributeTemplate, infer_global
 from numba.extending import (
     infer_getattr,
     intrinsic,
     lower_getattr_generic,
     make_attribute_wrapper,
     models,
-    overload,
     register_model,
 )
 
-from zcframe.framework.jit.address import below
-from zcframe.framework.jit.compiler import FORCE, inlined
+from zcframe.framework.jit.address import emit_load, emit_store
+from zcframe.framework.jit.part import call_part
 
-from .journal import LOAD, STORE, WRITE
+from .journal import WRITE
 from .layout import ArrayLayout, StateLayout, TableLayout
 
 
@@ -107,13 +107,6 @@ def spot_words(typingctx, spot):  # type: ignore[no-untyped-def]
     return UniTuple(types.int64, count)(spot), codegen
 
 
-@inlined
-def _there(address):  # type: ignore[no-untyped-def]
-    """Refuse the row that is none. Costs nothing behind `if row:`, where LLVM knows the answer."""
-    if address == 0:
-        raise LookupError("a row that is not there: ask `if row:` first")
-
-
 @register_model(StateType)
 @register_model(ArrayType)
 @register_model(TableType)
@@ -171,41 +164,101 @@ def _state_member(context, builder, state, value, name):  # type: ignore[no-unty
     return part._getvalue()
 
 
-@overload(len, jit_options=FORCE)
-def _array_len(array):  # type: ignore[no-untyped-def]
-    if isinstance(array, ArrayType):
-        length = array.layout.length
-        return lambda array: length
+def _refuse(context: Any, builder: Any, kind: type[Exception], text: str) -> None:
+    """Build the raise of an exception. In a `try`, the code goes on behind it, to where numba looks for exceptions."""
+    convention = context.call_conv
+    convention.set_static_user_exc(builder, kind, (text,))
+    with builder.if_then(builder.not_(convention.check_try_status(builder).in_try)):
+        convention._return_errcode_raw(builder, RETCODE_USEREXC)
 
 
-@overload(operator.getitem, jit_options=FORCE)
-def _array_get(array, index):  # type: ignore[no-untyped-def]
-    if isinstance(array, ArrayType) and isinstance(index, types.Integer):
-        load, size, length = LOAD[array.layout.scalar.size], array.layout.scalar.size, array.layout.length
-
-        def get(array, index):  # type: ignore[no-untyped-def]
-            if not below(index, length):
-                raise IndexError("index out of range of a state array")
-            return load(array._address + index * size)
-
-        return get
+@infer_global(len)
+class _ArrayLength(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        return types.int64(*args) if len(args) == 1 and isinstance(args[0], ArrayType) else None
 
 
-@overload(operator.setitem, jit_options=FORCE)
-def _array_set(array, index, value):  # type: ignore[no-untyped-def]
-    if isinstance(array, ArrayType) and isinstance(index, types.Integer):
+@lower_builtin(len, ArrayType)
+def _array_len(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    return context.get_constant(types.int64, sig.args[0].layout.length)
+
+
+@infer_global(operator.getitem)
+class _ArrayItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        array, index = args
+        if isinstance(array, ArrayType) and isinstance(index, types.Integer):
+            return types.int64(array, types.int64)
+        return None
+
+
+@infer_global(operator.setitem)
+class _ArraySetItem(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        array, index, value = args
+        if not isinstance(array, ArrayType) or not isinstance(index, types.Integer):
+            return None
         if not array.writable:
             raise TypingError(
                 f"prefetch cannot write to {array.layout.name}, nor can ahead: it is no part of the transaction"
             )
-        write, size, length = WRITE[array.layout.scalar.size], array.layout.scalar.size, array.layout.length
+        if not isinstance(value, types.Number | types.Boolean):
+            raise TypingError(f"{array.layout.name} holds whole numbers: {value} is none")
+        return types.void(array, types.int64, value)
 
-        def put(array, index, value):  # type: ignore[no-untyped-def]
-            if not below(index, length):
-                raise IndexError("index out of range of a state array")
-            write(array._journal, array._address + index * size, types.int64(value))
 
-        return put
+def _element(context: Any, builder: Any, array: ArrayType, value: Any, index: Any) -> tuple[Any, Any, Any]:
+    """(whether the index is one of the array's, the element's address, the journal's)."""
+    place = cgutils.create_struct_proxy(array)(context, builder, value=value)
+    inside = builder.icmp_unsigned("<", index, index.type(array.layout.length))
+    offset = builder.mul(index, index.type(array.layout.scalar.size))
+    return inside, builder.add(place.address, offset), place.journal
+
+
+OUTSIDE = "index out of range of a state array"
+NOWHERE = "a row that is not there: ask `if row:` first"
+
+
+def _guarded(context: Any, builder: Any, holds: Any, kind: type[Exception], text: str, load: Any) -> Any:
+    """What `load` builds, an int64, where the condition holds; else the exception."""
+    with builder.if_else(holds, likely=True) as (then, otherwise):
+        with then:
+            value = load()
+            loaded = builder.block
+        with otherwise:
+            _refuse(context, builder, kind, text)
+            refused = builder.block
+    result = builder.phi(value.type)
+    result.add_incoming(value, loaded)
+    result.add_incoming(value.type(0), refused)
+    return result
+
+
+def _load(builder: Any, address: Any, size: int) -> Any:
+    return emit_load(builder, address, 8 * size, region="state")
+
+
+@lower_builtin(operator.getitem, ArrayType, types.Integer)
+def _array_get(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    array = sig.args[0]
+    inside, address, _ = _element(context, builder, array, *args)
+    return _guarded(
+        context, builder, inside, IndexError, OUTSIDE, lambda: _load(builder, address, array.layout.scalar.size)
+    )
+
+
+@lower_builtin(operator.setitem, ArrayType, types.Integer, types.Any)
+def _array_set(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    array, _, kind = sig.args
+    inside, address, journal = _element(context, builder, array, *args[:2])
+    value = context.cast(builder, args[2], kind, types.int64)
+    write = types.void(types.int64, types.int64, types.int64)
+    with builder.if_else(inside, likely=True) as (then, otherwise):
+        with then:
+            call_part(context, builder, WRITE[array.layout.scalar.size], write, [journal, address, value])
+        with otherwise:
+            _refuse(context, builder, IndexError, OUTSIDE)
+    return context.get_dummy_value()
 
 
 @infer_getattr
@@ -229,13 +282,14 @@ def _row_get(context, builder, row, value, name):  # type: ignore[no-untyped-def
     if name == "new":
         return builder.trunc(builder.and_(place.journal, one), cgutils.bool_t)
     offset, size = _field(row, name)
-    load = LOAD[size]
+    there, address = _row_field(builder, place, offset)
+    return _guarded(context, builder, there, LookupError, NOWHERE, lambda: _load(builder, address, size))
 
-    def get(address):  # type: ignore[no-untyped-def]
-        _there(address)
-        return load(address + offset)
 
-    return context.compile_internal(builder, get, types.int64(types.int64), [place.address])
+def _row_field(builder: Any, place: Any, offset: int) -> tuple[Any, Any]:
+    """(whether the row is there, the field's address). Behind `if row:`, LLVM knows the answer."""
+    there = builder.icmp_unsigned("!=", place.address, place.address.type(0))
+    return there, builder.add(place.address, place.address.type(offset))
 
 
 def _lower_row_set(name: str) -> None:
@@ -245,15 +299,14 @@ def _lower_row_set(name: str) -> None:
     def assign(context, builder, sig, args):  # type: ignore[no-untyped-def]
         row = sig.args[0]
         offset, size = _field(row, name)
-        store = STORE[size]
-
-        def put(address, value):  # type: ignore[no-untyped-def]
-            _there(address)
-            store(address + offset, value)
-
         place = cgutils.create_struct_proxy(row)(context, builder, value=args[0])
         value = context.cast(builder, args[1], sig.args[1], types.int64)
-        return context.compile_internal(builder, put, types.void(types.int64, types.int64), [place.address, value])
+        there, address = _row_field(builder, place, offset)
+        with builder.if_else(there, likely=True) as (then, otherwise):
+            with then:
+                emit_store(builder, address, value, 8 * size, region="state")
+            with otherwise:
+                _refuse(context, builder, LookupError, NOWHERE)
 
 
 _settable: set[str] = set()
@@ -269,7 +322,13 @@ def allow_fields(layout: StateLayout) -> None:
                     _lower_row_set(name)
 
 
-@overload(bool, jit_options=FORCE)
-def _row_bool(row):  # type: ignore[no-untyped-def]
-    if isinstance(row, RowType):
-        return lambda row: row._address != 0
+@infer_global(bool)
+class _RowBool(AbstractTemplate):  # type: ignore[misc]
+    def generic(self, args: Any, kws: Any) -> Any:
+        return types.boolean(*args) if len(args) == 1 and isinstance(args[0], RowType) else None
+
+
+@lower_builtin(bool, RowType)
+def _row_bool(context, builder, sig, args):  # type: ignore[no-untyped-def]
+    place = cgutils.create_struct_proxy(sig.args[0])(context, builder, value=args[0])
+    return builder.icmp_unsigned("!=", place.address, place.address.type(0))

@@ -11,9 +11,10 @@ from collections.abc import Callable, Sequence
 from numba.core import types
 
 from zcframe.framework import abi
-from zcframe.framework.chain.build import Chain
-from zcframe.framework.chain.handover import WAITING
+from zcframe.framework.chain.build import FRAMEWORK, Chain
+from zcframe.framework.chain.handover import CROWDED
 from zcframe.framework.chain.workspace import (
+    BUSY,
     JOURNAL,
     ORDERS,
     PARKED,
@@ -43,8 +44,7 @@ log = logging.getLogger(__name__)
 CONTEXT = types.Array(types.int64, 1, "C")
 
 BUDGET = 65536
-# A worker that found this many packets, this soon after its last wait, will find more after a nap: see RingEnd.nap_s.
-BUSY = 64
+# A worker that found BUSY packets, this soon after its last wait, will find more after a nap: see RingEnd.nap_s.
 SOON_S = 10e-3
 SLEEP_MS = 200
 PAUSE_NAP_S = 200e-6
@@ -75,9 +75,11 @@ class Worker:
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
+        # What has to be done besides the chain comes between its calls: such a chain does not sleep.
+        self._nap_us = 0 if self.ring.pull or self.verifier else int(self.ring.nap_s * 1e6)
         attached = [rings.attach(post.number) for rings in outputs]
         self._handed = [mappings for _, mappings in attached]
-        self._waiting = self._handed[0][0].view("u8", WAITING) if attached else None
+        self._waiting = self._handed[0][0].view("u8", CROWDED) if attached else None
         self.ctx = self._context(
             orders.address, state, no_ip, states, [word for words, _ in attached for word in words]
         )
@@ -101,6 +103,8 @@ class Worker:
             state_low=state.low,
             state_high=state.high,
             no_ip=no_ip,
+            nap=self._nap_us,
+            patience=ring.patience_ns,
             states=first,
         )
         return words_of(context, *others, *outputs)
@@ -151,7 +155,7 @@ class Worker:
 
     def _wait(self, poller: select.poll) -> None:
         now = time.monotonic()
-        busy = self._found >= BUSY and now - self._waited < SOON_S
+        busy = not self._nap_us and self._found >= BUSY and now - self._waited < SOON_S
         self._waited, self._found = now, 0
         if busy and not self._stalled():
             time.sleep(self.ring.nap_s)
@@ -189,7 +193,7 @@ def work(
     Whatever it raises ends the process with exit code 1.
     """
     # Naps of a worker need no better clock than the kernel's own choice.
-    prctl(PR_SET_TIMERSLACK, 0)
+    prctl(PR_SET_TIMERSLACK, 1000)
     name_process(f"zc-rx-{post.number}")
     try:
         confine()
@@ -213,8 +217,8 @@ def work(
 def entry_points(*, verifying: bool) -> tuple[Job, ...]:
     """What every worker calls besides the chain; verifying: with --verify-rss."""
     jobs = (
-        Job("zcframe", recover, (CONTEXT, types.int64, types.int64)),
-        Job("zcframe", arm, (CONTEXT,)),
-        Job("zcframe", disarm, (CONTEXT,)),
+        Job(FRAMEWORK, recover, (CONTEXT, types.int64, types.int64)),
+        Job(FRAMEWORK, arm, (CONTEXT,)),
+        Job(FRAMEWORK, disarm, (CONTEXT,)),
     )
     return (*jobs, verify.entry_point()) if verifying else jobs

@@ -11,6 +11,7 @@ import numpy as np
 from numba.core import types
 
 from zcframe.framework import abi
+from zcframe.framework.chain.build import FRAMEWORK
 from zcframe.framework.chain.workspace import CTX, DONE
 from zcframe.framework.jit.address import acquire_u32, load_u8, load_u16, load_u32, load_u64
 from zcframe.framework.jit.compiler import Job, compiled, inlined
@@ -114,4 +115,4 @@ class RssVerifier:
 def entry_point() -> Job:
     """What every worker calls."""
     integers, word = types.Array(types.int64, 1, "C"), types.int64
-    return Job("zcframe", verify, (integers, word, word, integers, word, types.boolean, integers))
+    return Job(FRAMEWORK, verify, (integers, word, word, integers, word, types.boolean, integers))

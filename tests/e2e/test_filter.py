@@ -12,6 +12,8 @@ from tests.kit.bpf import listing
 from tests.kit.command import Finished, together, zcframe
 from tests.kit.places import BUNDLED
 
+pytestmark = pytest.mark.needs("libpcap")
+
 EXPRESSIONS = ("tcp port 443", "udp and port 53", "ip6", "not tcp and greater 200", "tcp[tcpflags] & tcp-syn != 0")
 
 

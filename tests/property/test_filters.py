@@ -36,6 +36,8 @@ from zcframe.framework.filters.program import Instruction, Program
 from zcframe.framework.jit.part import EntryCompiler
 from zcframe.framework.sources.capture import frames
 
+pytestmark = pytest.mark.needs("libpcap")
+
 EXPRESSIONS = """\
 ip
 ip6

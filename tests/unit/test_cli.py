@@ -89,7 +89,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
         (["run", "--plugins=flows"], "zcframe: there is no option --plugins: did you mean --plugin?"),
         (["run", "--que", "8"], "zcframe: there is no option --que"),
         (["run", "--queues"], "zcframe: argument --queues: expected one argument"),
-        (["run", "stray"], "zcframe: unexpected argument 'stray'"),
+        (["doctor", "stray"], "zcframe: unexpected argument 'stray'"),
         (["run", "--queues", "17"], "zcframe: --queues 17: zcframe has at most 16"),
         (["run", "--config", "nowhere.toml"], "zcframe: --config nowhere.toml: No such file or directory"),
         (["rss", "--quues", "8"], "zcframe: there is no option --quues: did you mean --queues?"),

@@ -19,6 +19,8 @@ from zcframe.framework.filters import libpcap
 from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.native import INLINED_AT_MOST
 
+pytestmark = pytest.mark.needs("libpcap")
+
 
 def refusal(expression: str) -> list[str]:
     with pytest.raises(FilterError) as caught:

@@ -41,7 +41,7 @@ from zcframe.framework.rss.toeplitz import hash_frame
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.capture import batches, frames
 from zcframe.framework.sources.capture.records import LENGTH, OFFSET, PORT, STATUS, TIMESTAMP, WIRE_LENGTH
-from zcframe.framework.sources.soft82576.readers import readers_for
+from zcframe.framework.sources.soft82576.windows.readers import readers_for
 from zcframe.framework.sources.trace import bundled_trace
 
 LONGEST = 32767

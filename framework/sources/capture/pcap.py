@@ -7,7 +7,7 @@ import sys
 from typing import Final
 
 from zcframe.framework.errors import CaptureFileError
-from zcframe.framework.jit.compiler import compiled
+from zcframe.framework.jit.compiler import compiled, kept
 
 from .linktype import SLL2, UNSUPPORTED, framing_of, link_type_name
 from .order import load_32
@@ -43,8 +43,8 @@ ORIGINAL_FIRST: Final = 1
 SMALLER_IS_CAPTURED: Final = 2
 
 
-@compiled
-def scan_pcap(base, start, end, swapped, head, tick, order, framing, records):  # type: ignore[no-untyped-def]
+@kept
+def pcap_records(base, start, end, swapped, head, tick, order, framing, records):  # type: ignore[no-untyped-def]
     """Enter the whole records of bytes [start, end) at `base`: (rows, new start, reason, its value).
 
     swapped: 1 where the file's byte order is not ours; head: bytes of a record's header; tick: nanoseconds of a
@@ -72,6 +72,12 @@ def scan_pcap(base, start, end, swapped, head, tick, order, framing, records):  
         add_record(records, row, base, start + head, length, framing)
         row += 1
         start += head + length
+
+
+@compiled
+def scan_pcap(base, start, end, swapped, head, tick, order, framing, records):  # type: ignore[no-untyped-def]
+    """`pcap_records`, for Python."""
+    return pcap_records(base, start, end, swapped, head, tick, order, framing, records)
 
 
 def _length_order(major: int, minor: int) -> int:

@@ -16,7 +16,7 @@ from typing import Final
 
 from zcframe.framework import abi
 from zcframe.framework.errors import CaptureFileError
-from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.compiler import compiled, inlined, kept
 
 from .interfaces import BINARY, FRAMING, MICROSECONDS, ODD, PORT, SNAPLEN, Interfaces, resolution_fits
 from .linktype import UNSUPPORTED, link_type_name
@@ -105,8 +105,8 @@ def block_fault(block, length, available, smallest, swapped):  # type: ignore[no
     return -1, 0
 
 
-@compiled
-def scan_pcapng(base, start, end, swapped, interfaces, count, records):  # type: ignore[no-untyped-def]
+@kept
+def pcapng_records(base, start, end, swapped, interfaces, count, records):  # type: ignore[no-untyped-def]
     """Enter the whole frames of bytes [start, end) at `base`: (rows, new start, reason, its value).
 
     swapped: 1 where the section's byte order is not ours; interfaces: the table, of which `count` rows are in use.
@@ -147,6 +147,12 @@ def scan_pcapng(base, start, end, swapped, interfaces, count, records):  # type:
             add_record(records, row, base, start + header, length, framing)
             row += 1
         start += block_length
+
+
+@compiled
+def scan_pcapng(base, start, end, swapped, interfaces, count, records):  # type: ignore[no-untyped-def]
+    """`pcapng_records`, for Python."""
+    return pcapng_records(base, start, end, swapped, interfaces, count, records)
 
 
 class Pcapng:

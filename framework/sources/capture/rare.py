@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework.jit.address import load_be16, load_be32, load_u8
-from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.compiler import compiled, inlined, kept
 
 from .ethertypes import (
     ETHERTYPE_MPLS,
@@ -136,8 +136,8 @@ def make_ethernet_of_rare(record, length, framing, swapped):  # type: ignore[no-
     return header, end - skip + HEADER
 
 
-@compiled
-def frame_rare(base, records, rows, swapped):  # type: ignore[no-untyped-def]
+@kept
+def ethernet_for_rare(base, records, rows, swapped):  # type: ignore[no-untyped-def]
     """Give each of the first `rows` records that the scanner left as it was an Ethernet header."""
     for row in range(rows):
         framing = records[row, STATUS] >> STATUS_FRAMING
@@ -147,3 +147,9 @@ def frame_rare(base, records, rows, swapped):  # type: ignore[no-untyped-def]
             moved, length = make_ethernet_of_rare(base + offset, length, framing, swapped)
             records[row, OFFSET] = offset + moved
             records[row, LENGTH] = length
+
+
+@compiled
+def frame_rare(base, records, rows, swapped):  # type: ignore[no-untyped-def]
+    """`ethernet_for_rare`, for Python."""
+    ethernet_for_rare(base, records, rows, swapped)

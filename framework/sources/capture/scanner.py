@@ -6,12 +6,14 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.jit.words import Words, numbered, words_of
+
 from .interfaces import FRAMING, WIDTH
 from .linktype import SLL2, UNSUPPORTED
-from .pcap import Pcap, scan_pcap
-from .pcapng import Pcapng, scan_pcapng
-from .rare import frame_rare
-from .records import RecordTable, Scan
+from .pcap import Pcap, pcap_records
+from .pcapng import Pcapng, pcapng_records
+from .rare import ethernet_for_rare
 
 # More interfaces in one section are for a reader that goes in order.
 MOST_INTERFACES: Final = 64
@@ -41,26 +43,46 @@ def plain_form(capture: Pcap | Pcapng) -> Form | None:
     return None if UNSUPPORTED in framings or len(framings) > MOST_INTERFACES else form
 
 
-class Scanner:
-    """Scans bytes in memory for the records of one form."""
+class Layout(NamedTuple):
+    """A form as words for compiled code."""
 
-    def __init__(self, form: Form) -> None:
-        self._swapped, self._pcap = form.swapped, tuple(form.pcap)
-        self._count = len(form.interfaces)
-        # A simple packet block is looked up in the first row before it is known that there is none.
-        self._interfaces = np.zeros((self._count + 1, WIDTH), np.int64)
-        for number, row in enumerate(form.interfaces):
-            self._interfaces[number] = row
-        framings = self._pcap[-1:] or self._interfaces[: self._count, FRAMING].tolist()
-        self._has_rare = any(framing > SLL2 for framing in framings)
+    is_pcap: int
+    swapped: int
+    head: int = 0  # of pcap, from here to `framing`
+    tick: int = 0
+    order: int = 0
+    framing: int = 0
+    interfaces: int = 0  # of pcapng: rows of the table
+    has_rare: int = 0
 
-    def scan(self, base: int, start: int, end: int, records: RecordTable) -> Scan:
-        """Enter the whole records of bytes [start, end) at address `base`: (rows, new start, reason, its value)."""
-        if self._pcap:
-            head, tick, order, framing = self._pcap
-            found: Scan = scan_pcap(base, start, end, self._swapped, head, tick, order, framing, records)
-        else:
-            found = scan_pcapng(base, start, end, self._swapped, self._interfaces, self._count, records)
-        if self._has_rare and found[0]:
-            frame_rare(base, records, found[0], self._swapped)
-        return found
+
+LAYOUT: Final = numbered(Layout)
+
+
+def layout_of(form: Form) -> tuple[Words, Words]:
+    """What `scan` is told of a form: words of Layout, and the table of interfaces, int64, shape (n, WIDTH)."""
+    count = len(form.interfaces)
+    # A simple packet block is looked up in the first row before it is known that there is none.
+    table = np.zeros((count + 1, WIDTH), np.int64)
+    for number, row in enumerate(form.interfaces):
+        table[number] = row
+    framings = form.pcap[-1:] or table[:count, FRAMING].tolist()
+    has_rare = int(any(framing > SLL2 for framing in framings))
+    head, tick, order, framing = form.pcap or (0, 0, 0, 0)
+    layout = Layout(int(bool(form.pcap)), form.swapped, head, tick, order, framing, count, has_rare)
+    return words_of(layout), table
+
+
+@inlined
+def scan(base, start, end, layout, interfaces, records):  # type: ignore[no-untyped-def]
+    """Enter the whole records of bytes [start, end) at address `base`: (rows, new start, reason, its value)."""
+    swapped = layout[LAYOUT.swapped]
+    if layout[LAYOUT.is_pcap]:
+        head, tick = layout[LAYOUT.head], layout[LAYOUT.tick]
+        order, framing = layout[LAYOUT.order], layout[LAYOUT.framing]
+        found = pcap_records(base, start, end, swapped, head, tick, order, framing, records)
+    else:
+        found = pcapng_records(base, start, end, swapped, interfaces, layout[LAYOUT.interfaces], records)
+    if layout[LAYOUT.has_rare]:
+        ethernet_for_rare(base, records, found[0], swapped)
+    return found

@@ -25,9 +25,9 @@ from .leaps import NO_LEAPS, Leaps, all_leaps, first_leap
 from .odd import OddRecords
 from .pace import make_pace
 from .plan import ReplayPlan
-from .pool import WindowPool
 from .progress import TURN
 from .queues import Q, queue_table
+from .windows.pool import WindowPool
 
 # At a full ring the NIC waits while a fast worker empties a good part of it, and goes on before the ring runs dry.
 NAP_PER_SLOT: Final = 10e-9

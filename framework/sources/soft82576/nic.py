@@ -20,7 +20,7 @@ def make_nic(orders: NicOrders, ends: Sequence[RingEnd], channel: ChildEnd, prog
     fields = progress.writable()
     if orders.pool is None:
         return Nic(orders, ends, channel, fields)
-    return InPlaceNic(orders, ends, channel, fields, orders.pool.writable())
+    return InPlaceNic(orders, ends, channel, fields, orders.pool)
 
 
 def nic_main(orders: NicOrders, channel: ChildEnd, progress: Progress) -> None:

@@ -9,7 +9,7 @@ from zcframe.framework.errors import UsageError
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.rss.reta import check_queues, check_reta
 
-from .pool import WINDOW
+from .windows.pool import WINDOW
 
 
 @dataclass(frozen=True)

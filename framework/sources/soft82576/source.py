@@ -24,8 +24,8 @@ from .files import look_at
 from .nic import run_nic
 from .odd import odd_counts
 from .plan import ReplayPlan
-from .pool import WindowPool
 from .progress import POSITION, Progress
+from .windows.pool import WindowPool
 
 PROCESS_NAME: Final = "zc-nic"
 # Mapping 16 rings of the largest size takes well below a second.

@@ -10,26 +10,20 @@ import json
 import os
 import signal
 import socket
-import time
+from collections.abc import Callable
 from typing import Final
 
 from zcframe.framework.child import ending, fork_child
 from zcframe.framework.errors import ProcessError, SourceDiedError, refusal
-from zcframe.framework.rss import RssConfig
 from zcframe.framework.sources.capture.scanner import Form
+from zcframe.framework.sources.soft82576.channel import LARGEST, ChildEnd
 
-from .channel import LARGEST, ChildEnd
-from .descriptors import NONE_LEFT
-from .pool import Windows
-from .reading import Job, WindowReader
+from .reading import GOING, Job, WindowReader
 
 PROCESS_NAME: Final = "zc-read"
 IDLE: Final = b"idle"
 # More would wait for memory, and for the NIC, which brings all frames into the rings by itself.
 MOST_READERS: Final = 8
-# A reader that can do nothing sleeps for as long as a window takes to be read, then longer and longer.
-SHORTEST_NAP: Final = 50e-6
-LONGEST_NAP: Final = 500e-6
 
 
 def readers_for(cpus: int) -> int:
@@ -37,39 +31,29 @@ def readers_for(cpus: int) -> int:
     return min(cpus, MOST_READERS) - 1
 
 
-def read_jobs(channel: socket.socket, windows: Windows, rss: RssConfig) -> None:
+def read_jobs(channel: socket.socket, reader: WindowReader) -> None:
     """Body of a reader process: read the windows of one job after the other, until the NIC ends."""
-    reader = WindowReader(windows, rss)
     while True:
         message, fds, _, _ = socket.recv_fds(channel, LARGEST, 1)
         if not message:
             return
         reader.begin(_job_from(message), fds[0])
-        _read_job(reader)
+        while reader.read_on() == GOING:
+            pass
         os.close(fds[0])
         channel.send(IDLE)
 
 
-def _read_job(reader: WindowReader) -> None:
-    nap = SHORTEST_NAP
-    while not reader.stopped:
-        outcome = reader.go_on()
-        if outcome == NONE_LEFT and not reader.holds:
-            return
-        nap = SHORTEST_NAP if outcome >= 0 else min(2 * nap, LONGEST_NAP)
-        if outcome < 0:
-            time.sleep(nap)
-
-
 def _job_from(message: bytes) -> Job:
-    first, windows, offset, size, (swapped, pcap, interfaces) = json.loads(message)
-    return Job(first, windows, offset, size, Form(swapped, tuple(pcap), tuple(map(tuple, interfaces))))
+    first, windows, offset, size, shift, timed, (swapped, pcap, interfaces) = json.loads(message)
+    form = Form(swapped, tuple(pcap), tuple(map(tuple, interfaces)))
+    return Job(first, windows, offset, size, shift, timed, form)
 
 
 class ReaderProcess:
-    """One reader, as the NIC sees it. Raises ProcessError where the system refuses it."""
+    """One reader, as the NIC sees it; `make` is called in it. Raises ProcessError where the system refuses it."""
 
-    def __init__(self, windows: Windows, rss: RssConfig, nic: ChildEnd) -> None:
+    def __init__(self, make: Callable[[], WindowReader], nic: ChildEnd) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.idle, self._running = True, True
 
@@ -77,7 +61,7 @@ class ReaderProcess:
             # The supervisor is to see the end of the NIC, not that of the last of its readers.
             nic.close()
             self._channel.close()
-            read_jobs(theirs, windows, rss)
+            read_jobs(theirs, make())
 
         try:
             self.pid = fork_child(PROCESS_NAME, body)
@@ -133,13 +117,13 @@ class ReaderProcess:
 
 
 class Readers:
-    """The reader processes of one NIC. nic: the NIC's end of the channel to the supervisor."""
+    """The reader processes of one NIC. make: as for ReaderProcess; nic: its end of the channel to the supervisor."""
 
-    def __init__(self, count: int, windows: Windows, rss: RssConfig, nic: ChildEnd) -> None:
+    def __init__(self, count: int, make: Callable[[], WindowReader], nic: ChildEnd) -> None:
         self._processes: list[ReaderProcess] = []
         try:
             for _ in range(count):
-                self._processes.append(ReaderProcess(windows, rss, nic))
+                self._processes.append(ReaderProcess(make, nic))
         except ProcessError:
             self.close()
             raise

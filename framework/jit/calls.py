@@ -1,0 +1,41 @@
+"""Functions of the C library, for compiled code. Linked by name, so that compiled code can be kept on disk."""
+
+from __future__ import annotations
+
+import numpy as np
+from numba import types
+
+from .address import load_u64
+from .compiler import inlined
+
+_clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
+_read = types.ExternalFunction("pread", types.int64(types.int32, types.int64, types.int64, types.int64))
+_sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
+_yield = types.ExternalFunction("sched_yield", types.int32())
+
+CLOCK_MONOTONIC = 1
+
+
+@inlined
+def read_at(fd, address, size, offset):  # type: ignore[no-untyped-def]
+    """Read up to `size` bytes of a file, from `offset` on, to `address`: how many; 0 at its end, -1 for an error."""
+    return _read(np.int32(fd), address, size, offset)
+
+
+@inlined
+def monotonic_ns(scratch):  # type: ignore[no-untyped-def]
+    """CLOCK_MONOTONIC in nanoseconds. scratch: address of 16 bytes, which are written over."""
+    _clock(np.int32(CLOCK_MONOTONIC), scratch)
+    return load_u64(scratch) * 1_000_000_000 + load_u64(scratch + 8)
+
+
+@inlined
+def sleep_us(microseconds):  # type: ignore[no-untyped-def]
+    """Sleep for less than a second; a signal ends it."""
+    _sleep(np.uint32(microseconds))
+
+
+@inlined
+def yield_cpu():  # type: ignore[no-untyped-def]
+    """Let another process of this CPU run, if there is one."""
+    _yield()
