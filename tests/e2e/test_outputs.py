@@ -23,6 +23,8 @@ from tests.kit.command import Background, Finished, zcframe
 from tests.kit.places import BUNDLED
 
 FLOWS = 200
+# Of workers and writers, while one capture runs through.
+KILLS = 60
 
 
 def frames_of(path: Path) -> list[bytes]:
@@ -106,12 +108,12 @@ def test_dump_does_as_tcpdump(tmp_path: Path) -> None:
     assert "0 packets dropped by kernel" in done.stderr.splitlines()
 
 
-def _kill_some(run: Background, prefixes: tuple[str, ...], rng: random.Random, killed: set[int]) -> None:
-    for child in psutil.Process(run.pid).children():
-        with contextlib.suppress(psutil.Error):
-            if child.name().startswith(prefixes) and child.status() != psutil.STATUS_ZOMBIE and rng.random() < 0.5:
-                child.kill()
-                killed.add(child.pid)
+def _kill_one(run: Background, rng: random.Random, killed: set[int]) -> None:
+    children = [child for child in psutil.Process(run.pid).children() if child.name().startswith(("zc-rx-", "zc-out-"))]
+    if children:
+        victim = rng.choice(children)
+        victim.kill()
+        killed.add(victim.pid)
 
 
 def test_workers_and_writers_are_killed(tmp_path: Path, numbered: Path) -> None:
@@ -132,10 +134,10 @@ def test_workers_and_writers_are_killed(tmp_path: Path, numbered: Path) -> None:
         f"pcap:{out}",
     )
     with Background(tmp_path, *words) as run:
-        while run.process.poll() is None:
-            time.sleep(rng.expovariate(30))
+        while run.process.poll() is None and len(killed) < KILLS:
+            time.sleep(rng.expovariate(20))
             with contextlib.suppress(psutil.Error):
-                _kill_some(run, ("zc-rx-", "zc-out-"), rng, killed)
+                _kill_one(run, rng, killed)
         done = run.finish()
     assert done.code == 0, done
     (row,) = check_ledger(done.document)
