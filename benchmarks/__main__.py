@@ -17,6 +17,7 @@ from .counters import two_cores
 from .ending import exit_by
 from .filters import filter_rows
 from .first_run import first_rows
+from .handover import handover_rows
 from .hashing import hash_rows
 from .large import large_rows
 from .sharing import share_rows
@@ -31,6 +32,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "command": command_rows,
     "large": large_rows,
     "hash": hash_rows,
+    "handover": handover_rows,
     "share": share_rows,
     "queues": queue_rows,
     "start": start_rows,

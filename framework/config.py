@@ -43,6 +43,10 @@ def _text(raw: Any) -> str:
     return raw
 
 
+def _number_or_text(raw: Any) -> str:
+    return str(raw) if isinstance(raw, int) and not isinstance(raw, bool) else _text(raw)
+
+
 def _texts(raw: Any) -> tuple[str, ...]:
     items = [raw] if isinstance(raw, str) else raw
     if not isinstance(items, list | tuple) or not items or not all(isinstance(item, str) and item for item in items):
@@ -262,6 +266,27 @@ class RunConfig:
     hugepages: bool = _option(False, "hugepages", _flag, "", "User Buffers in huge pages of 2 MiB (zerocopy)")
     verify_rss: bool = _option(
         False, "verify-rss", _flag, "", "compute each frame's hash again, and compare hash and queue with the card's"
+    )
+    out: tuple[str, ...] = _option(
+        (),
+        "out",
+        _texts,
+        "SPEC",
+        "hand frames on: pcap:FILE, pcapng:FILE or fifo:PATTERN, with ,OPTION=VALUE...; again for another output",
+        many=True,
+    )
+    shares: str | None = _option(
+        None,
+        "shares",
+        _number_or_text,
+        "N|N:N...",
+        "share out the frames of an output whose name has {} in it, the number of the share; or a weight for each",
+    )
+    share: str | None = _option(
+        None, "share", _text, "RULE", "what decides on a share: ip-pair, 5-tuple, queue, vlan or inner (ip-pair)"
+    )
+    out_wait: float = _option(
+        math.inf, "out-wait", _patience, "S", "wait S seconds at most until every FIFO has its reader (inf)"
     )
     duration: float | None = _option(None, "duration", _positive("the duration"), "S", "end after S seconds")
     count: int | None = _option(

@@ -12,6 +12,7 @@
     ├── CacheError               the private cache directory is unusable
     ├── SetupError               a copy of the interpreter that is not safe to make, or does not work
     ├── PluginCompileError       a plugin that numba cannot compile
+    ├── OutputError              an output that cannot be opened, or that fails
     ├── PluginStuckError         a plugin that did not return within the deadline
     ├── CrashLoopError           workers that die again and again
     ├── SourceDiedError          the process that feeds the rings died
@@ -92,6 +93,10 @@ class SetupError(ZcframeError):
 
 
 class PluginCompileError(ZcframeError):
+    pass
+
+
+class OutputError(ZcframeError):
     pass
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import pwd
 import stat
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -164,6 +165,22 @@ def drop_to_reading(paths: Iterable[str]) -> None:
         _empty_bounding_set()
         keep = _needed(paths)
     _give_up(keep)
+
+
+def drop_to_writing(user: str = "") -> None:
+    """Keep the user id, by which files are made, and of all capabilities the one that makes them anywhere.
+
+    user: become this one, with its groups, and keep no capability. Raises OSError where that is refused.
+    """
+    _close_programs()
+    keep = 1 << CAPABILITIES["CAP_DAC_OVERRIDE"] & _effective()
+    _empty_bounding_set()
+    if user:
+        entry = pwd.getpwnam(user)
+        os.initgroups(user, entry.pw_gid)
+        os.setresgid(entry.pw_gid, entry.pw_gid, entry.pw_gid)
+        os.setresuid(entry.pw_uid, entry.pw_uid, entry.pw_uid)
+    _give_up(0 if user else keep)
 
 
 def kept_by_workers() -> tuple[str, ...]:

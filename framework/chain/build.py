@@ -34,6 +34,7 @@ from zcframe.framework.state.compiled import StateType, allow_fields, state_make
 from .bound import BoundPlugin
 from .explain import explained
 from .generate import chain_source
+from .handover import HandOver
 from .inline import Inliner
 from .note import Notes
 
@@ -112,11 +113,15 @@ def _source_digest(plugin: BoundPlugin, inliner: Inliner) -> str:
 
 
 def _digest(
-    text: str, plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], program: Program | None = None
+    text: str,
+    plugins: Sequence[BoundPlugin],
+    inliners: Sequence[Inliner],
+    program: Program | None = None,
+    outputs: Sequence[HandOver] = (),
 ) -> str:
     """Hash of the chain's text, filters, every plugin's parameters and layout, and the sources of plugins."""
     digest = hashlib.sha256(text.encode())
-    for one in (program, *(plugin.program for plugin in plugins)):
+    for one in (program, *(plugin.program for plugin in plugins), *(output.passes for output in outputs)):
         digest.update(repr(one and one.octets).encode())
     for plugin, inliner in zip(plugins, inliners, strict=True):
         constants = plugin.params_tuple(inliner.names)._asdict()
@@ -219,10 +224,18 @@ def _matching(plugins: Sequence[BoundPlugin], program: Program | None) -> Callab
     return matching
 
 
+def _handed(output: HandOver) -> tuple[Any, Any]:
+    """An output's share rule and predicate, as far as it has them."""
+    return output.share, predicate(output.passes) if output.passes is not None else None
+
+
 def _bindings(
-    plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], program: Program | None = None
+    plugins: Sequence[BoundPlugin],
+    inliners: Sequence[Inliner],
+    program: Program | None = None,
+    outputs: Sequence[HandOver] = (),
 ) -> dict[str, Any]:
-    """What a generated file asks for by name: each plugin's compiled functions, makers of its state, its parameters."""
+    """What a generated file asks for by name: functions of plugins and outputs, makers of state, parameters."""
 
     def functions(label: str) -> list[Any]:
         found = [getattr(plugin.declared, label) for plugin in plugins]
@@ -246,6 +259,7 @@ def _bindings(
         "noted": lambda k: (notes.place(k), notes.put(k), notes.taken(k)),
         "note_size": notes.place(len(plugins)),
         "matching": _matching(plugins, program),
+        "handed": lambda j: _handed(outputs[j]),
     }
 
 
@@ -283,17 +297,18 @@ def build_chain(
     also: Sequence[Task] = (),
     tell: Callable[[Sequence[str]], None] = _silent,
     program: Program | None = None,
+    outputs: Sequence[HandOver] = (),
 ) -> Chain:
-    """Compile the chain of these plugins, or take it from the cache: some seconds the first time, 0.2 s after that.
+    """Compile the chain of these plugins and outputs, or take it from the cache: seconds the first time, then 0.2 s.
 
     also: other functions that will be needed. tell: called with the names of what is not in the cache, before that is
     compiled. program: of the packets that plugins get to see; None for all. Raises PluginCompileError, which names the
     plugin and its line.
     """
     inliners = [Inliner(plugin.name) for plugin in plugins]
-    names = _bindings(plugins, inliners, program)
-    text = chain_source(list(plugins), filtered=program is not None)
-    path = _place(text, "chain_" + _digest(text, plugins, inliners, program))
+    names = _bindings(plugins, inliners, program, outputs)
+    text = chain_source(list(plugins), outputs, filtered=program is not None)
+    path = _place(text, "chain_" + _digest(text, plugins, inliners, program, outputs))
     module = _loaded(text, path, names)
     whole = Job("chain", module.chain, SIGNATURE)
     needed = [] if whole.done else [*_own_parts(plugins, inliners), _decoder(plugins), *_filters(plugins, program)]

@@ -10,10 +10,13 @@ counted against its plugin, and what earlier plugins did with it stays.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zcframe.framework.abi import RETA_SIZE
 from zcframe.framework.state.layout import TABLE_ROWS, TableLayout
 
 from .bound import BoundPlugin
+from .handover import WORDS, HandOver
 
 # Bytes of a core's second-level cache that packets leave free.
 CACHED_BYTES = 512 * 1024
@@ -66,7 +69,7 @@ def chain(ctx, budget):
         begin(journal, done)
         if seldom(all_ip == 0):
             count_burst(journal, no_ip, scratch, stride, n)
-{taken}            notify_u32(progress + PACKET, i)
+{takes_up}{taken}            notify_u32(progress + PACKET, i)
             desc = descs + ((done + i) & mask) * DESC_SIZE
             offsets, facts = work_load_u64(note), work_load_u64(note + FACTS)
             pkt = make_packet(desc, blocks + rx_load_u32(desc + DESC_OFFSET), offsets, facts)
@@ -78,17 +81,17 @@ def chain(ctx, budget):
                     break
                 others += 1
                 work_store_u64(counts + code * 8, work_load_u64(counts + code * 8) + 1)
-            note += stride
+{hands_on}            note += stride
         notify_u32(progress + STAGE, 0)
         if seldom(fault >= 0):
             roll_back(journal, 0, low, high)
             forget(counts, {codes})
             careful, careful_end = done + fault, done + fault + 1
             careful_from(progress, careful, careful_end)
-            continue
+{waits}            continue
         work_store_u64(counts, n - others)
         done += n
-        commit(progress, done, wire, {codes})
+{marks}        commit(progress, done, wire, {codes})
         release_u64(progress + DONE, done)
         # D, matches A of the producer: the burst's blocks may be filled again.
         release_u32(user + USER_READ, done)
@@ -117,6 +120,36 @@ MATCH = """\
                 note += stride
                 continue
             matched |= 1 << i
+"""
+
+# Frames that the plugins accept go to the outputs. One that finds no room takes the burst back, as a fault does; where
+# it is alone, the chain returns, and the worker waits.
+TAKES_UP = """\
+        line, waiting = next_line(progress), 0
+"""
+
+HANDS_ON = """\
+            else:
+{outputs}                if seldom(waiting != 0):
+                    fault = i
+                    break
+"""
+
+HAND_ON = """\
+                if waiting == 0 and {passes}:
+                    waiting |= hand_on_{record}(ctx, {at}, line, desc, pkt._data, facts >> 48, {share})
+"""
+
+MARKS = """\
+        last = descs + ((done - 1) & mask) * DESC_SIZE
+"""
+
+PASSES = "passes_{j}(pkt._data, facts >> 48, rx_load_u32(desc + DESC_WIRE_LEN), stripped_tag(desc))"
+
+WAITS = """\
+            if waiting != 0 and n == 1:
+                wait_for_room(ctx, {first})
+                break
 """
 
 # A table whose rows still fit the cache needs no prefetch; one shard of the burst is looked at.
@@ -290,8 +323,33 @@ def _matches(plugins: list[BoundPlugin], filtered: bool) -> tuple[str, str]:
     return cleared, "            tag = stripped_tag(desc)\n" + (MATCH if filtered else "") + "".join(sets)
 
 
-def chain_source(plugins: list[BoundPlugin], *, filtered: bool = False) -> str:
-    """Source text of the module that defines `chain(ctx, budget)` for these plugins. filtered: the run has a filter."""
+def _place(plugins: list[BoundPlugin], j: int) -> str:
+    """Where the words of output j stand in `ctx`: behind the states, of which there is room for one at least."""
+    return f"CTX.states + {max(len(plugins), 1) + j * WORDS}"
+
+
+def _hand_on(j: int, output: HandOver, place: str) -> str:
+    share = "0" if output.share is None else f"share_{j}(pkt, 0, ctx[{place} + HAND.table])"
+    passes = "True" if output.passes is None else PASSES.format(j=j)
+    return HAND_ON.format(record=output.record, at=place, share=share, passes=passes)
+
+
+def _handing(plugins: list[BoundPlugin], outputs: Sequence[HandOver]) -> dict[str, str]:
+    """Source text of what has to do with outputs: none where there are none."""
+    if not outputs:
+        return dict.fromkeys(("takes_up", "hands_on", "waits", "marks"), "")
+    places = [_place(plugins, j) for j in range(len(outputs))]
+    calls = "".join(_hand_on(j, output, place) for j, (output, place) in enumerate(zip(outputs, places, strict=True)))
+    return {
+        "takes_up": TAKES_UP + "".join(f"        take_up(ctx, {place}, line)\n" for place in places),
+        "hands_on": HANDS_ON.format(outputs=calls),
+        "waits": WAITS.format(first=places[0]),
+        "marks": MARKS + "".join(f"        leave_mark(ctx, {place}, line, last)\n" for place in places),
+    }
+
+
+def chain_source(plugins: list[BoundPlugin], outputs: Sequence[HandOver] = (), *, filtered: bool = False) -> str:
+    """Source text of the module that defines `chain(ctx, budget)`. filtered: the run has a filter."""
     constants = ["match = matching()"] if filtered else []
     for k, plugin in enumerate(plugins):
         declared = plugin.declared
@@ -308,6 +366,9 @@ def chain_source(plugins: list[BoundPlugin], *, filtered: bool = False) -> str:
             constants.append(GUARDED_PREFETCH.format(k=k))
     masks, matches = _matches(plugins, filtered)
     codes = 2 * len(plugins) + 1 + filtered
+    for j, output in enumerate(outputs):
+        if output.share is not None or output.passes is not None:
+            constants.append(f"share_{j}, passes_{j} = handed({j})  # {output.rule}")
     timed = any(plugin.has_idle_table for plugin in plugins)
     return HEAD.format(
         names=", ".join(plugin.name for plugin in plugins) or "no plugin",
@@ -323,4 +384,5 @@ def chain_source(plugins: list[BoundPlugin], *, filtered: bool = False) -> str:
         stages="".join(_stage(k, plugin, len(plugins)) for k, plugin in enumerate(plugins)),
         plugins=len(plugins),
         codes=codes,
+        **_handing(plugins, outputs),
     )

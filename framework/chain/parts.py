@@ -46,6 +46,7 @@ from zcframe.framework.packet.decode import MAX_LENGTH, decode, decode_others, i
 from zcframe.framework.packet.value import make_packet
 from zcframe.framework.state.journal import NOW, USED, begin, roll_back
 
+from .handover import HAND, hand_on_pcap, hand_on_pcapng, leave_mark, next_line, take_up, wait_for_room
 from .no_ip import FACTS, IP_BIT, count_burst
 from .plugin import DROP, PASS
 from .workspace import (

@@ -31,6 +31,7 @@ COMMANDS = {
     "setup-capture": "let a group capture without root, by a copy of the interpreter",
     "nic": "list cards, give one to zc82576 or back, show how one is doing",
     "filter": "show the program of a tcpdump expression, and count the packets of files that match",
+    "dump": "capture to a file, or from one file to another, as tcpdump -w does",
 }
 
 HELP = f"""usage: zcframe COMMAND [OPTION]...

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import Any
 
@@ -17,6 +18,8 @@ from .answer import answer
 from .parser import add_options
 
 LOSS = 3
+# An output that writes frames where the report would go.
+STDOUT = re.compile(r"\w+:-(,|$)")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -53,6 +56,9 @@ def _observers(config: RunConfig) -> Iterator[Observer]:
     """The observers of the run, in the order in which they are called: the one that holds the terminal comes first."""
     from zcframe.framework.show.notices import Notices
 
+    packets = any(STDOUT.match(text) for text in config.out)
+    if packets and config.json:
+        raise UsageError("--json and an output on standard output: send one of them elsewhere")
     if config.json:
         from zcframe.framework.outputs.document import DocumentObserver
 
@@ -60,7 +66,7 @@ def _observers(config: RunConfig) -> Iterator[Observer]:
         return
     from zcframe.framework.show.summary import SummaryObserver, TickObserver
 
-    live = _may_be_live()
+    live = not packets and _may_be_live()
     if live:
         from zcframe.framework.show.live import LiveObserver
 
@@ -68,7 +74,7 @@ def _observers(config: RunConfig) -> Iterator[Observer]:
     yield Notices(announces=not live)
     if config.stats_interval is not None and not live:
         yield TickObserver()
-    yield SummaryObserver()
+    yield SummaryObserver(sys.stderr if packets else None)
 
 
 # Signals that end the command before the supervisor handles them, as Ctrl-C does.
@@ -127,22 +133,28 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
     return code
 
 
-def _supervise(config: RunConfig) -> RunResult:
+def _supervise(config: RunConfig, watching: Iterable[Observer]) -> RunResult:
     from zcframe.framework.supervisor import run as supervise
 
-    with closing(Observers(tuple(_observers(config)))) as observers:
+    with closing(Observers(tuple(watching))) as observers:
         observers.preparing()
         return supervise(config, observers)
+
+
+def carry_out(config: RunConfig, observers: Iterable[Observer]) -> int:
+    """One run, watched by these. Exit code 0, also after SIGINT, SIGTERM and SIGHUP. Raises ZcframeError."""
+    with _terminated_as_interrupted():
+        try:
+            return _conclude(_supervise(config, observers), config)
+        except KeyboardInterrupt:
+            _say("ended before the first packet")
+            return 0
 
 
 def execute(options: argparse.Namespace) -> int:
     """Run. Exit code 0, also after SIGINT, SIGTERM and SIGHUP; 1, 2 by the error; 3 for loss above --max-loss."""
     config = load(_given(options))
-    with _terminated_as_interrupted():
-        try:
-            if config.check:
-                return _check(config)
-            return _conclude(_supervise(config), config)
-        except KeyboardInterrupt:
-            _say("ended before the first packet")
-            return 0
+    if config.check:
+        with _terminated_as_interrupted():
+            return _check(config)
+    return carry_out(config, _observers(config))

@@ -117,6 +117,7 @@ state_store_u64 = _make_store(64, region="state")
 journal_load_u64 = _make_load(64, region="journal")
 journal_store_u64 = _make_store(64, region="journal")
 work_load_u64 = _make_load(64, region="work")
+work_store_u32 = _make_store(32, region="work")
 work_store_u64 = _make_store(64, region="work")
 # Such a store is never left out, although nothing of ours reads it.
 notify_u32 = _make_store(32, ordering="monotonic")

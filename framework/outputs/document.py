@@ -91,6 +91,7 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
             "ledger": totals.ledger.as_json(),
             "lost": snapshot.lost,
         },
+        "outputs": [output.as_json() for output in snapshot.outputs],
         "plugins": {name: dict(report) for name, report in snapshot.plugins.items()},
     }
 

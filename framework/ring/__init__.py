@@ -1,12 +1,14 @@
 """Descriptor rings in shared memory."""
 
 from .mapping import Mapping, make_memory, seal_writes
+from .mirror import Mirror
 from .pulled import PulledRing
 from .receive import ReceiveRing, Ring, RingEnd, SharedBuffer, ring_size, whole_pages
 from .undo import Undo
 
 __all__ = [
     "Mapping",
+    "Mirror",
     "PulledRing",
     "ReceiveRing",
     "Ring",

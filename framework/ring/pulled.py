@@ -34,6 +34,7 @@ class PulledRing:
 
     buckets = EVERY_BUCKET
     spread: Spread | None = None
+    turn: tuple[int, int] | None = None
 
     def __init__(self, queue: int, slots: int, ifname: str, *, domain: int, longest: int, notes: int) -> None:
         self.ifname, self.queue, self.slots, self.domain = ifname, queue, check_slots(slots), domain

@@ -111,7 +111,8 @@ class ReceiveRing(Protocol):
     buckets: numbers from 0 to 128 whose frames may come on this ring. domain: rings of one domain share out the
     buckets, so that no two of them have a bucket in common; rings of different domains have a state of their own for
     each. spread: the settings against which the worker verifies each frame; None: it verifies nothing. memory: bytes
-    that the ring takes, those of its frames among them; what several rings share is counted in one of them.
+    that the ring takes, those of its frames among them; what several rings share is counted in one of them. turn: file
+    descriptor and offset of a word that is odd while frames are published to several rings; None: there is none.
     """
 
     ifname: str
@@ -121,6 +122,7 @@ class ReceiveRing(Protocol):
     buckets: Sequence[int]
     domain: int
     spread: Spread | None
+    turn: tuple[int, int] | None
 
     @property
     def memory(self) -> int: ...
@@ -161,6 +163,7 @@ class Ring:
 
     domain = 0
     spread: Spread | None = None
+    turn: tuple[int, int] | None = None
 
     def __init__(
         self,

@@ -147,6 +147,18 @@ def _balance(snapshot: RunSnapshot, width: int) -> Text:
     return line.append(how, DIM) if line.cell_len + len(how) <= width else line
 
 
+def _output_lines(snapshot: RunSnapshot, width: int) -> list[Text]:
+    """A line a share of each output; red where frames were dropped."""
+    lines = []
+    for output in snapshot.outputs:
+        for share in output.shares:
+            dropped = "".join(f"  {name} {count:,}" for name, count in share.dropped.items())
+            figures = f"  {share.written:,} of {share.offered:,} frames{dropped}"
+            name = f"{output.kind}:{share.target}"
+            lines.append(Text(cut(name, max(width - len(figures), 1)) + figures, BAD if dropped else Style.null()))
+    return lines
+
+
 def _headline(snapshot: RunSnapshot, width: int) -> Text:
     totals = snapshot.totals
     left, right = "zcframe", f"  {snapshot.elapsed_s:6.1f} s  {totals.packets:,} packets"
@@ -185,6 +197,8 @@ def view(snapshot: RunSnapshot, rates: Rates, width: int, height: int) -> Group:
         parts.append(_progress(*snapshot.progress, width))
     parts.append(_queue_table(snapshot, rates, width))
     parts.append(_balance(snapshot, width))
+    shares = _output_lines(snapshot, width)
+    parts += shares
     used = len(parts) - 1 + len(snapshot.queues) + 2
     parts += _plugin_block(snapshot, width, height - 1 - used)
     return Group(*parts)

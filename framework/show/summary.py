@@ -25,6 +25,7 @@ NARROWEST = 20
 ROWS = 24
 ALWAYS = ("packets", "bytes", *SHOWN)
 COLUMNS = (*ALWAYS, *SHOWN_IF_ANY, "restarts")
+OUTPUT_ALWAYS = ("output", "offered", "written", "bytes")
 # Where the terminal is too narrow for all columns, these are left out, in this order: sums of others come first.
 DROPPED_FIRST = ("accepted", "delivered", "bytes", "cpu", "arrived", "restarts", "truncated", "dropped", "faulted")
 
@@ -95,8 +96,34 @@ def _ledger_lines(snapshot: RunSnapshot) -> Iterator[str]:
     if ledger.faulted_by:
         yield _by_name("faulted", ledger.faulted_by)
     yield _lost_line(snapshot)
-    if not ledger.closes():
+    if not ledger.closes() or not all(share.closes() for output in snapshot.outputs for share in output.shares):
         yield "THE LEDGER DOES NOT CLOSE: frames are missing without a cause; this is a bug in zcframe"
+
+
+def output_rows(snapshot: RunSnapshot) -> list[dict[str, int | str]]:
+    """A row a share of each output: where it goes, and its ledger."""
+    return [
+        {
+            "output": clean(f"{output.kind}:{share.target}"),
+            "offered": share.offered,
+            "written": share.written,
+            "bytes": share.bytes,
+            "in_flight": share.in_flight,
+            "late": share.late,
+            **share.dropped,
+        }
+        for output in snapshot.outputs
+        for share in output.shares
+    ]
+
+
+def _output_table(snapshot: RunSnapshot, width: int) -> list[str]:
+    """The outputs' rows; of the rare columns those that hold something."""
+    rows = output_rows(snapshot)
+    if not rows:
+        return []
+    names = list(dict.fromkeys(name for row in rows for name, value in row.items() if value or name in OUTPUT_ALWAYS))
+    return ["", *table(names, [[row.get(name, 0) for name in names] for row in rows], width)]
 
 
 def _no_ip_lines(last: RunSnapshot) -> Iterator[str]:
@@ -155,6 +182,7 @@ def counter_lines(snapshot: RunSnapshot, width: int = WIDTH) -> list[str]:
     filtered = [f"filter {clean(snapshot.filter)}"] if snapshot.filter else []
     lines = _folded([source_line(snapshot.source), *filtered, *_time_lines(snapshot), _rate_line(snapshot)], width)
     lines += ["", *_queue_table(snapshot, width)]
+    lines += _output_table(snapshot, width)
     told = [*_ledger_lines(snapshot), *_no_ip_lines(snapshot), *_odd_lines(snapshot.source)]
     told += [balance_line(snapshot), *_check_lines(snapshot.rss)]
     return lines + _folded(told, width)

@@ -15,6 +15,7 @@ from zcframe.framework.nic import Change
 from .ethertypes import ethertype_key
 from .events import Event
 from .ledger import Ledger
+from .outputs import OutputStats
 
 log = logging.getLogger(__name__)
 
@@ -180,7 +181,7 @@ class RunSnapshot:
     progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
     hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
     itself: seconds since the epoch, 0 where not known or not yet. final: the run is over, and no worker will take what
-    is still in flight. filter: as in RunPlan.
+    is still in flight. filter: as in RunPlan. outputs: those of --out.
     """
 
     source: SourceInfo
@@ -198,6 +199,7 @@ class RunSnapshot:
     no_ip: NoIp = field(default_factory=NoIp)
     final: bool = False
     filter: str = ""
+    outputs: Sequence[OutputStats] = ()
 
     @property
     def lost(self) -> int:

@@ -11,6 +11,7 @@ from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.workspace import STOP_DRAIN, STOP_NOW
 from zcframe.framework.child import cause_of
 from zcframe.framework.errors import CrashLoopError, ProcessError, refusal
+from zcframe.framework.outputs.rings import OutputRings
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import RssCheck
@@ -45,8 +46,9 @@ class Crew:
         state: StateMemory,
         cpus: Sequence[int | None],
         confine: Confine,
+        outputs: Sequence[OutputRings] = (),
     ) -> None:
-        self.chain, self.state, self.confine = chain, state, confine
+        self.chain, self.state, self.confine, self.outputs = chain, state, confine, outputs
         places = enumerate(zip(rings, cpus, strict=True))
         self.members = [Member(Post(ring, chain.codes, number), cpu) for number, (ring, cpu) in places]
 
@@ -75,7 +77,7 @@ class Crew:
     def spawn(self, member: Member) -> None:
         """Fork a worker for the member's queue; it takes over where its predecessor ended. Raises OSError."""
         confine = partial(self.confine, member.cpu)
-        body = partial(work, member.post, self.chain, self.state, member.skip, os.getpid(), confine)
+        body = partial(work, member.post, self.chain, self.state, member.skip, self.outputs, os.getpid(), confine)
         member.process = Process(f"zc-rx-{member.post.number}", body)
         member.pid, member.skip, member.refusals = member.process.pid, 0, Refusals()
         member.started, member.finished, member.watchdog = time.monotonic(), False, Watchdog()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import math
 import selectors
 import time
 import traceback
@@ -19,7 +20,10 @@ from zcframe.framework import log as funnel
 from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
-from zcframe.framework.errors import ZcframeError, refusal
+from zcframe.framework.errors import OutputError, ZcframeError, refusal
+from zcframe.framework.outputs.make import make_outputs
+from zcframe.framework.outputs.output import Input
+from zcframe.framework.outputs.writer import entry_points as writer_entry_points
 from zcframe.framework.privileges import drop_privileges
 from zcframe.framework.sources.opening import open_source
 from zcframe.framework.state.shared import StateMemory
@@ -33,6 +37,7 @@ from .prepare import Prepared, prepare, run_plan
 from .reports import Reports
 from .signals import ENOUGH, StopSignals
 from .snapshots import Snapshots
+from .writers import Writer, Writers
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +49,9 @@ OBEY_S = 0.2
 DRAIN_TOLD_S = 2.0
 # A wait that took so much longer than it should is no wait: this process was stopped.
 STOPPED_S = 1.0
+# Readers of FIFOs are looked for so often; a wait that takes longer than the other is told.
+READER_NAP_S = 0.02
+READERS_TOLD_S = 1.0
 # Reports may take this share of the supervisor's time while packets flow.
 REPORT_SHARE = 0.1
 
@@ -61,15 +69,25 @@ class Supervisor:
             self.source.start()
             rings = self.source.rings
             also = entry_points(verifying=any(ring.spread is not None for ring in rings))
-            chain = build_chain(prepared.plugins, also, observer.compiling, prepared.program)
+            inputs = [Input(ring.ifname, ring.queue) for ring in rings]
+            outputs = make_outputs(prepared.outputs, inputs)
+            also += writer_entry_points() if outputs else ()
+            hand_overs = [hand_over for _, hand_over in outputs]
+            chain = build_chain(prepared.plugins, also, observer.compiling, prepared.program, hand_overs)
             self.source.ready()
+            live = prepared.live
+            self.writers = opened.enter_context(closing(Writers(outputs, len(rings), live=live, waits=not live)))
             domains = max(ring.domain for ring in rings) + 1
             layouts = state_layouts(prepared.plugins, len(rings))
             state = opened.enter_context(closing(StateMemory(layouts, domains)))
-            self.crew = opened.enter_context(closing(Crew(rings, chain, state, prepared.cpus, self._confine)))
+            crew = (rings, chain, state, prepared.cpus, self._confine)
+            self.crew = opened.enter_context(closing(Crew(*crew, self.writers.rings)))
+            self.writers.open()
             self.plan = run_plan(prepared, self.source)
             reports = Reports(prepared.plugins, state)
-            self.snapshots = opened.enter_context(closing(Snapshots(self.plan, self.source, self.crew, reports)))
+            self.snapshots = opened.enter_context(
+                closing(Snapshots(self.plan, self.source, self.crew, reports, self.writers))
+            )
             self._selector = opened.enter_context(selectors.DefaultSelector())
             self._opened = opened.pop_all()
 
@@ -78,6 +96,8 @@ class Supervisor:
 
     def _confine(self, cpu: int | None) -> None:
         """In a new worker: bind it to its CPU, where that is allowed, and drop the privileges that it does not need."""
+        for member in self.writers.members:
+            member.output.let_go()
         warning = pin_to(cpu) if cpu is not None else None
         if warning:
             log.warning("%s", warning)
@@ -90,10 +110,13 @@ class Supervisor:
         with self._failing():
             while not self.crew.finished:
                 self._step(signals)
+        asked = self.course.stopping
         with self._failing():
             self._order_stop(time.monotonic())
         with self._failing():
             self.crew.end(OBEY_S)
+        with self._failing():
+            self._end_writers(signals, self.course.drain_until if asked else math.inf)
         self.course.ended, self.course.ended_at = time.monotonic(), time.time()
         with self._failing():
             self.source.hurry()
@@ -119,18 +142,43 @@ class Supervisor:
         gc.collect()
         gc.freeze()
         self.crew.spawn_all()
+        self.writers.spawn_all([member.post for member in self.crew.members])
         self.observer.started(self.plan)
         self._selector.register(signals, selectors.EVENT_READ, signals.drain)
         self._selector.register(self.logs, selectors.EVENT_READ, self.logs.drain)
         self._selector.register(self.source.events_fd, selectors.EVENT_READ, self._hear_source)
         for member in self.crew.members:
             self._watch(member)
+        for writer in self.writers.members:
+            self._watch_writer(writer)
+        wanted = self._await_readers(signals)
         self.course.started, self.course.started_at = time.monotonic(), time.time()
-        self.source.go()
+        if wanted:
+            self.source.go()
 
     def _watch(self, member: Member) -> None:
         assert member.process is not None
         self._selector.register(member.process, selectors.EVENT_READ, lambda: self._reap(member))
+
+    def _watch_writer(self, writer: Writer) -> None:
+        assert writer.process is not None
+        self._selector.register(writer.process, selectors.EVENT_READ, lambda: self._reap_writer(writer))
+
+    def _await_readers(self, signals: StopSignals) -> bool:
+        """Let nothing flow before every FIFO has its reader, or --out-wait is over; False: the end was asked for."""
+        began, told = time.monotonic(), False
+        while absent := self.writers.absent():
+            if signals.look():
+                return False
+            waited = time.monotonic() - began
+            if waited >= self.config.out_wait:
+                log.warning("nobody reads %s yet: its frames are dropped until somebody does", ", ".join(absent))
+                break
+            if waited > READERS_TOLD_S and not told:
+                told = True
+                log.warning("waiting for readers of %s", ", ".join(absent))
+            self._wait(READER_NAP_S)
+        return True
 
     # --- watch
 
@@ -153,11 +201,11 @@ class Supervisor:
         if now >= self._next_tick:
             self._tick(now)
 
-    def _wait(self) -> None:
-        """Wait for something to happen, at most WATCH_S, and deal with it."""
+    def _wait(self, seconds: float = WATCH_S) -> None:
+        """Wait for something to happen, at most so long, and deal with it."""
         began = time.monotonic()
-        ready = self._selector.select(WATCH_S)
-        late = time.monotonic() - began - WATCH_S
+        ready = self._selector.select(seconds)
+        late = time.monotonic() - began - seconds
         if late > STOPPED_S:
             self.course.stood_still(late)
         for key, _ in ready:
@@ -187,6 +235,19 @@ class Supervisor:
         self.crew.reap(member)
         if member.process is not None:
             self._watch(member)
+
+    def _reap_writer(self, writer: Writer) -> None:
+        assert writer.process is not None
+        self._selector.unregister(writer.process)
+        try:
+            self.writers.reap(writer)
+        except OutputError as error:
+            self.course.warnings.append(f"{error}; what else comes is lost to this output")
+            self.course.fail(error)
+            if self.writers.all_failed and not self.crew.chain.plugins:
+                self._order_stop(time.monotonic())
+        if writer.process is not None:
+            self._watch_writer(writer)
 
     def _tick(self, now: float) -> None:
         """Show the observer how the run goes."""
@@ -224,6 +285,22 @@ class Supervisor:
         self.course.cut_short = True
         self._order_stop(now)
         self.crew.end(patience)
+
+    def _end_writers(self, signals: StopSignals, until: float) -> None:
+        """Let writers write what is left, up to this time; for --drain from when somebody asks for the end."""
+        self.writers.drain()
+        while not self.writers.finished:
+            self._wait()
+            now, count = time.monotonic(), signals.look()
+            if count and until == math.inf:
+                until = now + self.config.drain
+            if count >= ENOUGH or now >= until:
+                break
+            if signals.take_show():
+                self._show()
+            if now >= self._next_tick:
+                self._tick(now)
+        self.writers.end(OBEY_S)
 
     def _tell_drain(self, now: float) -> None:
         """Say once that a long drain goes on, and how to end it."""

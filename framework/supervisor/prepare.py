@@ -15,6 +15,7 @@ from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
+from zcframe.framework.outputs.make import Chosen, choose_outputs
 from zcframe.framework.privileges import kept_by_workers, kept_line
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources.backends import choose_backend
@@ -33,7 +34,8 @@ from .workers import with_queues
 class Prepared:
     """The resolved options; nothing has started yet.
 
-    affinity: which CPU each worker gets. tuning: of each interface as it is now, interrupts only without --tune.
+    affinity: which CPU each worker gets. outputs: those of --out.
+    tuning: of each interface as it is now, interrupts only without --tune.
     program: of the packets that plugins get to see; None for all.
     """
 
@@ -44,12 +46,18 @@ class Prepared:
     affinity: Plan
     tuning: tuple[Tuning, ...]
     source_plan: SourcePlan
+    outputs: tuple[Chosen, ...] = ()
     warnings: tuple[str, ...] = ()
     program: Program | None = None
 
     @property
     def cpus(self) -> tuple[int, ...]:
         return self.affinity.cpus
+
+    @property
+    def live(self) -> bool:
+        """Whether frames come in their own time, so that a worker that waits loses some."""
+        return not (isinstance(self.source_plan, ReplayPlan) and self.source_plan.pace == "max")
 
 
 def _bind_all(specs: tuple[PluginSpec, ...], queues: int, taken: tuple[str, ...] = ()) -> tuple[BoundPlugin, ...]:
@@ -135,6 +143,7 @@ def prepare(config: RunConfig) -> Prepared:
         affinity=affinity,
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus),
+        outputs=choose_outputs(config.out, config.shares, config.share, workers),
         warnings=tuple(filter(None, [kept_line(kept_by_workers())])) if config.iface else (),
         program=program,
     )

@@ -12,13 +12,14 @@ from .accounts import RingBooks, queue_stats
 from .course import Course
 from .crew import Crew
 from .reports import PluginReports, Reports
+from .writers import Writers
 
 
 class Snapshots:
     """Takes snapshots. What plugins report is read apart from that, since it costs far more than the counters do."""
 
-    def __init__(self, plan: RunPlan, source: Source, crew: Crew, reports: Reports) -> None:
-        self.plan, self.source, self.crew, self.reports = plan, source, crew, reports
+    def __init__(self, plan: RunPlan, source: Source, crew: Crew, reports: Reports, writers: Writers) -> None:
+        self.plan, self.source, self.crew, self.reports, self.writers = plan, source, crew, reports, writers
         self._books = [RingBooks(ring) for ring in source.rings]
         self._made = PluginReports()
 
@@ -35,7 +36,8 @@ class Snapshots:
 
     def take(self, course: Course) -> RunSnapshot:
         """The counters of now, with the reports that were made last."""
-        events = [*course.warnings, *(event for member in self.crew.members for event in member.warnings)]
+        told = [course.warnings, *(member.warnings for member in self.crew.members)]
+        events = [event for some in (*told, *(writer.warnings for writer in self.writers.members)) for event in some]
         return RunSnapshot(
             source=replace(self.plan.source, passed_over=self.source.passed_over()),
             filter=self.plan.filter,
@@ -52,6 +54,7 @@ class Snapshots:
             ended=course.ended_at,
             at=course.ended_at or time.time(),
             final=course.ended > 0,
+            outputs=self.writers.stats(final=course.ended > 0),
         )
 
     def _queues(self, course: Course) -> list[QueueStats]:

@@ -6,12 +6,13 @@ import logging
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from numba.core import types
 
 from zcframe.framework import abi
 from zcframe.framework.chain.build import FRAMEWORK, Chain
+from zcframe.framework.chain.handover import CROWDED
 from zcframe.framework.chain.workspace import (
     BUSY,
     JOURNAL,
@@ -29,6 +30,7 @@ from zcframe.framework.errors import ZcframeError, refusal
 from zcframe.framework.jit.compiler import Job
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
+from zcframe.framework.outputs.rings import OutputRings
 from zcframe.framework.ring import Mapping, RingEnd
 from zcframe.framework.state.journal import SECRETS
 from zcframe.framework.state.shared import StateMemory
@@ -46,12 +48,19 @@ BUDGET = 65536
 SOON_S = 10e-3
 SLEEP_MS = 200
 PAUSE_NAP_S = 200e-6
+# A writer makes room for some hundred records in this time.
+ROOM_NAP_S = 200e-6
 
 
 class Worker:
-    """The worker's side of a post. `skip` is the verdict code for a packet to give up, 0 for none."""
+    """The worker's side of a post. `skip` is the verdict code for a packet to give up, 0 for none.
 
-    def __init__(self, post: Post, chain: Chain, state: StateMemory, skip: int = 0) -> None:
+    outputs: memory of those for which the chain was compiled, in their order.
+    """
+
+    def __init__(
+        self, post: Post, chain: Chain, state: StateMemory, skip: int = 0, outputs: Sequence[OutputRings] = ()
+    ) -> None:
         self.chain, self.verifier = chain, post.verifier
         self.ring: RingEnd = post.ring.consumer()
         self.progress = Mapping(post.progress_fd, PROGRESS_SIZE, writable=True, populate=True)
@@ -68,15 +77,20 @@ class Worker:
                 states[k] += post.number * plugin.layout.shard_size
         # What has to be done besides the chain comes between its calls: such a chain does not sleep.
         self._nap_us = 0 if self.ring.pull or self.verifier else int(self.ring.nap_s * 1e6)
-        self.ctx = self._context(orders.address, state, no_ip, states)
+        attached = [rings.attach(post.number) for rings in outputs]
+        self._handed = [mappings for _, mappings in attached]
+        self._waiting = self._handed[0][0].view("u8", CROWDED) if attached else None
+        self.ctx = self._context(
+            orders.address, state, no_ip, states, [word for words, _ in attached for word in words]
+        )
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
         # The rest of the start takes microseconds.
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
         recover(self.ctx, chain.codes, skip)
 
-    def _context(self, orders: int, state: StateMemory, no_ip: int, states: list[int]) -> Words:
-        """What the chain is called with: addresses of orders, counts, and of each plugin's state."""
+    def _context(self, orders: int, state: StateMemory, no_ip: int, states: list[int], outputs: list[int]) -> Words:
+        """What the chain is called with: addresses of orders, counts, and of each plugin's state; words of outputs."""
         ring, (first, *others) = self.ring, states or [0]
         context = ChainContext(
             header=ring.header_address,
@@ -93,7 +107,7 @@ class Worker:
             patience=ring.patience_ns,
             states=first,
         )
-        return words_of(context, *others)
+        return words_of(context, *others, *outputs)
 
     def run(self) -> None:
         """Take packets until the supervisor orders to stop; sleep while there are none."""
@@ -109,8 +123,17 @@ class Worker:
                 return
             if self._pausing():
                 self._pause()
+            elif self._crowded_out():
+                time.sleep(ROOM_NAP_S)
             elif taken < BUDGET and pulled < BUSY and stop == STOP_NONE:
                 self._wait(poller)
+
+    def _crowded_out(self) -> bool:
+        """Whether the chain returned because an output has no room for the next packet."""
+        if self._waiting is None or not self._waiting[0]:
+            return False
+        self._waiting[0] = 0
+        return True
 
     def _drained(self) -> bool:
         """Whether the ring is empty. It stays empty: the order to drain comes after the source's last packet.
@@ -156,7 +179,15 @@ class Worker:
             time.sleep(SLEEP_MS / 1000)
 
 
-def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, confine: Callable[[], None]) -> None:
+def work(
+    post: Post,
+    chain: Chain,
+    state: StateMemory,
+    skip: int,
+    outputs: Sequence[OutputRings],
+    parent: int,
+    confine: Callable[[], None],
+) -> None:
     """Body of a worker process, after the fork. confine: pins the process to its CPU and drops its privileges.
 
     Whatever it raises ends the process with exit code 1.
@@ -168,7 +199,10 @@ def work(post: Post, chain: Chain, state: StateMemory, skip: int, parent: int, c
         confine()
         # A change of user clears the signal of the parent's death, so this comes after it.
         die_with(parent)
-        Worker(post, chain, state, skip).run()
+        worker = Worker(post, chain, state, skip, outputs)
+        for rings in outputs:
+            rings.let_go()
+        worker.run()
     except (OSError, MemoryError) as error:
         log.error("worker of queue %d cannot go on: %s", post.ring.queue, refusal(error))
         os._exit(1)

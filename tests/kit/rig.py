@@ -6,6 +6,7 @@ software NIC, the forks and the supervisor are left out.
 
 from __future__ import annotations
 
+import ctypes
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,12 +17,16 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.handover import BOOK, END, LINE, HandOver
 from zcframe.framework.chain.no_ip import by_ethertype, state_layouts
 from zcframe.framework.chain.spec import parse_spec
+from zcframe.framework.chain.workspace import GENERATION
 from zcframe.framework.filters.libpcap import compile_expression
+from zcframe.framework.outputs.rings import OutputRings
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss import SYMMETRIC_KEY, default_reta
 from zcframe.framework.rss.toeplitz import hash_frame
+from zcframe.framework.share import Shares, share_table
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.loop import Worker
@@ -69,18 +74,40 @@ class Rig:
         key: bytes = SYMMETRIC_KEY,
         fields: str = "5-tuple",
         filter: str = "",
+        outputs: Sequence[HandOver] = (),
+        shares: Shares | None = None,
+        waits: bool = True,
+        snaplen: int = 262144,
+        ring_bytes: int = 1 << 20,
     ) -> None:
         self.plugins = [p if isinstance(p, BoundPlugin) else bound(p, queues) for p in plugins]
         self.queues, self.key, self.fields, self.clock = queues, key, fields, FIRST_NS
         self.reta = default_reta(queues)
         self.memory = StateMemory(state_layouts(self.plugins, queues))
         program = compile_expression(filter, "filter") if filter else None
-        self.chain = build_chain(self.plugins, program=program)
+        # None where there are no outputs, as tests put chains of their own in place of build_chain.
+        more = {"outputs": list(outputs)} if outputs else {}
+        self.chain = build_chain(self.plugins, program=program, **more)
+        buffer, count = queues * ring_bytes, shares.count if shares else 1
+        table = share_table(shares).tobytes() if shares else b""
+        self.outputs = [
+            OutputRings(str(j), queues, count, buffer * count, waits=waits, snaplen=snaplen, table=table)
+            for j in range(len(outputs))
+        ]
         self.rings = [Ring(queue, slots) for queue in range(queues)]
         self.producers = [ring.producer() for ring in self.rings]
         self.posts = [Post(ring, self.chain.codes, ring.queue) for ring in self.rings]
-        self.workers = [Worker(post, self.chain, self.memory) for post in self.posts]
+        self.workers = [Worker(post, self.chain, self.memory, 0, self.outputs) for post in self.posts]
         self._descs = [self._array(end, abi.DESC, end.desc_address) for end in self.producers]
+
+    def handed(self, share: int = 0, output: int = 0, queue: int = 0) -> bytes:
+        """What was committed of one ring of an output, from its beginning on, as far as it still lies there."""
+        generation = int(self.posts[queue].progress.view("u8", GENERATION)[0])
+        books, _, _ = self.workers[queue]._handed[output]
+        end = int(books.view("u8", share * BOOK + (generation & 1) * LINE + END)[0])
+        rings = self.workers[queue]._handed[output][1]
+        assert end <= self.outputs[output].size
+        return ctypes.string_at(rings.at(share), end)
 
     @staticmethod
     def _array(end: Any, dtype: Any, address: int) -> np.ndarray[Any, Any]:
@@ -184,6 +211,8 @@ class Rig:
             worker.ring.close()
         for end in self.producers:
             end.close()
+        for rings in self.outputs:
+            rings.close()
         for post in self.posts:
             post.close()
         for ring in self.rings:

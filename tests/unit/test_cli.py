@@ -133,7 +133,7 @@ def test_json_is_one_document_of_the_schema_and_all_else_goes_to_stderr(
     assert len(lines(out)) == 1
     document = json.loads(out)
     assert list(document) == [
-        *("zcframe", "source", "started", "ended", "time", "elapsed_s", "rss", "queues", "totals", "plugins")
+        *("zcframe", "source", "started", "ended", "time", "elapsed_s", "rss", "queues", "totals", "outputs", "plugins")
     ]
     assert document["zcframe"] == zcframe.__version__
     assert document["source"] == {

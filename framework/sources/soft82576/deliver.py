@@ -17,6 +17,7 @@ from zcframe.framework.jit.address import (
     acquire_u32,
     copy_bytes,
     full_fence,
+    load_u64,
     prefetch_write,
     release_u32,
     release_u64,
@@ -154,6 +155,9 @@ def wake(queues, queue):  # type: ignore[no-untyped-def]
 @inlined
 def publish(queues):  # type: ignore[no-untyped-def]
     """Publish the burst. `arrived` comes first: after a kill, it is ahead by the frames that the kill cost."""
+    turn = queues[0, Q.turn]
+    if turn != 0:
+        release_u64(turn, load_u64(turn) + 1)  # K, matches L: what is seen of a burst that is half published
     for queue in range(queues.shape[0]):
         if queues[queue, Q.touched] == 0:
             continue
@@ -167,6 +171,8 @@ def publish(queues):  # type: ignore[no-untyped-def]
         if queues[queue, Q.write] >= queues[queue, Q.wake_at]:
             full_fence()  # F, matches E
             wake(queues, queue)
+    if turn != 0:
+        release_u64(turn, load_u64(turn) + 1)
 
 
 @inlined

@@ -25,6 +25,7 @@ from .leaps import NO_LEAPS, Leaps, all_leaps, first_leap
 from .odd import OddRecords
 from .pace import make_pace
 from .plan import ReplayPlan
+from .progress import TURN
 from .queues import Q, queue_table
 from .windows.pool import WindowPool
 
@@ -60,7 +61,7 @@ class Nic:
     ) -> None:
         plan, broken = orders.plan, orders.broken
         self._plan, self._streams, self._channel, self._progress = plan, orders.streams, channel, progress
-        self._queues = queue_table(ends)
+        self._queues = queue_table(ends, progress.ctypes.data + TURN)
         self._places = new_places()
         self._tables = toeplitz_tables(plan.rss.key)
         self._reta = np.append(plan.rss.reta_array().astype(np.int64), 0)

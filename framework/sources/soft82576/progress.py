@@ -13,13 +13,19 @@ from zcframe.framework.ring import Mapping, Undo, make_memory, seal_writes
 ODD_TYPES: Final = 16
 POSITION: Final = ("done", "frames", "file", "round")
 PROGRESS: Final = np.dtype(
-    [*((name, "u8") for name in POSITION), ("odd_types", "u8", (ODD_TYPES,)), ("odd_counts", "u8", (ODD_TYPES,))]
+    [
+        *((name, "u8") for name in POSITION),
+        ("turn", "u8"),
+        ("odd_types", "u8", (ODD_TYPES,)),
+        ("odd_counts", "u8", (ODD_TYPES,)),
+    ]
 )
+TURN: Final = abi.offset_of(PROGRESS, "turn")
 
 
 class Progress:
-    """One page. `fields` (PROGRESS, shape (1,)): bytes of input that are done, frames, file, round; link
-    types that are not read, and how many records each had.
+    """One page. `fields` (PROGRESS, shape (1,)): bytes of input that are done, frames, file, round; the turn, odd while
+    frames are being published to several rings; link types that are not read, and how many records each had.
 
     Made before the fork; the child calls `writable()`, and then the parent `seal()`.
     """
@@ -35,6 +41,11 @@ class Progress:
         """The same fields, writable."""
         self._writer = Mapping(self._fd, abi.PAGE_SIZE, writable=True)
         return self._writer.view(PROGRESS)
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        """(file descriptor, offset) of the turn."""
+        return self._fd, TURN
 
     def seal(self) -> None:
         """Refuse further writable mappings to every process that inherits the descriptor."""

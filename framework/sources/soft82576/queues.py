@@ -32,6 +32,7 @@ class Queue(NamedTuple):
     ring_full: int = 0
     truncated: int = 0
     wakeups: int = 0
+    turn: int = 0  # address of a word that is odd while frames are published, 0: none; in the first row
 
 
 # Columns of the table: int64, shape (queues, number of words).
@@ -43,8 +44,8 @@ WAKE_FRACTION: Final = 4
 QueueTable = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def queue_table(ends: Sequence[RingEnd]) -> QueueTable:
-    """Rows for the producer's ends of fresh rings."""
+def queue_table(ends: Sequence[RingEnd], turn: int = 0) -> QueueTable:
+    """Rows for the producer's ends of fresh rings. turn: address of its word."""
     rows = [
         Queue(
             slots=end.slots,
@@ -55,6 +56,7 @@ def queue_table(ends: Sequence[RingEnd]) -> QueueTable:
             flags=end.user_address + abi.USER_FLAGS,
             wake_fd=end.wake_fd,
             wake_at=end.slots // WAKE_FRACTION,
+            turn=turn,
         )
         for end in ends
     ]

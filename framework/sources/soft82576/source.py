@@ -75,6 +75,8 @@ class Soft82576:
                 self.rings.append(undo.closing(Ring(queue, plan.ring_slots, buckets=buckets, shared=shared)))
                 self.rings[-1].spread = Spread.of_82576(plan.rss) if plan.verify else None
             self._progress = undo.closing(Progress())
+            for ring in self.rings:
+                ring.turn = self._progress.turn
             self._undo = undo.pop_all()
 
     @property

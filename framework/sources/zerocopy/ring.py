@@ -30,6 +30,7 @@ class SocketRing:
         # All queues of a card share out its buckets.
         self.domain = plan.first
         self.spread = spread
+        self.turn: tuple[int, int] | None = None
         self._family = family
         size = self.slots * abi.BLOCK_SIZE
         with Undo() as undo:

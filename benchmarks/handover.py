@@ -1,0 +1,96 @@
+"""What it costs a worker to hand a frame on, and a capture from file to file against tcpdump."""
+
+from __future__ import annotations
+
+import mmap
+import shutil
+import sys
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from zcframe.framework import abi
+from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.handover import BOOK, HandOver, HandOverContext
+from zcframe.framework.ring import Mirror, make_memory
+
+from .bench import Bench, NotMeasured, run_whole
+from .blocks import Blocks, make_blocks
+from .rounds import Spread, in_turns
+from .table import Row
+from .zchain import ZcChain
+
+# As many as a ring of the default size holds.
+FRAMES = 4096
+RING = 1 << 20
+ROUNDS = 20
+# Bytes of a frame, and the most that its hand-over may cost, ns.
+BARS = {64: 25.0, 512: None, 1514: 80.0}
+NEVER_FULL = 1 << 62
+
+
+def _frames(size: int) -> Iterator[tuple[int, int, bytes]]:
+    """UDP between many addresses."""
+    for i in range(FRAMES):
+        ends = (0x0A000000 + i % 1000).to_bytes(4, "big") + (0x0B000000 + i % 77).to_bytes(4, "big")
+        ip = b"\x45\0" + (size - 14).to_bytes(2, "big") + b"\0\0\0\0\x40\x11\0\0" + ends
+        frame = b"\x02" * 12 + b"\x08\0" + ip + b"\0\x35\0\x35" + (size - 34).to_bytes(2, "big") + b"\0\0"
+        yield 17 * 10**17 + i * 1000, size, frame + bytes(size - len(frame))
+
+
+class HandingChain(ZcChain):
+    """A chain without plugins that hands every frame on, and never waits for its writer."""
+
+    def __init__(self, blocks: Blocks) -> None:
+        super().__init__([], blocks)
+        self.chain = build_chain(self.plugins, outputs=[HandOver("pcap")])
+        self._books: Any = np.frombuffer(mmap.mmap(-1, BOOK), np.uint8)
+        self._reads = np.full(1, NEVER_FULL, np.int64)
+        self._rings = Mirror(make_memory("zc-bench-out", RING), 0, RING, 1, writable=True)
+        words = HandOverContext(
+            books=self._books.ctypes.data,
+            data=self._rings.at(0),
+            reads=self._reads.ctypes.data,
+            mask=RING - 1,
+            stride=2 * RING,
+            reads_stride=abi.CACHE_LINE,
+            shares=1,
+            waits=1,
+            snaplen=1 << 18,
+            ident=0,
+            table=0,
+        )
+        self._ctx = np.array([*self._ctx, *words], np.int64)
+
+
+def _cost(bench: Bench, size: int) -> Spread:
+    """ns that a frame costs more than without the output, of rounds in turns."""
+    blocks = make_blocks(_frames(size), FRAMES)
+    bare, handing = ZcChain([], blocks), HandingChain(blocks)
+    in_turns(2, bare.run, handing.run)
+    rounds = [in_turns(ROUNDS, bare.run, handing.run) for _ in range(bench.rounds)]
+    return Spread(tuple((min(with_it) - min(without)) / FRAMES * 1e9 for without, with_it in rounds))
+
+
+def _file_to_file(bench: Bench) -> Row:
+    """Seconds from exec to exit."""
+    name, source = "dump from file to file, against tcpdump -r -w", bench.mix().path
+    if shutil.which("tcpdump") is None:
+        raise NotMeasured("tcpdump is not installed: apt-get install tcpdump")
+    ours, theirs = bench.scratch / "dump.pcap", bench.scratch / "tcpdump.pcap"
+    mine = (sys.executable, "-m", "zcframe", "dump", "-r", str(source), "-w", str(ours))
+    peer = ("tcpdump", "-r", str(source), "-w", str(theirs))
+    run_whole(*mine)
+    spent = in_turns(bench.rounds, partial(run_whole, *mine), partial(run_whole, *peer))
+    for path in (ours, theirs):
+        path.unlink()
+    seconds = [Spread(tuple(whole.seconds for whole in some)) for some in spent]
+    return Row(name, "s", *seconds, 2.0, smaller_is_better=True)
+
+
+def handover_rows(bench: Bench) -> list[Row]:
+    """ns a frame of the hand-over, and a whole capture."""
+    costs = [Row(f"handing on a frame of {n} B", "ns", _cost(bench, n), None, bar, True) for n, bar in BARS.items()]
+    return [*costs, _file_to_file(bench)]

@@ -1,0 +1,215 @@
+"""What the chain hands on: whole records in a ring in shared memory, one ring a worker and share of an output.
+
+    book    one a share: two lines, used in turn; the line of generation g is line g & 1
+            line: end | frames | full | mark, u64 each
+            limit u64: what `end` may come up to, as far as the worker knows
+            waiting u64: (in the first book) the worker waits for room
+    data    one a share: a ring of `mask + 1` bytes, mapped twice in a row, so that every record is contiguous
+
+Positions run on for ever; a record at position p begins at byte p & mask. A burst is written behind the end that was
+committed, and its counts go to the line of the next generation: the ledger's store of `generation` is the commit of
+what is handed on, too. Whoever takes over from a killed worker begins at the line of the current generation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from zcframe.framework import abi
+from zcframe.framework.filters.program import Program
+from zcframe.framework.jit.address import (
+    acquire_u64,
+    copy_bytes,
+    load_u64,
+    rx_load_u16,
+    rx_load_u32,
+    rx_load_u64,
+    seldom,
+    shift_right,
+    store_u64,
+    work_load_u64,
+    work_store_u32,
+    work_store_u64,
+)
+from zcframe.framework.jit.compiler import inlined, outlined
+from zcframe.framework.jit.words import numbered
+
+from .workspace import GENERATION
+
+LINE: Final = 64
+BOOK: Final = 256
+END, FRAMES, FULL, MARK = 0, 8, 16, 24
+LIMIT: Final = 128
+CROWDED: Final = 192
+TAG: Final = 4
+ETHERTYPE_VLAN: Final = 0x8100
+NS: Final = 10**9
+
+
+class HandOverContext(NamedTuple):
+    """The words of one output for one worker, behind those of the plugins: addresses, where nothing else is said."""
+
+    books: int
+    data: int
+    reads: int  # of the writer's word that says how far the ring of the first share is read
+    mask: int  # bytes of a ring - 1, a number
+    stride: int  # bytes from a ring to that of the next share, a number
+    reads_stride: int  # bytes from a word of the writer's to that of the next share, a number
+    shares: int  # rings of this worker, a number
+    waits: int  # 1: a burst that finds no room is taken again later; 0: its frames are dropped and counted
+    snaplen: int  # bytes of a frame that are handed on at most
+    ident: int  # number of the worker, and of the interface in records of pcapng
+    table: int  # of the share that owns each bucket, see framework/share/table.py
+
+
+HAND: Final = numbered(HandOverContext)
+WORDS: Final = len(HAND)
+
+
+@dataclass(frozen=True)
+class HandOver:
+    """One output, as the chain is compiled for it.
+
+    record: a key of RECORDS. share: compiled function (pkt, queue, table) -> number of the share, as `share_by` makes
+    it; None: a worker has one ring. rule: its name. passes: which packets are for this output; None: every one is.
+    """
+
+    record: str
+    share: Callable[..., int] | None = None
+    rule: str = ""
+    passes: Program | None = None
+
+
+@inlined
+def next_line(progress):  # type: ignore[no-untyped-def]
+    """Offset in a book of the line that the burst in progress fills."""
+    return ((load_u64(progress + GENERATION) + 1) & 1) * LINE
+
+
+@inlined
+def take_up(ctx, at, line):  # type: ignore[no-untyped-def]
+    """Begin a burst: every share's next line is its current one. at: place of the output's words in `ctx`."""
+    book = ctx[at + HAND.books]
+    for _ in range(ctx[at + HAND.shares]):
+        new, old = book + line, book + (line ^ LINE)
+        work_store_u64(new + END, work_load_u64(old + END))
+        work_store_u64(new + FRAMES, work_load_u64(old + FRAMES))
+        work_store_u64(new + FULL, work_load_u64(old + FULL))
+        book += BOOK
+
+
+@inlined
+def leave_mark(ctx, at, line, desc):  # type: ignore[no-untyped-def]
+    """Note the time of the burst's last packet: what this worker hands on later is not older."""
+    work_store_u64(ctx[at + HAND.books] + line + MARK, rx_load_u64(desc + abi.DESC_TIMESTAMP))
+
+
+@inlined
+def wait_for_room(ctx, at):  # type: ignore[no-untyped-def]
+    """Tell the worker why the chain returns."""
+    store_u64(ctx[at + HAND.books] + CROWDED, 1)
+
+
+@outlined
+def _learn_limit(ctx, at, share, book, needed):  # type: ignore[no-untyped-def]
+    """Look how far the writer is; whether the ring has room up to position `needed`."""
+    read = acquire_u64(ctx[at + HAND.reads] + share * ctx[at + HAND.reads_stride])
+    limit = read + ctx[at + HAND.mask] + 1
+    store_u64(book + LIMIT, limit)
+    return needed <= limit
+
+
+@outlined
+def _copy_tagged(target, frame, length, desc):  # type: ignore[no-untyped-def]
+    """Copy a frame with the VLAN tag that was taken off put back; length: with the tag, 16 at least."""
+    tpid = rx_load_u16(desc + abi.DESC_VLAN_TPID)
+    tpid = tpid if tpid != 0 else ETHERTYPE_VLAN
+    tci = rx_load_u16(desc + abi.DESC_VLAN_TCI)
+    tag = tpid >> 8 | (tpid & 0xFF) << 8 | (tci >> 8 | (tci & 0xFF) << 8) << 16
+    copy_bytes(target, frame, 12)
+    work_store_u32(target + 12, tag)
+    copy_bytes(target + 16, frame + 12, length - 16)
+
+
+@inlined
+def copy_frame(target, frame, length, desc, tagged):  # type: ignore[no-untyped-def]
+    if seldom(tagged != 0):
+        _copy_tagged(target, frame, length, desc)
+    else:
+        copy_bytes(target, frame, length)
+
+
+@inlined
+def pcap_size(length):  # type: ignore[no-untyped-def]
+    return 16 + length
+
+
+@inlined
+def put_pcap(at, desc, frame, length, wire, tagged, ident):  # type: ignore[no-untyped-def]
+    """A record of pcap with nanoseconds."""
+    ts = rx_load_u64(desc + abi.DESC_TIMESTAMP)
+    seconds = ts // NS
+    work_store_u64(at, (seconds & 0xFFFFFFFF) | (ts - seconds * NS) << 32)
+    work_store_u64(at + 8, length | wire << 32)
+    copy_frame(at + 16, frame, length, desc, tagged)
+
+
+@inlined
+def pcapng_size(length):  # type: ignore[no-untyped-def]
+    return 32 + ((length + 3) & ~3)
+
+
+@inlined
+def put_pcapng(at, desc, frame, length, wire, tagged, ident):  # type: ignore[no-untyped-def]
+    """An Enhanced Packet Block of pcapng, with nanoseconds."""
+    size = pcapng_size(length)
+    ts = rx_load_u64(desc + abi.DESC_TIMESTAMP)
+    # The last bytes of the padding first: what is no padding is written over.
+    work_store_u32(at + size - 8, 0)
+    work_store_u64(at, 6 | size << 32)
+    work_store_u64(at + 8, ident | shift_right(ts, 32) << 32)
+    work_store_u64(at + 16, (ts & 0xFFFFFFFF) | length << 32)
+    work_store_u32(at + 24, wire)
+    copy_frame(at + 28, frame, length, desc, tagged)
+    work_store_u32(at + size - 4, size)
+
+
+def _make_hand_on(record_size: Any, put: Any) -> Any:
+    @inlined
+    def hand_on(ctx, at, line, desc, frame, length, share):  # type: ignore[no-untyped-def]
+        """Hand a frame on to a share; 1 where it finds no room and the burst has to be taken again, else 0.
+
+        desc, frame: addresses. length: bytes of the frame that may be read.
+        """
+        wire = rx_load_u32(desc + abi.DESC_WIRE_LEN)
+        tagged = rx_load_u16(desc + abi.DESC_STATUS) & abi.STATUS_VLAN
+        if seldom(tagged != 0):
+            tagged = tagged if length >= 12 else 0
+            length += TAG if tagged != 0 else 0
+            wire = max(wire, length)
+        length = min(length, ctx[at + HAND.snaplen])
+        if seldom(tagged != 0 and length < 16):
+            tagged = 0
+        size = record_size(length)
+        book = ctx[at + HAND.books] + share * BOOK
+        end = work_load_u64(book + line + END)
+        crowded = seldom(end + size > work_load_u64(book + LIMIT))
+        if crowded and not _learn_limit(ctx, at, share, book, end + size):
+            if ctx[at + HAND.waits] != 0:
+                return 1
+            work_store_u64(book + line + FULL, work_load_u64(book + line + FULL) + 1)
+            return 0
+        target = ctx[at + HAND.data] + share * ctx[at + HAND.stride] + (end & ctx[at + HAND.mask])
+        put(target, desc, frame, length, wire, tagged, ctx[at + HAND.ident])
+        work_store_u64(book + line + END, end + size)
+        work_store_u64(book + line + FRAMES, work_load_u64(book + line + FRAMES) + 1)
+        return 0
+
+    return hand_on
+
+
+hand_on_pcap = _make_hand_on(pcap_size, put_pcap)
+hand_on_pcapng = _make_hand_on(pcapng_size, put_pcapng)
+RECORDS: Final = {"pcap": hand_on_pcap, "pcapng": hand_on_pcapng}

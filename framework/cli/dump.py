@@ -1,0 +1,102 @@
+"""`zcframe dump`: capture to a file, or from one file to another, as tcpdump -w does."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from dataclasses import replace
+from typing import Any
+
+from zcframe.framework.config import STDIN, RunConfig
+from zcframe.framework.errors import UsageError
+from zcframe.framework.stats import Observer, RunPlan, RunResult, RunSnapshot
+
+PCAPNG = (".pcapng", ".pcapng.gz", ".pcapng.zst", ".ntar")
+# What is said to the file's options, and the option of tcpdump that says it.
+SAID = {"snaplen": "s", "size": "C", "seconds": "G", "files": "W", "user": "Z"}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-i", "--iface", metavar="IFACE", help="capture from this interface, or from any")
+    parser.add_argument("-r", "--read", metavar="FILE", help="read this capture file; -: standard input")
+    parser.add_argument("-w", "--write", metavar="FILE", help="write this file; -: standard output (-)")
+    parser.add_argument("-c", "--count", metavar="N", help="end after N packets")
+    parser.add_argument("-s", "--snaplen", metavar="BYTES", help="write at most so much of a frame (262144)")
+    parser.add_argument("-C", "--size", metavar="MB", help="begin another file after so many millions of bytes")
+    parser.add_argument("-G", "--seconds", metavar="S", help="begin another file every S seconds; strftime names")
+    parser.add_argument("-W", "--files", metavar="N", help="with -C: keep N files, and write over the oldest")
+    parser.add_argument("-Z", "--user", metavar="USER", help="write as this user")
+    parser.add_argument("-p", "--no-promiscuous", action="store_true", help="leave the promiscuous mode as it is")
+    parser.add_argument("-U", "--packet-buffered", action="store_true", help="what is written anyway: at once")
+    parser.add_argument("--backend", metavar="NAME", help="as with zcframe run (auto)")
+    parser.add_argument("--queues", metavar="N", help="as with zcframe run; one with -r, which keeps the file's order")
+    parser.add_argument("-v", "--verbose", action="store_true", help="more on stderr: details of errors, debug logs")
+    parser.add_argument("expression", nargs="*", metavar="EXPR", help="a tcpdump expression; behind -- if need be")
+
+
+class Counts(Observer):
+    """tcpdump's three closing lines, at the end and when somebody asks."""
+
+    title = "the counts"
+
+    def started(self, plan: RunPlan) -> None:
+        kinds = ", ".join(plan.source.link_types)
+        names = " ".join(plan.source.names)
+        self._say(f"{'listening on' if plan.source.kind == 'iface' else 'reading from'} {names}, link-type {kinds}")
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        for line in count_lines(snapshot):
+            self._say(line)
+
+    def finished(self, result: RunResult) -> None:
+        self.asked(result.last)
+
+    def _say(self, line: str) -> None:
+        print(line, file=sys.stderr, flush=True)
+
+
+def count_lines(snapshot: RunSnapshot) -> list[str]:
+    """What was written, what matched, and what was lost on the way."""
+    ledger = snapshot.totals.ledger
+    shares = [share for output in snapshot.outputs for share in output.shares]
+    written, lost = sum(share.written for share in shares), sum(share.lost for share in shares)
+    return [
+        f"{written} packet{'' if written == 1 else 's'} captured",
+        f"{ledger.accepted} packet{'' if ledger.accepted == 1 else 's'} received by filter",
+        f"{snapshot.lost + lost} packet{'' if snapshot.lost + lost == 1 else 's'} dropped by kernel",
+    ]
+
+
+def _spec(options: argparse.Namespace) -> str:
+    """The words of --out for what the options say."""
+    target = getattr(options, "write", STDIN)
+    kind = "pcapng" if target.endswith(PCAPNG) else "pcap"
+    chosen = [f",{name}={getattr(options, name)}" for name in SAID if hasattr(options, name)]
+    return f"{kind}:{target}{''.join(chosen)}"
+
+
+def _config(options: argparse.Namespace) -> RunConfig:
+    from zcframe.framework.config import load
+
+    given: dict[str, Any] = {"out": [_spec(options)]}
+    if hasattr(options, "read"):
+        given |= {"read": [options.read], "queues": "1"}
+    elif hasattr(options, "iface"):
+        given["iface"] = [options.iface]
+    else:
+        raise UsageError("an interface or a file is needed: -i IFACE or -r FILE")
+    for name in ("count", "backend", "queues", "no_promiscuous", "verbose"):
+        if hasattr(options, name):
+            given[name] = getattr(options, name)
+    if words := getattr(options, "expression", []):
+        given["filter"] = " ".join(words)
+    return replace(load(given), plugins=())
+
+
+def execute(options: argparse.Namespace) -> int:
+    """Write what comes, until the file ends, somebody asks for the end, or -c packets came."""
+    from zcframe.framework.show.notices import Notices
+
+    from .run import carry_out
+
+    return carry_out(_config(options), [Notices(), Counts()])

@@ -1,0 +1,38 @@
+"""Parsers of the options of an output. Each raises ValueError with what is needed."""
+
+from __future__ import annotations
+
+import pwd
+import re
+from typing import Final
+
+UNITS: Final = {"": 1_000_000, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
+
+
+def count(text: str) -> int:
+    """A whole number from 1 on."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ValueError("a whole number from 1 on is needed")
+    return int(text)
+
+
+def size(text: str) -> int:
+    """Bytes: so many millions, as with tcpdump's -C, or with K, M or G behind the number."""
+    found = re.fullmatch(r"(\d+)([KMG]?)", text)
+    if not found or not int(found[1]):
+        raise ValueError("a number of millions of bytes is needed, or one with K, M or G behind it")
+    return int(found[1]) * UNITS[found[2]]
+
+
+def user(text: str) -> str:
+    """Name of a user of this machine."""
+    try:
+        return pwd.getpwnam(text).pw_name
+    except KeyError:
+        raise ValueError("there is no such user") from None
+
+
+def text(value: str) -> str:
+    if not value:
+        raise ValueError("it is empty")
+    return value

@@ -1,0 +1,108 @@
+"""An output: one way out of zcframe for frames, by its kind, its target and its options.
+
+A kind is a class with this base, found by the entry point `zcframe.outputs`. The supervisor makes it and calls `open`
+before anything runs; the writer's process, a fork, calls `sink`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, NamedTuple
+
+from zcframe.framework.errors import UsageError
+from zcframe.framework.share import Shares
+
+from .sink import Sink
+
+SNAPLEN: Final = 262144
+SHARE: Final = "{}"
+ETHERNET: Final = 1
+BY_QUEUE: Final = "queue"
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """The words of --out: KIND:TARGET[,OPTION=VALUE...]. text: as they were given."""
+
+    kind: str
+    target: str
+    options: Mapping[str, Any]
+    text: str
+
+
+class Input(NamedTuple):
+    """What a worker reads, for those who describe it: name of the interface or file's NIC, number of its queue."""
+
+    name: str
+    queue: int
+
+
+@dataclass(frozen=True)
+class Streams:
+    """How an output's frames are shared out over `number` streams; shares: by which rule, None where there is one."""
+
+    number: int = 1
+    shares: Shares | None = None
+
+    @property
+    def apart(self) -> bool:
+        """Whether a worker hands on to one stream only, worker % number."""
+        return self.shares is not None and self.shares.rule == BY_QUEUE
+
+
+class Output:
+    """Base of all outputs. number: which of the run's outputs, from 0.
+
+    record: form in which workers leave frames, a key of RECORDS (framework/chain/handover.py). options: parsers of the
+    options that this kind has beside those of all; a parser raises ValueError with what is needed. barrier: whether the
+    run waits until `absent` is empty.
+    """
+
+    record: ClassVar[str] = "pcap"
+    options: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
+
+    def __init__(self, spec: OutputSpec, streams: Streams, inputs: Sequence[Input], number: int) -> None:
+        self.spec, self.streams, self.inputs, self.number = spec, streams, inputs, number
+
+    @property
+    def snaplen(self) -> int:
+        """Bytes of a frame that are handed on at most."""
+        return int(self.spec.options.get("snaplen", SNAPLEN))
+
+    def target_of(self, stream: int) -> str:
+        """The target with the stream's number in it."""
+        return self.spec.target.replace(SHARE, str(stream))
+
+    def targets(self) -> tuple[str, ...]:
+        """Names of all that it writes to: no other output may have one of them."""
+        return tuple(self.target_of(stream) for stream in range(self.streams.number))
+
+    def refuse(self, reason: str) -> UsageError:
+        return UsageError(f"--out {self.spec.text}: {reason}")
+
+    @property
+    def user(self) -> str:
+        """Name of the user that the writer becomes; "": it stays who it is."""
+        return str(self.spec.options.get("user", ""))
+
+    def open(self) -> None:
+        """Make sure that there is something to write to. Raises UsageError, OutputError."""
+        raise NotImplementedError
+
+    def sink(self, stream: int) -> Sink:
+        """In the writer's process: where a stream's records go."""
+        raise NotImplementedError
+
+    def absent(self) -> Sequence[str]:
+        """Names of what nobody reads yet; the run waits for them."""
+        return ()
+
+    def renew(self, stream: int) -> None:
+        """A writer died in a write to this stream: make ready what its successor needs. Raises OutputError."""
+
+    def let_go(self) -> None:
+        """In a fork that does not write: close what the supervisor opened for the writer."""
+
+    def close(self) -> None:
+        """Give everything back, and leave nothing behind that was made for the run alone."""

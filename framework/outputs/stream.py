@@ -1,0 +1,189 @@
+"""One stream of an output, in the writer's process: what several workers hand on, merged and written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import numpy as np
+
+from zcframe.framework.errors import OutputError
+
+from .account import COUNT, WORDS, Account
+from .merge import Merge, Merged
+from .sink import FOREVER, Pieces, Place, ReaderLeft, Sink
+
+# Frames that are past a ring.
+TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain)
+# Bytes of records that are discarded at once.
+DISCARDED: Final = 1 << 30
+
+Counts = Callable[[], Sequence[tuple[int, int]]]
+
+
+class Stream:
+    """Rings of these workers (their numbers) merged into a sink, by an account. counts: see `Sink.closing`."""
+
+    def __init__(self, merge: Merge, workers: Sequence[int], account: Account, sink: Sink, counts: Counts) -> None:
+        self._merge, self._account, self._sink, self._counts = merge, account, sink, counts
+        self._workers = np.array(workers, np.int64)
+        self._words = self._workers + WORDS
+        self._added = np.zeros(WORDS, np.int64)
+        self._pending: Pieces | None = None
+        self._frames = 0
+        self._place = Place()
+        self._due = 0.0
+        self._closed = self.finished = False
+
+    def begin(self) -> None:
+        """Take over where a predecessor was killed, if there was one. Raises OSError, OutputError."""
+        self._remember()
+        interrupted = self._account.interrupted
+        self._sink.begin(self._place, interrupted=interrupted)
+        if interrupted and not self._sink.cuts:
+            self._doubt(int(self._account.interrupted_draft()[COUNT.written] - self._account.read()[COUNT.written]))
+            self._account.commit()
+        self._account.withdraw()
+        self._account.publish()
+        words = self._account.read()
+        self._merge.begin(words[self._words], sum(int(words[at]) for at in TAKEN), int(words[COUNT.last]))
+        self._closed = bool(words[COUNT.closed])
+
+    def _remember(self) -> None:
+        """Note where the sink is, as it is on record."""
+        words = self._account.read()
+        self._place = Place(*(int(words[at]) for at in (COUNT.number, COUNT.opened, COUNT.length)))
+
+    def turn(self, *, ended: bool) -> bool:
+        """Write a batch of what there is; whether there was something to do. ended: no worker will add to it.
+
+        Raises OSError, OutputError.
+        """
+        if self._pending is not None:
+            return self._push()
+        self._merge.look(ended=ended)
+        if not self._sink.taken:
+            return self._discard() or self._end(ended=ended)
+        if self._merge.empty:
+            return self._end(ended=ended)
+        if not ended and self._waits_for_more():
+            return False
+        return self._open_next(0) or self._write_batch()
+
+    def _end(self, *, ended: bool) -> bool:
+        """Finish the file, where nothing is left that could come."""
+        if not ended or not self._merge.empty:
+            return False
+        if self._sink.taken and (self._send(self._sink.opening(self._place)) or self._close_file()):
+            return True
+        self.finished = True
+        return True
+
+    def _close_file(self) -> bool:
+        closed, self._closed = self._closed, True
+        return not closed and self._send(self._sink.closing(self._place, self._counts()), closes=True)
+
+    def cut_short(self) -> None:
+        """End the file now, where no write is in progress."""
+        if self._pending is None and self._sink.taken and self._place.length:
+            self._close_file()
+
+    def _waits_for_more(self) -> bool:
+        """Whether a write can wait, since small ones cost much."""
+        if not self._sink.patience_s:
+            return False
+        now = time.monotonic()
+        self._due = self._due or now + self._sink.patience_s
+        waits = self._merge.octets < self._sink.room and not self._merge.half_full and now < self._due
+        self._due = self._due if waits else 0.0
+        return waits
+
+    def _open_next(self, stamp: int) -> bool:
+        """Begin the next file where one is due; whether it was. stamp: time of the record that begins it, or 0."""
+        place = self._sink.turn(self._place, stamp)
+        if place == self._place:
+            return False
+        if self._place.length:
+            self._close_file()
+        draft = self._account.draft()
+        draft[COUNT.number], draft[COUNT.opened], draft[COUNT.length] = place
+        draft[COUNT.closed], self._closed = 0, False
+        self._account.commit()
+        self._remember()
+        return True
+
+    def _write_batch(self) -> bool:
+        if head := self._sink.opening(self._place):
+            return self._send(head, readers=self._sink.reads)
+        room, until = self._sink.bounds(self._place)
+        found = self._taken(room, until)
+        if not found.frames:
+            return found.next != FOREVER and self._open_next(found.next)
+        pieces = Pieces(self._merge.pieces, found.pieces, found.octets)
+        return self._begin_write(self._sink.pack(pieces), found)
+
+    def _taken(self, room: int, until: int) -> Merged:
+        found = self._merge.take(room, until)
+        if found.broken and not found.frames:
+            raise OutputError(f"worker {found.broken - 1} left in its ring what is no record: nothing more is written")
+        return found
+
+    def _discard(self) -> bool:
+        """Nobody takes the frames: count them, and let the workers go on."""
+        found = self._taken(DISCARDED, FOREVER)
+        if not found.frames:
+            return False
+        draft = self._account.draft()
+        draft[COUNT.absent] += found.frames
+        draft[self._words] = self._merge.positions
+        self._account.commit()
+        return True
+
+    # --- a write
+
+    def _send(self, data: bytes, *, readers: int = 0, closes: bool = False) -> bool:
+        """Write bytes that are no records."""
+        if not data:
+            return False
+        return self._begin_write(Pieces.of(data), Merged(last=self._merge.last), readers=readers, closes=closes)
+
+    def _begin_write(self, pieces: Pieces, found: Merged, *, readers: int = 0, closes: bool = False) -> bool:
+        """Note what holds when the write is done, then write."""
+        added = self._added
+        added[COUNT.length] = added[COUNT.octets] = pieces.octets
+        added[COUNT.written], added[COUNT.late], added[COUNT.last] = found.frames, found.late, found.last
+        added[COUNT.readers], added[COUNT.closed] = readers, closes
+        self._account.enter(self._merge.rows, self._workers, added)
+        self._pending, self._frames = pieces, found.frames
+        return self._push()
+
+    def _push(self) -> bool:
+        """Write what is left of a write, and commit it when nothing is; whether anything was written."""
+        pieces = self._pending
+        assert pieces is not None
+        before, left = pieces.left, False
+        try:
+            if not self._sink.write(pieces):
+                return pieces.left < before
+        except ReaderLeft:
+            self._doubt(self._frames)
+            left = True
+        except OSError:
+            self._sink.cut(self._place)
+            raise
+        self._pending = None
+        self._account.commit()
+        self._place = self._place._replace(length=self._place.length + pieces.octets)
+        if left:
+            self._sink.left()
+        return True
+
+    def _doubt(self, frames: int) -> None:
+        """Nobody knows which frames of a write its reader has taken."""
+        draft = self._account.interrupted_draft()
+        draft[COUNT.written] -= frames
+        draft[COUNT.uncertain] += frames
+
+    def close(self) -> None:
+        self._sink.close()

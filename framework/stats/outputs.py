@@ -1,0 +1,58 @@
+"""Where every frame went that the chain handed on: a ledger an output and share.
+
+offered = written + in_flight + Σ dropped[reason] + Σ shed[reason]
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ShareLedger:
+    """Frames of one share of an output. `target` is the file or FIFO, `bytes` what was written there.
+
+    dropped, by reason: "ring_full" (the writer was too slow), "no_reader", "failed" (the output had failed),
+    "unwritten" (the run ended before), "uncertain" (a write in which the writer was killed or its reader left).
+    shed: frames of whole flows that were left out on purpose. late: of those written, frames behind a younger one of
+    another worker. readers: of a FIFO, that came so far.
+    """
+
+    share: int
+    target: str = ""
+    offered: int = 0
+    written: int = 0
+    bytes: int = 0
+    in_flight: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    shed: dict[str, int] = field(default_factory=dict)
+    late: int = 0
+    readers: int = 0
+
+    @property
+    def lost(self) -> int:
+        """Frames that were not written, for whatever reason."""
+        return sum(self.dropped.values()) + sum(self.shed.values())
+
+    def closes(self) -> bool:
+        """Whether the sum holds, to the frame."""
+        return self.offered == self.written + self.in_flight + self.lost
+
+
+@dataclass(frozen=True)
+class OutputStats:
+    """One output. spec: as it was asked for. restarts: of its writer. fault: why it failed, "" where it has not."""
+
+    spec: str
+    kind: str
+    pid: int = 0
+    restarts: int = 0
+    fault: str = ""
+    shares: Sequence[ShareLedger] = ()
+
+    def as_json(self) -> dict[str, Any]:
+        """The rows of the JSON document."""
+        rows = {"spec": self.spec, "kind": self.kind, "pid": self.pid, "restarts": self.restarts}
+        return rows | {"fault": self.fault, "shares": [vars(share) for share in self.shares]}

@@ -1,0 +1,258 @@
+"""The outputs of a run: their memory, their writers, and their ledgers."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
+
+from zcframe.framework import abi
+from zcframe.framework.chain.handover import BOOK, FRAMES, FULL, LINE, HandOver
+from zcframe.framework.chain.workspace import GENERATION
+from zcframe.framework.child import cause_of
+from zcframe.framework.errors import OutputError, ZcframeError, refusal
+from zcframe.framework.outputs.account import COUNT, FAULT_SIZE, Account
+from zcframe.framework.outputs.output import Output
+from zcframe.framework.outputs.rings import OutputRings
+from zcframe.framework.outputs.writer import DRAIN, END, Feed, write
+from zcframe.framework.privileges import drop_to_writing
+from zcframe.framework.ring import Mapping, make_memory
+from zcframe.framework.share import share_table
+from zcframe.framework.stats.events import Events
+from zcframe.framework.stats.outputs import OutputStats, ShareLedger
+from zcframe.framework.worker.post import Post
+
+from .process import Process
+
+# Deaths in a row in which a writer wrote nothing.
+FUTILE: Final = 20
+
+
+@dataclass
+class Writer:
+    """The writer of one output. process: None when it has ended. fault: why the output failed."""
+
+    output: Output
+    hand_over: HandOver
+    rings: OutputRings
+    orders_fd: int
+    orders: Mapping
+    accounts: list[Account]
+    process: Process | None = None
+    pid: int = 0
+    restarts: int = 0
+    futile: int = 0
+    written: int = 0
+    fault: str = ""
+    warnings: Events = field(default_factory=Events)
+
+    @property
+    def finished(self) -> bool:
+        return self.process is None
+
+
+class Writers:
+    """All outputs of a run; `feed()` follows the making of the workers' posts. live: frames come in their own time.
+
+    waits: workers wait for room in their rings, and lose nothing. Raises RingError where memory does not suffice.
+    """
+
+    def __init__(self, outputs: Sequence[tuple[Output, HandOver]], workers: int, *, live: bool, waits: bool) -> None:
+        self._live = live
+        self.members: list[Writer] = []
+        self._posts: Sequence[Post] = ()
+        with ExitStack() as opened:
+            for output, hand_over in outputs:
+                self.members.append(self._make(opened, output, hand_over, workers, waits=waits))
+            self._opened = opened.pop_all()
+
+    def _make(self, opened: ExitStack, output: Output, hand_over: HandOver, workers: int, *, waits: bool) -> Writer:
+        name, streams = str(output.number), output.streams
+        buffer = int(output.spec.options.get("buffer", 0))
+        memory = OutputRings(
+            name,
+            workers,
+            streams.number,
+            buffer,
+            apart=streams.apart,
+            waits=waits,
+            snaplen=output.snaplen,
+            table=share_table(streams.shares).tobytes() if streams.shares is not None else b"",
+        )
+        rings = opened.enter_context(closing(memory))
+        fd = make_memory(f"zc-out-orders-{name}", abi.PAGE_SIZE)
+        opened.callback(os.close, fd)
+        orders = opened.enter_context(closing(Mapping(fd, abi.PAGE_SIZE, writable=True)))
+        accounts = [Account(rings.accounts, rings.account_offset(j), workers) for j in range(streams.number)]
+        return Writer(output, hand_over, rings, fd, orders, accounts)
+
+    @property
+    def rings(self) -> list[OutputRings]:
+        return [member.rings for member in self.members]
+
+    @property
+    def hand_overs(self) -> list[HandOver]:
+        return [member.hand_over for member in self.members]
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the rings take."""
+        return sum(rings.memory for rings in self.rings)
+
+    # --- start
+
+    def open(self) -> None:
+        """Make files and FIFOs. Raises UsageError, OutputError."""
+        for member in self.members:
+            self._opened.callback(member.output.close)
+            member.output.open()
+
+    def spawn_all(self, posts: Sequence[Post]) -> None:
+        """Fork a writer for each output. Raises ProcessError."""
+        self._posts = posts
+        for member in self.members:
+            self._spawn(member)
+
+    def _spawn(self, member: Writer) -> None:
+        feeds = [Feed(post.progress_fd, post.ring) for post in self._posts]
+        confine = partial(drop_to_writing, member.output.user)
+
+        def body() -> None:
+            for other in self.members:
+                if other is not member:
+                    other.rings.let_go()
+                    other.output.let_go()
+            write(member.output, member.rings, feeds, member.orders_fd, parent, confine, live=self._live)
+
+        parent = os.getpid()
+        member.process = Process(f"zc-out-{member.output.number}", body)
+        member.pid = member.process.pid
+
+    def absent(self) -> list[str]:
+        """What nobody reads yet."""
+        return [name for member in self.members if not member.fault for name in member.output.absent()]
+
+    # --- watch
+
+    @property
+    def finished(self) -> bool:
+        return all(member.finished for member in self.members)
+
+    @property
+    def all_failed(self) -> bool:
+        return bool(self.members) and all(member.fault for member in self.members)
+
+    def reap(self, member: Writer) -> None:
+        """A writer has ended: replace it, unless it was done. Raises OutputError where its output has failed."""
+        assert member.process is not None
+        process, member.process = member.process, None
+        code = process.reap()
+        if code == 0:
+            return
+        if code is not None and code > 0:
+            self._give_up(member, self._last_word(member) or f"its writer {cause_of(code)}")
+        written = sum(int(account.read()[COUNT.written]) for account in member.accounts)
+        member.futile = member.futile + 1 if written == member.written else 0
+        member.written = written
+        if member.futile >= FUTILE:
+            self._give_up(member, f"its writer was {cause_of(code)} {FUTILE} times and does not get on")
+        member.restarts += 1
+        member.warnings.append(f"the writer of {member.output.spec.text} was {cause_of(code)}; its successor goes on")
+        try:
+            for stream, account in enumerate(member.accounts):
+                if account.interrupted:
+                    member.output.renew(stream)
+            self._spawn(member)
+        except OSError as error:
+            self._give_up(member, refusal(error))
+        except ZcframeError as error:
+            self._give_up(member, str(error))
+
+    def _last_word(self, member: Writer) -> str:
+        text = member.rings.accounts.view("u1", 0, FAULT_SIZE).tobytes()
+        return text.partition(b"\0")[0].decode(errors="replace")
+
+    def _give_up(self, member: Writer, text: str) -> None:
+        member.fault = text
+        member.rings.open_sluice()
+        raise OutputError(f"--out {member.output.spec.text}: {text}")
+
+    # --- stop
+
+    def drain(self) -> None:
+        """The workers have ended: order writers to write what is left, and end."""
+        self._order(DRAIN)
+
+    def _order(self, how: int) -> None:
+        for member in self.members:
+            member.orders.view("u4")[0] = how
+
+    def end(self, patience: float) -> None:
+        """End all writers now."""
+        self._order(END)
+        deadline = time.monotonic() + patience
+        for member in self.members:
+            if member.process is not None:
+                if not member.process.join(max(0.0, deadline - time.monotonic())):
+                    member.process.kill()
+                member.process.reap()
+                member.process = None
+
+    def close(self) -> None:
+        """Kill writers that are left, and give everything back."""
+        for member in self.members:
+            if member.process is not None:
+                member.process.kill()
+                member.process.reap()
+                member.process = None
+            member.accounts.clear()
+        self._opened.close()
+
+    # --- account
+
+    def stats(self, *, final: bool) -> list[OutputStats]:
+        """The ledgers. final: nothing will be written any more."""
+        return [self._stats(member, final=final) for member in self.members]
+
+    def _stats(self, member: Writer, *, final: bool) -> OutputStats:
+        shares = [self._share(member, stream, final=final) for stream in range(member.rings.streams)]
+        spec = member.output.spec
+        return OutputStats(spec.text, spec.kind, member.pid, member.restarts, member.fault, shares)
+
+    def _share(self, member: Writer, stream: int, *, final: bool) -> ShareLedger:
+        # Against the direction in which frames travel: never more written than offered.
+        words = member.accounts[stream].read()
+        handed = full = 0
+        for worker, book in member.rings.rings_of(stream):
+            frames, dropped = self._book(member.rings, worker, book)
+            handed, full = handed + frames, full + dropped
+        written, absent, uncertain = (int(words[at]) for at in (COUNT.written, COUNT.absent, COUNT.uncertain))
+        rest = handed - written - absent - uncertain
+        reasons = {"ring_full": full, "no_reader": absent, "uncertain": uncertain}
+        if final or member.fault:
+            reasons["failed" if member.fault else "unwritten"], rest = rest, 0
+        return ShareLedger(
+            share=stream,
+            target=member.output.target_of(stream),
+            offered=handed + full,
+            written=written,
+            bytes=int(words[COUNT.octets]),
+            in_flight=rest,
+            dropped={reason: frames for reason, frames in reasons.items() if frames},
+            late=int(words[COUNT.late]),
+            readers=int(words[COUNT.readers]),
+        )
+
+    def _book(self, rings: OutputRings, worker: int, book: int) -> tuple[int, int]:
+        """(frames handed on, frames that found no room) of a ring, of one moment."""
+        generation = self._posts[worker].progress.view("u8", GENERATION)
+        while True:
+            before = int(generation[0])
+            line = rings.seen_books[worker].view("u8", book * BOOK + (before & 1) * LINE, LINE // 8)
+            found = int(line[FRAMES // 8]), int(line[FULL // 8])
+            if int(generation[0]) == before:
+                return found
