@@ -17,7 +17,6 @@ from zcframe.framework.errors import CacheError
 
 from .cache import cache_directory, give_up, private_directory
 from .kept import KeptPart
-from .lean import lean
 from .part import EntryCompiler, PartCompiler
 from .stored import StoredCode, store
 
@@ -26,7 +25,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 # numba reads this when a function is decorated: it must stand before the first @compiled.
 CACHE = cache_directory()
 numba.config.CACHE_DIR = str(CACHE or "")
-lean()
 
 
 # Options of numba's decorators for parts.

@@ -20,7 +20,8 @@ from numba.core.serialize import dumps
 from numba.core.typing import signature
 
 from .cache import give_up, least_used, mark_used
-from .part import ENVIRONMENT, PartLibrary
+from .library import PartLibrary
+from .part import ENVIRONMENT
 
 KEPT_PARTS = 256
 

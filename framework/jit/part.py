@@ -6,41 +6,14 @@ into its callers is needed as LLVM code only, and is optimised there: this is ha
 
 from __future__ import annotations
 
-import ctypes
 from typing import Any, Final
 
-from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import Compiler
 
+from .lean import lean
+from .library import PartLibrary
+
 ENVIRONMENT: Final = "_ZN08NumbaEnv"
-
-
-@ctypes.PYFUNCTYPE(ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_void_p)  # type: ignore[untyped-decorator]
-def _refuse(*_: object) -> None:
-    """Return no object and no error, of which Python makes a SystemError."""
-
-
-class PartLibrary(JITCodeLibrary):  # type: ignore[misc]  # numba has no types
-    """LLVM code of a part and of the parts that it calls, for linking."""
-
-    def _optimize_final_module(self) -> None:
-        """Leave it to the function that the part becomes part of."""
-
-    def _finalize_final_module(self) -> None:
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-    def get_pointer_to_function(self, name: str) -> int:
-        """What Python gets to call: a refusal."""
-        return ctypes.cast(_refuse, ctypes.c_void_p).value or 0
-
-    @property
-    def codegen(self) -> PartLibrary:
-        """Where numba would set the part's environment; the entry point does that, see EntryCompiler."""
-        return self
-
-    def set_env(self, name: str, environment: Any) -> None:
-        """Nothing to do: there is no machine code yet."""
 
 
 class PartCompiler(Compiler):  # type: ignore[misc]
@@ -52,12 +25,17 @@ class PartCompiler(Compiler):  # type: ignore[misc]
         state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
         return super().define_pipelines()
 
+    def _compile_core(self) -> Any:
+        with lean():
+            return super()._compile_core()
+
 
 class EntryCompiler(Compiler):  # type: ignore[misc]
     """Compiles a function for Python, with its parts."""
 
     def _compile_core(self) -> Any:
-        result = super()._compile_core()
+        with lean():
+            result = super()._compile_core()
         for environment in result._find_referenced_environments():
             result.library.codegen.set_env(environment.env_name, environment)
         return result

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
-import functools
-import mmap
 from typing import Any
 
 import numba
@@ -14,9 +11,6 @@ from zcframe.framework import abi
 from zcframe.framework.packet.decode import decode
 from zcframe.framework.packet.tunnel import innermost
 from zcframe.framework.packet.value import DOCS, make_packet
-
-PAGE = mmap.PAGESIZE
-PROT_NONE = 0
 
 VIEWS = ("frame", "payload")
 NAMES = [name for name in DOCS if name not in VIEWS]
@@ -59,17 +53,6 @@ def bytes_of(desc, data, length, whole, at, count, out):
 _attributes = numba.njit(_SCOPE["attributes"])
 _inner_attributes = numba.njit(_SCOPE["inner_attributes"])
 _bytes_of = numba.njit(_SCOPE["bytes_of"])
-
-
-@functools.cache
-def edge() -> int:
-    """Address of the first byte that cannot be read; the block of 2,048 bytes before it can."""
-    memory = mmap.mmap(-1, 2 * PAGE)
-    edge.memory = memory  # type: ignore[attr-defined] - it lives as long as the address is in use
-    address = int(np.frombuffer(memory, np.uint8).ctypes.data) + PAGE
-    libc = ctypes.CDLL(None, use_errno=True)
-    assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), PROT_NONE) == 0
-    return address
 
 
 def _named(out: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:

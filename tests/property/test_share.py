@@ -27,7 +27,7 @@ from tests.kit.capture_build import Record, pcap
 from tests.kit.places import BUNDLED
 from tests.kit.reference import read
 from tests.kit.sharing import Chooser, chooser, documented_bucket
-from tests.property.test_tunnel import HEAD, TUNNELS, WHOLE, A, B
+from tests.property.test_tunnel import HEAD, TUNNELS, WHOLE, A, B, at_tshark
 from zcframe.framework.errors import UsageError
 from zcframe.framework.share import BUCKETS, MAX_SHARES, NOBODY, RULES, Shares, share_table
 
@@ -359,6 +359,10 @@ def check_conversations(frames: list[bytes], path: Path, least: int) -> None:
         count, torn = divided(frames, rows, rule, chooser(rule))
         assert (count > least, torn) == (True, 0), (rule, count)
     assert divided(frames, rows, "5-tuple", lambda frame: frame[29] % 3)[1] > 0
+    inner, seen = chooser("inner"), defaultdict(set)
+    for frame, (src, dst, *_) in zip(frames, at_tshark(path), strict=True):
+        seen[min(src, dst), max(src, dst)].add(inner(frame))
+    assert max(len(shares) for shares in seen.values()) == 1
 
 
 @pytest.mark.needs("tshark")

@@ -6,7 +6,6 @@ out.
 
 from __future__ import annotations
 
-import ctypes
 import random
 import struct
 import subprocess
@@ -28,12 +27,13 @@ from scapy.layers.vxlan import VXLAN
 from scapy.packet import Packet, Raw
 
 from tests.kit.capture_build import Record, pcap
-from tests.kit.probe import Probe, edge
+from tests.kit.edge import at_the_edge
+from tests.kit.probe import Probe
 from tests.kit.reference import read
 from zcframe.framework.packet.tunnel import CUT, DEEP, MAX_TUNNELS, PASSED
 from zcframe.framework.state.addresses import ip_text
 
-STACKS, DEEPEST = 600, 4
+STACKS, DEEPEST = 300, 4
 A, B = "02:00:00:00:00:01", "00:50:56:00:00:a2"
 
 # Source, destination and both ports; empty without IP.
@@ -274,9 +274,7 @@ def test_real_captures_against_tshark(captures: Path, tmp_path: Path) -> None:
 def check(octets: bytes) -> tuple[int, int, int]:
     """Nothing is read past the frame's end, where a page begins that nobody may read; offsets lie within it."""
     octets = octets[:2048]
-    address = edge() - len(octets)
-    ctypes.memmove(address, octets, len(octets))
-    offsets, facts, told = Probe(octets, address=address).inner_decoded()
+    offsets, facts, told = Probe(octets, address=at_the_edge(octets)).inner_decoded()
     l3, l4, payload, end = (offsets >> shift & 0xFFFF for shift in (0, 16, 32, 48))
     assert l3 <= payload <= end <= len(octets)
     assert l4 <= payload

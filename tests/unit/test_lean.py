@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.kit.command import PATIENCE, environment
+from zcframe.framework.jit.lean import REPLACED, lean
 
 # Compiled by numba alone, which never sees the rest of zcframe; with `lean` in the arguments, leanly.
 COMPILE = """
@@ -49,7 +50,8 @@ def caught(a, b):
 
 if sys.argv[1:]:
     from zcframe.framework.jit.lean import lean
-    lean()
+    leanly = lean()
+    leanly.__enter__()
 VALUES = [-9, -1, 0, 1, 5, 7, 1 << 40]
 found = {}
 for function in (whole, divided, power, mixed, several, caught):
@@ -84,14 +86,23 @@ def both() -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def test_types_and_results_are_the_same(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    plain, lean = both
-    assert plain.keys() == lean.keys()
+    plain, leanly = both
+    assert plain.keys() == leanly.keys()
     for name in plain:
-        assert (plain[name][0], plain[name][2]) == (lean[name][0], lean[name][2]), name
+        assert (plain[name][0], plain[name][2]) == (leanly[name][0], leanly[name][2]), name
 
 
 def test_machine_independent_code_is_the_same(both: tuple[dict[str, Any], dict[str, Any]]) -> None:
-    plain, lean = both
+    plain, leanly = both
     for name in plain:
         if not name.startswith(WITH_SUBROUTINES):
-            assert plain[name][1] == lean[name][1], name
+            assert plain[name][1] == leanly[name][1], name
+
+
+def test_numba_is_itself_again_afterwards() -> None:
+    """Also where the compiler raises: numba code of an author's is compiled as numba does."""
+    originals = [getattr(owner, name) for owner, name, _ in REPLACED]
+    with pytest.raises(ZeroDivisionError), lean():
+        assert all(getattr(owner, name) is new for owner, name, new in REPLACED)
+        raise ZeroDivisionError
+    assert [getattr(owner, name) for owner, name, _ in REPLACED] == originals
