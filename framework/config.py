@@ -37,6 +37,15 @@ LIVE_ONLY = ("backend", "fanout", "force", "hugepages", "no_promiscuous", "tune"
 ANY = "any"
 
 
+# An output that has a command for each share, where one is given.
+FOR_COMMANDS = re.compile(r"fifo:[^,]*\{\}")
+
+
+def takes_commands(out: str) -> bool:
+    """Whether the words of an --out name a FIFO for each share."""
+    return bool(FOR_COMMANDS.match(out))
+
+
 def _text(raw: Any) -> str:
     if not isinstance(raw, str) or not raw:
         raise ValueError("a text is needed")
@@ -308,6 +317,8 @@ class RunConfig:
     json: bool = _option(False, "json", _flag, "", "one JSON document on stdout, all else on stderr", in_file=False)
     check: bool = _option(False, "check", _flag, "", "print the resolved plan and stop", in_file=False)
     verbose: bool = _option(False, "verbose", _flag, "", "more on stderr: details of errors, debug logs", in_file=False)
+    # Words of the command that reads each share of a FIFO; no option, but what stands behind --.
+    command: tuple[str, ...] = ()
     # Names of the fields that were given, so that an explicit value can be told from a default.
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 

@@ -21,8 +21,14 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{message} ({self.prog} --help lists the options)")
 
     def parse(self, words: Sequence[str]) -> argparse.Namespace:
-        """Parse `words`; the result holds only the options that were given. Raises UsageError."""
-        options, unknown = self.parse_known_args(words)
+        """Parse `words`; the result holds only the options that were given. Raises UsageError.
+
+        Where `behind` has a default, it holds the words behind the first --, as they are.
+        """
+        at = words.index("--") if self.get_default("behind") == () and "--" in words else len(words)
+        options, unknown = self.parse_known_args(words[:at])
+        if words[at:]:
+            options.behind = tuple(words[at + 1 :])
         if unknown:
             self._refuse(unknown[0])
         return options

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import argparse
 import re
+import shlex
 import signal
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
-from typing import Any
+from dataclasses import replace
 
-from zcframe.framework.config import OPTIONS, RunConfig, load
+from zcframe.framework.child import ending
+from zcframe.framework.config import OPTIONS, RunConfig, load, takes_commands
 from zcframe.framework.errors import UsageError, ZcframeError
 from zcframe.framework.stats import Observer, Observers, RunResult
+from zcframe.framework.terminal import clean
 
 from .answer import answer
 from .parser import add_options
@@ -30,17 +33,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="EXPR",
         default=argparse.SUPPRESS,
-        help="words of --filter, as tcpdump has them; behind -- if need be",
+        help="words of --filter, as tcpdump has them; behind -- if need be. With --out 'fifo:NAME{}', what is behind -- "
+        "is a command, run for each share: the word {} is its FIFO, and {} in another word its number",
     )
+    parser.set_defaults(behind=())
 
 
-def _given(options: argparse.Namespace) -> dict[str, Any]:
-    """The options by name; a tcpdump expression behind them is --filter. Raises UsageError where both are given."""
+def _config(options: argparse.Namespace) -> RunConfig:
+    """The options; words behind them are the command of a FIFO's shares, or --filter. Raises UsageError."""
     given = dict(vars(options))
-    expression = " ".join(given.pop("expression", ()))
+    words, behind = given.pop("expression", ()), given.pop("behind", ())
+    config = load(given)
+    if behind and any(map(takes_commands, config.out)):
+        config, behind = replace(config, command=behind), ()
+    expression = " ".join((*words, *behind))
     if expression and "filter" in given:
         raise UsageError(f"--filter {given['filter']} and {expression!r} behind the options: give one of them")
-    return given | ({"filter": expression} if expression else {})
+    return replace(config, filter=expression, given=config.given | {"filter"}) if expression else config
 
 
 def _may_be_live() -> bool:
@@ -122,8 +131,19 @@ def _say(text: str) -> None:
         print(f"zcframe: {text}", file=sys.stderr, flush=True)
 
 
+def _command_lines(result: RunResult) -> Iterator[str]:
+    """How each command ended that frames flowed to."""
+    for output in result.last.outputs:
+        for row in output.commands:
+            if row.served:
+                told = ", when it was told to end" if row.stopped else ""
+                yield clean(f"share {row.share} {ending(row.exit_code)}{told}: {shlex.join(row.command)}")
+
+
 def _conclude(result: RunResult, config: RunConfig) -> int:
     code = exit_code(result, config.max_loss)
+    for line in _command_lines(result):
+        _say(line)
     if result.error:
         failure = ZcframeError(result.error, details=result.details)
         failure.exit_code = code
@@ -153,7 +173,7 @@ def carry_out(config: RunConfig, observers: Iterable[Observer]) -> int:
 
 def execute(options: argparse.Namespace) -> int:
     """Run. Exit code 0, also after SIGINT, SIGTERM and SIGHUP; 1, 2 by the error; 3 for loss above --max-loss."""
-    config = load(_given(options))
+    config = _config(options)
     if config.check:
         with _terminated_as_interrupted():
             return _check(config)

@@ -42,8 +42,26 @@ class ShareLedger:
 
 
 @dataclass(frozen=True)
+class CommandStats:
+    """The command that reads a share. exit_code: negative for a signal, None while it runs.
+
+    served: frames flowed while it was there. stopped: it was told to end, and did not end by itself.
+    """
+
+    share: int
+    command: Sequence[str]
+    pid: int
+    exit_code: int | None = None
+    served: bool = False
+    stopped: bool = False
+
+
+@dataclass(frozen=True)
 class OutputStats:
-    """One output. spec: as it was asked for. restarts: of its writer. fault: why it failed, "" where it has not."""
+    """One output. spec: as it was asked for. restarts: of its writer. fault: why it failed, "" where it has not.
+
+    commands: those that were started to read its shares.
+    """
 
     spec: str
     kind: str
@@ -51,8 +69,10 @@ class OutputStats:
     restarts: int = 0
     fault: str = ""
     shares: Sequence[ShareLedger] = ()
+    commands: Sequence[CommandStats] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The rows of the JSON document."""
-        rows = {"spec": self.spec, "kind": self.kind, "pid": self.pid, "restarts": self.restarts}
-        return rows | {"fault": self.fault, "shares": [vars(share) for share in self.shares]}
+        rows: dict[str, Any] = {"spec": self.spec, "kind": self.kind, "pid": self.pid, "restarts": self.restarts}
+        rows |= {"fault": self.fault, "shares": [vars(share) for share in self.shares]}
+        return rows | {"commands": [vars(command) for command in self.commands]}

@@ -12,8 +12,9 @@ import math
 import selectors
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
+from functools import partial
 
 from zcframe.affinity import pin_to
 from zcframe.framework import log as funnel
@@ -30,6 +31,7 @@ from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
 from zcframe.framework.worker.loop import entry_points
 
+from .commands import Command
 from .course import Course
 from .crew import Crew
 from .member import Member
@@ -52,6 +54,9 @@ STOPPED_S = 1.0
 # Readers of FIFOs are looked for so often; a wait that takes longer than the other is told.
 READER_NAP_S = 0.02
 READERS_TOLD_S = 1.0
+# Somebody who asked for the end waits so long for commands that have read all; after so long a wait is told.
+COMMANDS_S = 5.0
+COMMANDS_TOLD_S = 10.0
 # Reports may take this share of the supervisor's time while packets flow.
 REPORT_SHARE = 0.1
 
@@ -83,6 +88,8 @@ class Supervisor:
             crew = (rings, chain, state, prepared.cpus, self._confine)
             self.crew = opened.enter_context(closing(Crew(*crew, self.writers.rings)))
             self.writers.open()
+            if self.config.command:
+                self.writers.start_commands(self.config.command)
             self.plan = run_plan(prepared, self.source)
             reports = Reports(prepared.plugins, state)
             self.snapshots = opened.enter_context(
@@ -121,6 +128,8 @@ class Supervisor:
         with self._failing():
             self.source.hurry()
             self._hear_source()
+        with self._failing():
+            self._end_commands(signals, asked=signals.look() > 0)
         return self._settle()
 
     @contextmanager
@@ -151,10 +160,18 @@ class Supervisor:
             self._watch(member)
         for writer in self.writers.members:
             self._watch_writer(writer)
+        for command in self._commands:
+            self._selector.register(command, selectors.EVENT_READ, partial(self._reap_command, command))
         wanted = self._await_readers(signals)
         self.course.started, self.course.started_at = time.monotonic(), time.time()
         if wanted:
+            if self.writers.commands:
+                self.writers.commands.serve()
             self.source.go()
+
+    @property
+    def _commands(self) -> Sequence[Command]:
+        return self.writers.commands.members if self.writers.commands else ()
 
     def _watch(self, member: Member) -> None:
         assert member.process is not None
@@ -170,6 +187,8 @@ class Supervisor:
         while absent := self.writers.absent():
             if signals.look():
                 return False
+            if self.writers.commands:
+                self.writers.commands.require_all()
             waited = time.monotonic() - began
             if waited >= self.config.out_wait:
                 log.warning("nobody reads %s yet: its frames are dropped until somebody does", ", ".join(absent))
@@ -249,6 +268,14 @@ class Supervisor:
         if writer.process is not None:
             self._watch_writer(writer)
 
+    def _reap_command(self, command: Command) -> None:
+        self._selector.unregister(command)
+        command.reap()
+        if command.served and not self.writers.finished:
+            self.course.warnings.append(f"{command.ended()} while frames flow: what else comes for it is dropped")
+        if command.served and self.writers.commands_done:
+            self._order_stop(time.monotonic())
+
     def _tick(self, now: float) -> None:
         """Show the observer how the run goes."""
         interval = self.config.stats_interval
@@ -301,6 +328,25 @@ class Supervisor:
             if now >= self._next_tick:
                 self._tick(now)
         self.writers.end(OBEY_S)
+
+    def _end_commands(self, signals: StopSignals, *, asked: bool) -> None:
+        """End the streams, and wait for those who read them; somebody who asks for the end does not wait for long."""
+        commands = self.writers.commands
+        if commands is None:
+            return
+        self.writers.let_go()
+        began, told, count = time.monotonic(), False, signals.look()
+        until = began + COMMANDS_S if asked else math.inf
+        while not commands.finished and time.monotonic() < until and any(row.served for row in commands.members):
+            self._wait()
+            if signals.look() > count:
+                until = 0.0 if asked else time.monotonic() + COMMANDS_S
+                count, asked = signals.look(), True
+            if time.monotonic() - began > COMMANDS_TOLD_S and not told:
+                told = True
+                log.warning("waiting for the commands to end; Ctrl-C ends them")
+        commands.stop()
+        commands.require_success()
 
     def _tell_drain(self, now: float) -> None:
         """Say once that a long drain goes on, and how to end it."""

@@ -14,7 +14,8 @@ from zcframe.framework import abi
 from zcframe.framework.chain.handover import BOOK, FRAMES, FULL, LINE, HandOver
 from zcframe.framework.chain.workspace import GENERATION
 from zcframe.framework.child import cause_of
-from zcframe.framework.errors import OutputError, ZcframeError, refusal
+from zcframe.framework.config import takes_commands
+from zcframe.framework.errors import OutputError, UsageError, ZcframeError, refusal
 from zcframe.framework.outputs.account import COUNT, FAULT_SIZE, Account
 from zcframe.framework.outputs.output import Output
 from zcframe.framework.outputs.rings import OutputRings
@@ -26,6 +27,7 @@ from zcframe.framework.stats.events import Events
 from zcframe.framework.stats.outputs import OutputStats, ShareLedger
 from zcframe.framework.worker.post import Post
 
+from .commands import Commands
 from .process import Process
 
 # Deaths in a row in which a writer wrote nothing.
@@ -65,6 +67,7 @@ class Writers:
         self._live = live
         self.members: list[Writer] = []
         self._posts: Sequence[Post] = ()
+        self.commands: Commands | None = None
         with ExitStack() as opened:
             for output, hand_over in outputs:
                 self.members.append(self._make(opened, output, hand_over, workers, waits=waits))
@@ -110,6 +113,14 @@ class Writers:
         for member in self.members:
             self._opened.callback(member.output.close)
             member.output.open()
+
+    def start_commands(self, words: Sequence[str]) -> None:
+        """Start a command for each share of the one FIFO that has shares. Raises UsageError, OutputError."""
+        several = [member.output for member in self.members if takes_commands(member.output.spec.text)]
+        if len(several) != 1:
+            texts = " and ".join(output.spec.text for output in several)
+            raise UsageError(f"--out {texts}: a command behind -- reads the shares of one FIFO: name one")
+        self.commands = self._opened.enter_context(closing(Commands(words, several[0])))
 
     def spawn_all(self, posts: Sequence[Post]) -> None:
         """Fork a writer for each output. Raises ProcessError."""
@@ -212,6 +223,16 @@ class Writers:
             member.accounts.clear()
         self._opened.close()
 
+    @property
+    def commands_done(self) -> bool:
+        """Whether the run was for commands alone, and all have ended."""
+        return self.commands is not None and self.commands.finished and len(self.members) == 1
+
+    def let_go(self) -> None:
+        """All writers have ended: readers of FIFOs see the end of their streams."""
+        for member in self.members:
+            member.output.let_go()
+
     # --- account
 
     def stats(self, *, final: bool) -> list[OutputStats]:
@@ -221,7 +242,9 @@ class Writers:
     def _stats(self, member: Writer, *, final: bool) -> OutputStats:
         shares = [self._share(member, stream, final=final) for stream in range(member.rings.streams)]
         spec = member.output.spec
-        return OutputStats(spec.text, spec.kind, member.pid, member.restarts, member.fault, shares)
+        commands = self.commands.members if self.commands and self.commands.output is member.output else ()
+        rows = [command.stats() for command in commands]
+        return OutputStats(spec.text, spec.kind, member.pid, member.restarts, member.fault, shares, rows)
 
     def _share(self, member: Writer, stream: int, *, final: bool) -> ShareLedger:
         # Against the direction in which frames travel: never more written than offered.

@@ -63,10 +63,19 @@ def _root() -> Path:
     return folder
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
+    """What it needs besides ours."""
     folders = [_root() / "usr" / "lib" / f"{platform.machine()}-linux-gnu", _root() / "usr" / "lib"]
-    own = {} if _root() == Path("/") else {"LD_LIBRARY_PATH": ":".join(map(str, folders))}
-    return os.environ | own
+    return {} if _root() == Path("/") else {"LD_LIBRARY_PATH": ":".join(map(str, folders))}
+
+
+def command(capture: Path | str, rules: Path, log: Path, folder: Path) -> list[str]:
+    """Its words, to read a capture in one thread; its settings are written to `folder`, and `log` must be there."""
+    config = folder / "suricata.yaml"
+    config.write_text(CONFIG.format(etc=_root() / "etc" / "suricata"))
+    program = shutil.which(PROGRAM) or str(_root() / "usr" / "bin" / PROGRAM)
+    words = ["-c", str(config), "-S", str(rules), "-l", str(log), "-r", str(capture), "--runmode", "single"]
+    return [program, *words]
 
 
 def reason_against() -> str:
@@ -148,12 +157,9 @@ class Instance:
     def __init__(self, capture: Path, rules: Path, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True)
-        config = folder / "suricata.yaml"
-        config.write_text(CONFIG.format(etc=_root() / "etc" / "suricata"))
-        program = shutil.which(PROGRAM) or str(_root() / "usr" / "bin" / PROGRAM)
-        words = ["-c", str(config), "-S", str(rules), "-l", str(folder), "-r", str(capture), "--runmode", "single"]
+        words = command(capture, rules, folder, folder)
         with (folder / "said").open("w") as said:
-            self.process = subprocess.Popen([program, *words], stdout=said, stderr=said, env=_environment())
+            self.process = subprocess.Popen(words, stdout=said, stderr=said, env=os.environ | environment())
 
     def finish(self, seconds: float = 120) -> Report:
         """Wait for its end. Fails where a rule did not load, or it did not end well."""
