@@ -33,8 +33,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         metavar="EXPR",
         default=argparse.SUPPRESS,
-        help="words of --filter, as tcpdump has them; behind -- if need be. With --out 'fifo:NAME{}' what is behind -- "
-        "is a command, run for each share: the word {} is its FIFO, and {} in another word its number",
+        help="words of --filter, as tcpdump has them; behind -- if need be. With --out 'fifo:NAME{}', what is behind "
+        "-- is a command, run for each share: the word {} is its FIFO, and {} in another word its number",
     )
     parser.set_defaults(behind=())
 

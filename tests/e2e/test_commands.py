@@ -51,7 +51,9 @@ def test_each_exit_code_is_told(tmp_path: Path) -> None:
     assert done.code == 1
     assert [row["exit_code"] for row in done.document["outputs"][0]["commands"]] == [0, 1, 2]
     *each, whole = done.complaints
-    assert [f"share {share} ended with exit code {share}: sh -c" in line for share, line in enumerate(each)] == [True] * 3
+    assert [f"share {share} ended with exit code {share}: sh -c" in line for share, line in enumerate(each)] == [
+        True
+    ] * 3
     assert whole == "zcframe: 2 of 3 commands failed: share 1, 2"
     assert left(tmp_path) == []
 
@@ -62,14 +64,16 @@ def test_what_cannot_be_started_is_refused(tmp_path: Path) -> None:
     (tmp_path / "no-program").chmod(0o755)
     refused(zcframe(*words(tmp_path, "--", "no-such-program", "{}")), 2, "no program no-such-program")
     refused(zcframe(*words(tmp_path, "--", "cat", "x")), 2, "no word has {}")
-    refused(zcframe(*words(tmp_path, "--out", f"fifo:{tmp_path}/y{{}}", "--", "cat", "{}")), 2, "one FIFO", "y{}", "x{}")
+    refused(
+        zcframe(*words(tmp_path, "--out", f"fifo:{tmp_path}/y{{}}", "--", "cat", "{}")), 2, "one FIFO", "y{}", "x{}"
+    )
     refused(zcframe(*words(tmp_path, "--", f"{tmp_path}/no-program", "{}")), 1, "cannot be started", "no-program")
     assert left(tmp_path) == ["no-program"]
 
 
 def test_one_that_ends_before_it_reads_is_told(tmp_path: Path) -> None:
     """The others, which wait, end too."""
-    script = 'test {} = 1 && exit 7; exec sleep 1000'
+    script = "test {} = 1 && exit 7; exec sleep 1000"
     refused(zcframe(*words(tmp_path, "--", "sh", "-c", script)), 1, "share 1", "exit code 7", f"{tmp_path}/x1")
     assert left(tmp_path) == []
 
@@ -85,7 +89,9 @@ def test_one_that_ends_early_loses_its_share_alone(tmp_path: Path) -> None:
 
 
 def test_a_run_for_commands_alone_ends_with_them(tmp_path: Path) -> None:
-    done = zcframe(*words(tmp_path, "--loop", 0, "--pps", "30k", "--", "sh", "-c", "head -c 100000 $0 > /dev/null", "{}"))
+    done = zcframe(
+        *words(tmp_path, "--loop", 0, "--pps", "30k", "--", "sh", "-c", "head -c 100000 $0 > /dev/null", "{}")
+    )
     assert done.code == 0, done
     assert left(tmp_path) == []
 
