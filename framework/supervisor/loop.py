@@ -336,7 +336,7 @@ class Supervisor:
             return
         self.writers.let_go()
         began, told, count = time.monotonic(), False, signals.look()
-        until = began + COMMANDS_S if asked else math.inf
+        until = began + (COMMANDS_S if count < ENOUGH else 0.0) if asked else math.inf
         while not commands.finished and time.monotonic() < until and any(row.served for row in commands.members):
             self._wait()
             if signals.look() > count:

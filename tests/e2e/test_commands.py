@@ -103,7 +103,11 @@ def test_interrupted(tmp_path: Path, script: str) -> None:
     with Background(tmp_path, *words(tmp_path, "--loop", 0, "--pps", "10k", "--", "sh", "-c", script, "{}")) as run:
         until(lambda: (tmp_path / "x2").exists())
         time.sleep(1)
-        done = run.signal(signal.SIGINT).finish()
+        run.signal(signal.SIGINT)
+        if script.endswith("null; sleep 1000"):
+            time.sleep(1)
+            run.signal(signal.SIGINT)
+        done = run.finish()
     assert done.code == 0, done
     codes = [row["exit_code"] for row in json.loads(done.stdout)["outputs"][0]["commands"]]
     assert codes == ([0] * 3 if "cat" in script and "sleep" not in script else [-signal.SIGTERM] * 3)
