@@ -111,6 +111,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
         "plugins": [
             {"name": p.name, "params": dict(p.params), "origin": p.origin, **_filter(p.filter)} for p in plan.plugins
         ],
+        "outputs": [asdict(output) | {"command": list(output.command)} for output in plan.outputs],
         "tuning": [asdict(change) for change in plan.tuning],
         "warnings": list(plan.warnings),
     }

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from zcframe.framework.stats import RunPlan, SourceInfo
+from zcframe.framework.stats import OutputPlan, RunPlan, SourceInfo
 from zcframe.framework.terminal import clean
 
 from .summary import cpu_cell, queue_label, source_line
@@ -24,8 +25,14 @@ def _mode(source: SourceInfo) -> str:
     return ", promiscuous" if source.promiscuous else ", not promiscuous"
 
 
+def _output(output: OutputPlan) -> str:
+    shared = f", shared out {output.shares} by {output.rule}" if output.shares else ""
+    command = f", each read by {clean(shlex.join(output.command))}" if output.command else ""
+    return clean(output.spec) + shared + command
+
+
 def plan_lines(plan: RunPlan) -> list[str]:
-    """Source, pace, rings, RSS, CPUs, plugins and tuning; a line or more each."""
+    """Source, pace, rings, RSS, CPUs, plugins, outputs and tuning; a line or more each."""
     loop = "for ever" if plan.loop == 0 else f"{plan.loop} times" if plan.loop > 1 else "once"
     placed = (f"{queue_label(plan.source, queue)}:{cpu_cell(queue.cpu)}" for queue in plan.queues)
     lines = [
@@ -42,5 +49,6 @@ def plan_lines(plan: RunPlan) -> list[str]:
         origin = f"  ({clean(plugin.origin)})" if plugin.origin else ""
         own = f" filter={clean(plugin.filter)!r}" if plugin.filter else ""
         lines.append(f"{'plugins' if not i else '':8} {clean(plugin.name)}{_params(plugin.params)}{own}{origin}")
+    lines += [f"{'out' if not i else '':8} {_output(output)}" for i, output in enumerate(plan.outputs)]
     lines += [f"{'tune' if not i else '':8} {clean(str(change))}" for i, change in enumerate(plan.tuning)]
     return lines

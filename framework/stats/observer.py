@@ -92,6 +92,19 @@ class PluginPlan:
 
 
 @dataclass(frozen=True)
+class OutputPlan:
+    """One --out, in its own words. shares: weights as `--shares` has them, "" for one stream; rule: what shares out.
+
+    command: words that are started once a share.
+    """
+
+    spec: str
+    shares: str = ""
+    rule: str = ""
+    command: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class RunPlan:
     """Everything that is decided before the first frame: what `--check` prints.
 
@@ -110,6 +123,7 @@ class RunPlan:
     tuning: tuple[Change, ...] = ()
     warnings: tuple[str, ...] = ()
     filter: str = ""
+    outputs: tuple[OutputPlan, ...] = ()
 
 
 @dataclass(frozen=True)

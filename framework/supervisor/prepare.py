@@ -9,7 +9,7 @@ from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, rea
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
-from zcframe.framework.config import ANY, FOREVER, MAX_GAP, RunConfig
+from zcframe.framework.config import ANY, FOREVER, MAX_GAP, RunConfig, takes_commands
 from zcframe.framework.errors import UsageError
 from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
@@ -24,7 +24,7 @@ from zcframe.framework.sources.opening import SourcePlan, open_source
 from zcframe.framework.sources.plan import LivePlan, SeveralPlan
 from zcframe.framework.sources.soft82576 import ReplayPlan
 from zcframe.framework.sources.trace import bundled_trace
-from zcframe.framework.stats import PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
+from zcframe.framework.stats import OutputPlan, PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 from zcframe.framework.stats.ledger import FILTER
 
 from .workers import with_queues
@@ -155,6 +155,13 @@ def _pace(config: RunConfig) -> str:
     return f"{config.pps:,.0f} packets a second" if config.pps is not None else str(config.speed)
 
 
+def _output_plan(chosen: Chosen, command: tuple[str, ...]) -> OutputPlan:
+    shares, text = chosen.streams.shares, chosen.spec.text
+    if shares is None:
+        return OutputPlan(text)
+    return OutputPlan(text, shares.text, shares.rule, command if takes_commands(text) else ())
+
+
 def run_plan(prepared: Prepared, source: Source) -> RunPlan:
     """The plan as observers see it."""
     config, rss = prepared.config, prepared.rss
@@ -172,6 +179,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
             for plugin, spec in zip(prepared.plugins, prepared.specs, strict=True)
         ),
         filter=config.filter,
+        outputs=tuple(_output_plan(chosen, config.command) for chosen in prepared.outputs),
         pace=_pace(config),
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,

@@ -130,3 +130,15 @@ def test_without_such_a_fifo_the_words_are_an_expression(tmp_path: Path) -> None
     plain = zcframe(*base, "--filter", "udp port 53")
     assert behind.document["filter"] == plain.document["filter"] == "udp port 53"
     assert behind.ledger["dropped_by"] == plain.ledger["dropped_by"]
+
+
+def test_the_plan_shows_outputs_and_command(tmp_path: Path) -> None:
+    """Nothing is made for it."""
+    given = words(tmp_path, "--check", "--out", f"pcap:{tmp_path}/a.pcap", "--", "cat", "{}")
+    share = {"spec": f"fifo:{tmp_path}/x{{}}", "shares": "3", "rule": "ip-pair", "command": ["cat", "{}"]}
+    one = {"spec": f"pcap:{tmp_path}/a.pcap", "shares": "", "rule": "", "command": []}
+    assert zcframe(*given).document["outputs"] == [share, one]
+    text = zcframe(*(word for word in given if word != "--json")).stdout
+    assert f"out      {share['spec']}, shared out 3 by ip-pair, each read by cat '{{}}'\n" in text
+    assert f"\n         {one['spec']}\n" in text
+    assert left(tmp_path) == []
