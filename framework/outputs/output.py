@@ -6,11 +6,12 @@ before anything runs; the writer's process, a fork, calls `sink`.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, NamedTuple
 
-from zcframe.framework.errors import UsageError
+from zcframe.framework.errors import OutputError, UsageError, ZcframeError, refusal
 from zcframe.framework.share import Shares
 
 from .sink import Sink
@@ -19,6 +20,7 @@ SNAPLEN: Final = 262144
 SHARE: Final = "{}"
 ETHERNET: Final = 1
 BY_QUEUE: Final = "queue"
+GUARDED: Final = frozenset(("targets", "open", "sink", "absent", "renew", "let_go", "close"))
 
 
 @dataclass(frozen=True)
@@ -51,6 +53,24 @@ class Streams:
         return self.shares is not None and self.shares.rule == BY_QUEUE
 
 
+def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
+    """The method of an output, of whoever's package: what it raises becomes an error that names the output."""
+
+    @functools.wraps(method)
+    def called(self: Output, *arguments: Any) -> Any:
+        try:
+            return method(self, *arguments)
+        except ZcframeError:
+            raise
+        except OSError as error:
+            raise OutputError(f"{self.prefix}{refusal(error)}") from error
+        except Exception as error:
+            text = " ".join(f"{type(error).__name__}: {error}".split())
+            raise OutputError(f"{self.prefix}{method.__qualname__}() raised {text}") from error
+
+    return called
+
+
 class Output:
     """Base of all outputs. number: which of the run's outputs, from 0.
 
@@ -61,6 +81,11 @@ class Output:
 
     record: ClassVar[str] = "pcap"
     options: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        for name in GUARDED & cls.__dict__.keys():
+            setattr(cls, name, _guarded(cls.__dict__[name]))
 
     def __init__(self, spec: OutputSpec, streams: Streams, inputs: Sequence[Input], number: int) -> None:
         self.spec, self.streams, self.inputs, self.number = spec, streams, inputs, number
@@ -78,8 +103,13 @@ class Output:
         """Names of all that it writes to: no other output may have one of them."""
         return tuple(self.target_of(stream) for stream in range(self.streams.number))
 
+    @property
+    def prefix(self) -> str:
+        """What stands in front of all that is said of it."""
+        return f"--out {self.spec.text}: "
+
     def refuse(self, reason: str) -> UsageError:
-        return UsageError(f"--out {self.spec.text}: {reason}")
+        return UsageError(f"{self.prefix}{reason}")
 
     @property
     def user(self) -> str:

@@ -42,12 +42,19 @@ class Writer:
     """Writes one output until it is ordered to end. live: whether frames come in their own time."""
 
     def __init__(
-        self, output: Output, rings: OutputRings, feeds: Sequence[Feed], orders_fd: int, *, live: bool
+        self,
+        output: Output,
+        rings: OutputRings,
+        feeds: Sequence[Feed],
+        orders_fd: int,
+        accounts: Mapping,
+        *,
+        live: bool,
     ) -> None:
         self._output, self._live = output, live
         self._orders = Mapping(orders_fd, abi.PAGE_SIZE, writable=False)
         self._order = self._orders.view("u4")
-        self._accounts = rings.map_accounts(writable=True)
+        self._accounts = accounts
         mapped = [rings.map_rings(worker) for worker in range(rings.workers)]
         self._books, self._mirrors = [books for books, _ in mapped], [mirror for _, mirror in mapped]
         self._progress = [Mapping(feed.progress_fd, PROGRESS_SIZE, writable=False) for feed in feeds]
@@ -120,10 +127,11 @@ class Writer:
         for stream in self._streams:
             stream.close()
 
-    def leave_word(self, text: str) -> None:
-        """Leave the reason of an end where the supervisor finds it."""
-        data = text.encode()[: FAULT_SIZE - 1]
-        self._accounts.view("u1", 0, FAULT_SIZE)[: len(data)] = list(data)
+
+def leave_word(accounts: Mapping, text: str) -> None:
+    """Leave the reason of an end where the supervisor finds it."""
+    data = text.encode()[: FAULT_SIZE - 1]
+    accounts.view("u1", 0, FAULT_SIZE)[: len(data)] = list(data)
 
 
 def write(
@@ -141,19 +149,20 @@ def write(
     Whatever it raises ends the process with exit code 1, and its text is left for the supervisor.
     """
     name_process(f"zc-out-{output.number}")
-    writer = Writer(output, rings, feeds, orders_fd, live=live)
+    accounts = rings.map_accounts(writable=True)
     try:
+        writer = Writer(output, rings, feeds, orders_fd, accounts, live=live)
         confine()
         # A change of user clears the signal of the parent's death, so this comes after it.
         die_with(parent)
         writer.run()
     except (OSError, MemoryError) as error:
-        writer.leave_word(refusal(error))
+        leave_word(accounts, refusal(error))
     except ZcframeError as error:
-        writer.leave_word(str(error))
+        leave_word(accounts, str(error))
     except Exception as error:
         log.debug("%s failed", output.spec.text, exc_info=True)
-        writer.leave_word(" ".join(f"{type(error).__name__}: {error}".split()))
+        leave_word(accounts, " ".join(f"{type(error).__name__}: {error}".split()))
     else:
         return
     os._exit(1)

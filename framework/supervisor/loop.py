@@ -39,7 +39,7 @@ from .prepare import Prepared, prepare, run_plan
 from .reports import Reports
 from .signals import ENOUGH, StopSignals
 from .snapshots import Snapshots
-from .writers import Writer, Writers
+from .writers import Writer, Writers, let_go
 
 log = logging.getLogger(__name__)
 
@@ -104,7 +104,7 @@ class Supervisor:
     def _confine(self, cpu: int | None) -> None:
         """In a new worker: bind it to its CPU, where that is allowed, and drop the privileges that it does not need."""
         for member in self.writers.members:
-            member.output.let_go()
+            let_go(member.output)
         warning = pin_to(cpu) if cpu is not None else None
         if warning:
             log.warning("%s", warning)

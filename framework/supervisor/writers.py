@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from collections.abc import Sequence
@@ -32,6 +33,12 @@ from .process import Process
 
 # Deaths in a row in which a writer wrote nothing.
 FUTILE: Final = 20
+
+
+def let_go(output: Output) -> None:
+    """In a fork that does not write: what an output raises then is no concern of the fork's."""
+    with contextlib.suppress(ZcframeError):
+        output.let_go()
 
 
 @dataclass
@@ -136,7 +143,7 @@ class Writers:
             for other in self.members:
                 if other is not member:
                     other.rings.let_go()
-                    other.output.let_go()
+                    let_go(other.output)
             write(member.output, member.rings, feeds, member.orders_fd, parent, confine, live=self._live)
 
         parent = os.getpid()
@@ -188,9 +195,10 @@ class Writers:
         return text.partition(b"\0")[0].decode(errors="replace")
 
     def _give_up(self, member: Writer, text: str) -> None:
-        member.fault = text
+        prefix = member.output.prefix
+        member.fault = text.removeprefix(prefix)
         member.rings.open_sluice()
-        raise OutputError(f"--out {member.output.spec.text}: {text}")
+        raise OutputError(f"{prefix}{member.fault}")
 
     # --- stop
 
