@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--backend", metavar="NAME", help="as with zcframe run (auto)")
     parser.add_argument("--queues", metavar="N", help="as with zcframe run; one with -r, which keeps the file's order")
     parser.add_argument("-v", "--verbose", action="store_true", help="more on stderr: details of errors, debug logs")
-    parser.add_argument("expression", nargs="*", metavar="EXPR", help="a tcpdump expression; behind -- if need be")
+    words = "a tcpdump expression; behind -- if need be"
+    parser.add_argument("expression", nargs="*", default=[], metavar="EXPR", help=words)
 
 
 class Counts(Observer):

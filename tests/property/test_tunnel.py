@@ -210,6 +210,17 @@ def at_tshark(path: Path) -> list[Ends]:
     return [last_of(line.split("\t")) for line in lines]
 
 
+@pytest.fixture(scope="module")
+def every_layer_is_named(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Which packet is the innermost is known by the layers' names; tshark 4.6 leaves out IP behind MPLS."""
+    path = tmp_path_factory.mktemp("layers") / "mpls.pcap"
+    path.write_bytes(pcap([Record(stack(random.Random(1), ["MPLS in IP"])[0])]))
+    command = ["tshark", "-n", "-r", str(path), "-T", "fields", "-e", "frame.protocols"]
+    layers = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    if "mpls:ip" not in layers:
+        pytest.skip(f"this tshark does not name every layer: {layers.strip()}")
+
+
 def last_of(row: list[str]) -> Ends:
     layers = row[0].split(":")
     layers = layers[: next((place for place, layer in enumerate(layers) if layer in BEYOND), len(layers))]
@@ -240,6 +251,7 @@ def test_stacks_as_built() -> None:
 
 
 @pytest.mark.needs("tshark")
+@pytest.mark.usefixtures("every_layer_is_named")
 def test_stacks_against_tshark(tmp_path: Path) -> None:
     dice = random.Random(12)
     names = stacks()
@@ -256,6 +268,7 @@ def test_stacks_against_tshark(tmp_path: Path) -> None:
 
 
 @pytest.mark.needs("tshark", "captures")
+@pytest.mark.usefixtures("every_layer_is_named")
 def test_real_captures_against_tshark(captures: Path, tmp_path: Path) -> None:
     """Each different frame of all captures, in one file."""
     frames = dict.fromkeys(packet[:2] for path in sorted(captures.glob("*.pcap*")) for packet in read(path).packets)

@@ -61,7 +61,8 @@ def test_the_caret_stands_under_the_word_that_cannot_be_there(expression: str, p
     ("expression", "message", "place"),
     [
         ("udp or port htttp", "unknown port 'htttp'", 12),
-        ("tcp port 99999", "illegal port number 99999 > 65535", 9),
+        # libpcap 1.10.6 has other words: "port number 99999 greater than maximum 65535".
+        ("tcp port 99999", "port number 99999 ", 9),
         ("host 1.2.3.4 or host 256.1.1.1", "invalid IPv4 address '256.1.1.1'", 21),
         ("vlan 5000", "VLAN tag 5000 greater than maximum 4095", 5),
         ("udp and ip broadcast", "netmask not known, so 'ip broadcast' not supported", 8),
@@ -69,7 +70,10 @@ def test_the_caret_stands_under_the_word_that_cannot_be_there(expression: str, p
     ],
 )
 def test_the_caret_stands_under_what_libpcap_names(expression: str, message: str, place: int) -> None:
-    assert refusal(expression) == [f"--filter: {message}", f"  {expression}", f"  {' ' * place}^"]
+    complaint, *shown = refusal(expression)
+    assert complaint.startswith("--filter: ")
+    assert message in complaint
+    assert shown == [f"  {expression}", f"  {' ' * place}^"]
 
 
 def test_what_only_the_kernel_knows_is_refused() -> None:
