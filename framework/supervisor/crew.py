@@ -11,7 +11,7 @@ from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.workspace import STOP_DRAIN, STOP_NOW
 from zcframe.framework.child import cause_of
 from zcframe.framework.errors import CrashLoopError, ProcessError, refusal
-from zcframe.framework.outputs.rings import OutputRings
+from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import RssCheck

@@ -24,7 +24,7 @@ from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import OutputError, ZcframeError, refusal
 from zcframe.framework.outputs.make import make_outputs
 from zcframe.framework.outputs.output import Input
-from zcframe.framework.outputs.writer import entry_points as writer_entry_points
+from zcframe.framework.outputs.writer.process import entry_points as writer_entry_points
 from zcframe.framework.privileges import drop_privileges
 from zcframe.framework.sources.opening import open_source
 from zcframe.framework.state.shared import StateMemory

@@ -17,10 +17,10 @@ from zcframe.framework.chain.workspace import GENERATION
 from zcframe.framework.child import cause_of
 from zcframe.framework.config import takes_commands
 from zcframe.framework.errors import OutputError, UsageError, ZcframeError, refusal
-from zcframe.framework.outputs.account import COUNT, FAULT_SIZE, Account
 from zcframe.framework.outputs.output import Output
-from zcframe.framework.outputs.rings import OutputRings
-from zcframe.framework.outputs.writer import DRAIN, END, Feed, write
+from zcframe.framework.outputs.writer.account import COUNT, FAULT_SIZE, Account
+from zcframe.framework.outputs.writer.process import DRAIN, END, Feed, write
+from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.privileges import drop_to_writing
 from zcframe.framework.ring import Mapping, make_memory
 from zcframe.framework.share import share_table

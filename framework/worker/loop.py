@@ -30,7 +30,7 @@ from zcframe.framework.errors import ZcframeError, refusal
 from zcframe.framework.jit.compiler import Job
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
-from zcframe.framework.outputs.rings import OutputRings
+from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import Mapping, RingEnd
 from zcframe.framework.state.journal import SECRETS
 from zcframe.framework.state.shared import StateMemory

@@ -16,7 +16,7 @@ FRAMES = 8379
 # Writes capture files of its own to a plain file; where FAULT is the name of a method, that raises.
 KIND = """
 from zcframe.framework.outputs.output import Output
-from zcframe.framework.outputs.pcap import pcap_head
+from zcframe.framework.outputs.kinds.pcap import pcap_head
 from zcframe.framework.outputs.sink import Sink
 
 FAULT = "{fault}"

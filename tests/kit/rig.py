@@ -22,7 +22,7 @@ from zcframe.framework.chain.no_ip import by_ethertype, state_layouts
 from zcframe.framework.chain.spec import parse_spec
 from zcframe.framework.chain.workspace import GENERATION
 from zcframe.framework.filters.libpcap import compile_expression
-from zcframe.framework.outputs.rings import OutputRings
+from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss import SYMMETRIC_KEY, default_reta
 from zcframe.framework.rss.toeplitz import hash_frame

@@ -20,10 +20,10 @@ from tests.kit.traced import Traced
 from tests.property.test_kill import FRAMES, GATE, PLUGINS, STEPPED, THE_END, Outliving, Post, Trial, at_gate, results
 from zcframe.framework.chain.handover import FULL, LINE, HandOver
 from zcframe.framework.chain.workspace import GENERATION
-from zcframe.framework.outputs.account import READS
+from zcframe.framework.outputs.kinds.pcap import pcap_head
+from zcframe.framework.outputs.kinds.pcapng import pcapng_head
 from zcframe.framework.outputs.output import Input
-from zcframe.framework.outputs.pcap import pcap_head
-from zcframe.framework.outputs.pcapng import pcapng_head
+from zcframe.framework.outputs.writer.account import READS
 from zcframe.framework.ring import Mapping
 from zcframe.framework.share import Shares
 from zcframe.framework.share.choose import share_by

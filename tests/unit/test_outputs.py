@@ -14,13 +14,13 @@ from zcframe.framework import abi
 from zcframe.framework.chain.handover import END, FRAMES, LINE, MARK
 from zcframe.framework.chain.workspace import DONE, GENERATION
 from zcframe.framework.errors import UsageError
-from zcframe.framework.outputs.account import COUNT, WORDS, Account, account_size
-from zcframe.framework.outputs.file import FileSink, Names
+from zcframe.framework.outputs.kinds.file import FileSink, Names
 from zcframe.framework.outputs.make import choose_outputs, make_outputs
-from zcframe.framework.outputs.merge import Merge, Row
 from zcframe.framework.outputs.output import Input
 from zcframe.framework.outputs.sink import Pieces, Place
 from zcframe.framework.outputs.spec import parse_output
+from zcframe.framework.outputs.writer.account import COUNT, WORDS, Account, account_size
+from zcframe.framework.outputs.writer.merge import Merge, Row
 from zcframe.framework.ring import Mapping, make_memory
 
 

@@ -16,10 +16,10 @@ from contextlib import suppress
 from typing import Final
 
 from zcframe.framework.errors import OutputError
+from zcframe.framework.outputs.output import Input, Output, OutputSpec, Streams
+from zcframe.framework.outputs.sink import Pieces, Place, ReaderLeft, Sink
 
-from .output import Input, Output, OutputSpec, Streams
 from .pcap import pcap_head
-from .sink import Pieces, Place, ReaderLeft, Sink
 
 PIPE_BYTES: Final = 1 << 20
 TAKEN_OUT: Final = 1 << 16

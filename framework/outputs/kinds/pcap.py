@@ -11,11 +11,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Final
 
 from zcframe.framework.errors import OutputError
+from zcframe.framework.outputs.options import count, size, user
+from zcframe.framework.outputs.output import ETHERNET, Output
+from zcframe.framework.outputs.sink import Place, Sink
 
 from .file import STDOUT, FileSink, Names, PipeSink, Tail
-from .options import count, size, user
-from .output import ETHERNET, Output
-from .sink import Place, Sink
 
 MAGIC_NS: Final = 0xA1B23C4D
 

@@ -9,10 +9,10 @@ from typing import Final
 import numpy as np
 
 from zcframe.framework.errors import OutputError
+from zcframe.framework.outputs.sink import FOREVER, Pieces, Place, ReaderLeft, Sink
 
 from .account import COUNT, WORDS, Account
 from .merge import Merge, Merged
-from .sink import FOREVER, Pieces, Place, ReaderLeft, Sink
 
 # Frames that are past a ring.
 TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain)

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from typing import Final
 
 from zcframe import __version__
+from zcframe.framework.outputs.output import ETHERNET, Input
 
 from .file import Tail
-from .output import ETHERNET, Input
 from .pcap import Pcap
 
 SECTION, INTERFACE, STATISTICS = 0x0A0D0D0A, 1, 5

@@ -23,8 +23,7 @@ from zcframe.framework.chain.workspace import DONE
 from zcframe.framework.jit.address import acquire_u32, acquire_u64, load_u32
 from zcframe.framework.jit.compiler import Job, compiled, inlined
 from zcframe.framework.jit.words import Words, numbered
-
-from .sink import FOREVER
+from zcframe.framework.outputs.sink import FOREVER
 
 HOLD_S: Final = 0.03
 LATE_S: Final = 0.2

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from zcframe.framework.errors import OutputError
-
-from .sink import FOREVER, Pieces, Place, ReaderLeft, Sink
+from zcframe.framework.outputs.sink import FOREVER, Pieces, Place, ReaderLeft, Sink
 
 NS: Final = 10**9
 STDOUT: Final = "-"

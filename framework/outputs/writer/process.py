@@ -15,12 +15,12 @@ from zcframe.framework.child import die_with
 from zcframe.framework.errors import ZcframeError, refusal
 from zcframe.framework.jit.compiler import Job
 from zcframe.framework.log import name_process
+from zcframe.framework.outputs.output import Output
 from zcframe.framework.ring import Mapping, ReceiveRing
 
 from . import account, merge
 from .account import FAULT_SIZE, Account
 from .merge import Merge, Row
-from .output import Output
 from .rings import OutputRings
 from .stream import Stream
 
