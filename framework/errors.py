@@ -3,6 +3,7 @@
     ZcframeError                 exit 1: a run-time failure, one line for the operator
     ├── UsageError               exit 2: a wrong option, name or value
     │   ├── PluginSpecError      --plugin names something that is not there, or a wrong parameter
+    │   ├── DeclarationError     a class that is no plugin, or what it declares; a TypeError, too
     │   └── FilterError          a tcpdump expression that libpcap does not take
     ├── LibpcapError             there is no libpcap, which compiles such expressions
     ├── CaptureFileError         a capture file that is not a capture, or damaged
@@ -61,6 +62,10 @@ class PluginSpecError(UsageError):
 
 
 class FilterError(UsageError):
+    pass
+
+
+class DeclarationError(UsageError, TypeError):
     pass
 
 

@@ -151,7 +151,7 @@ def read_questions(state, view, base, end, flags):  # type: ignore[no-untyped-de
 
 def read_message(state, view, base, end, whole):  # type: ignore[no-untyped-def]
     """Count the message in [base, end) of the view; whole: nothing of it lies elsewhere."""
-    problem = SHORT
+    problem, flags = SHORT, 0
     if end - base >= HEADER:
         flags = view.u16(base + 2)
         problem = read_questions(state, view, base, end, flags)

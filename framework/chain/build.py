@@ -32,7 +32,7 @@ from zcframe.framework.state import table as _table  # noqa: F401 - registers th
 from zcframe.framework.state.compiled import StateType, allow_fields, state_maker
 
 from .bound import BoundPlugin
-from .explain import explained
+from .explain import explained, require_meant
 from .generate import chain_source
 from .handover import HandOver
 from .inline import Inliner
@@ -317,6 +317,8 @@ def build_chain(
         concerned = [job.name for job in missing]
         order = dict.fromkeys((FRAMEWORK, *(plugin.name for plugin in plugins), *concerned))
         tell([name for name in order if name in concerned] or [whole.name])
+    if needed:
+        require_meant(plugins, inliners)
     with explained(plugins, inliners):
         if missing:
             compile_abreast(missing)

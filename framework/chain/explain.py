@@ -21,8 +21,9 @@ from .bound import BoundPlugin
 from .inline import Inliner
 from .note import words_of
 from .parts import is_verdict
-from .reasons import Scope, kind, reason
-from .syntax import lines_of_name, unsupported
+from .reasons import NO_VALUE, Scope, kind, reason
+from .syntax import Construct, counted_from_end, lines_of_name, unsupported
+from .unbound import first_unbound
 
 Function = Callable[..., Any]
 Place = tuple[str, int]
@@ -140,6 +141,24 @@ def _message(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], error:
                 assert function is not None
                 return _explain(plugin, inliner, function, found)
     return f"the chain does not compile: {_sentences(str(error))} (more with -v)"
+
+
+def _misread(function: Function) -> Construct | None:
+    """What numba takes without a word, and means otherwise than Python does."""
+    unbound = first_unbound(function)
+    if unbound is not None:
+        return Construct(unbound.line, f"{unbound.name} {NO_VALUE}")
+    return next(iter(counted_from_end(function)), None)
+
+
+def require_meant(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> None:
+    """Raises PluginCompileError for what would run, and do something else than its author means."""
+    for plugin, inliner in zip(plugins, inliners, strict=True):
+        for function in inliner.functions:
+            found = _misread(function)
+            if found is not None:
+                at = f"{_extent(function)[0]}:{found.line}"
+                raise PluginCompileError(f"plugin {plugin.name} does not compile: {at}: {found.reason}")
 
 
 @contextmanager

@@ -253,7 +253,7 @@ STAGE = """\
                 mark, outcome = journal_load_u64(journal + USED), FAULTED
                 if not seldom(refused >> {number} & 1 != 0):
                     outcome = guarded_{k}(pkt, state_{k}({address}, journal), note + place_{k}())
-                if outcome == DROP:
+                if outcome == DROPPED:
                     code = {number}
                 elif outcome == FAULTED:
                     code = {fault}

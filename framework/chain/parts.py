@@ -48,7 +48,7 @@ from zcframe.framework.state.journal import NOW, USED, begin, roll_back
 
 from .handover import HAND, hand_on_pcap, hand_on_pcapng, leave_mark, next_line, take_up, wait_for_room
 from .no_ip import FACTS, IP_BIT, count_burst
-from .plugin import DROP, PASS
+from .plugin import DROP, PASS, Verdict
 from .workspace import (
     BURST,
     BUSY,
@@ -79,24 +79,24 @@ AHEAD = 16
 YIELDS = 100
 
 
-# The third outcome beside PASS and DROP: the filter raised.
-FAULTED = 2
+# Outcomes of a filter, as numbers. The third one: it raised.
+PASSED, DROPPED, FAULTED = int(PASS), int(DROP), 2
 
 
 def verdict(value):  # type: ignore[no-untyped-def]
-    """PASS or DROP from what a filter returned, whose type the compiler checks."""
-    return DROP if value == DROP else PASS
+    """The number of what a filter returned, whose type the compiler checks."""
+    return int(value)
 
 
 def is_verdict(returned: types.Type) -> bool:
-    return isinstance(returned, types.Integer | types.Boolean)
+    return isinstance(returned, types.IntEnumMember) and returned.instance_class is Verdict
 
 
 @overload(verdict, jit_options=FORCE)
 def _verdict(value):  # type: ignore[no-untyped-def]
     if not is_verdict(value):
         raise TypingError(f"filter returns {value}: PASS or DROP is needed")
-    return lambda value: DROP if value == DROP else PASS
+    return lambda value: DROPPED if value == DROP else PASSED
 
 
 @inlined

@@ -5,12 +5,25 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from enum import IntEnum
 from typing import Any, Final, TypeVar, overload
 
+from zcframe.framework.errors import DeclarationError
+from zcframe.framework.nearest import nearest
 from zcframe.framework.state.declare import RESERVED_MEMBERS, Array, Declaration, Param, Table
 
-PASS: Final = 0
-DROP: Final = 1
+
+class Verdict(IntEnum):
+    """What becomes of a packet behind a plugin. A type of its own: a filter that returns another number is refused."""
+
+    PASS = 0
+    DROP = 1
+
+
+PASS: Final = Verdict.PASS
+DROP: Final = Verdict.DROP
+
+FUNCTIONS: Final = ("filter", "ahead", "prefetch", "merge", "report", "lines")
 
 C = TypeVar("C", bound=type)
 Function = Callable[..., Any]
@@ -50,17 +63,38 @@ def _arguments(
         return
     given = tuple(inspect.signature(function).parameters)
     if not len(expected) - optional <= len(given) <= len(expected):
-        raise TypeError(f"{cls.__name__}.{name}({', '.join(given)}) must take ({', '.join(expected)})")
+        raise DeclarationError(f"{cls.__name__}.{name}({', '.join(given)}) must take ({', '.join(expected)})")
+
+
+def _require_plain(cls: type, name: str, function: Function | None) -> None:
+    """Refuse a function that does not return when it is called."""
+    waits = inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function)
+    if waits or inspect.isgeneratorfunction(function):
+        what = "is async: nothing waits for it" if waits else "yields: it is called once, and returns"
+        raise DeclarationError(f"{cls.__name__}.{name}() {what}; write a plain function")
+
+
+def _require_known(cls: type) -> None:
+    """Refuse a function whose name is nearly one that is called: it would never be."""
+    for name in cls.__dict__.keys() - set(FUNCTIONS):
+        meant = nearest(name, FUNCTIONS) if _function(cls, name) is not None else ""
+        if meant:
+            raise DeclarationError(f"{cls.__name__}.{name}() is never called; did you mean {meant}?")
 
 
 def _read(cls: type, name: str | None, per: str, expression: str) -> PluginClass:
-    functions = {label: _function(cls, label) for label in ("filter", "ahead", "prefetch", "merge", "report", "lines")}
+    functions = {label: _function(cls, label) for label in FUNCTIONS}
+    _require_known(cls)
+    for label, function in functions.items():
+        _require_plain(cls, label, function)
     if functions["filter"] is None:
-        raise TypeError(f"plugin {cls.__name__} has no function filter(pkt, state, params)")
+        raise DeclarationError(f"plugin {cls.__name__} has no function filter(pkt, state, params)")
     if per not in ("bucket", "worker"):
-        raise TypeError(f"plugin {cls.__name__}: state per {per!r}; 'bucket' or 'worker' is possible")
+        raise DeclarationError(f"plugin {cls.__name__}: state per {per!r}; 'bucket' or 'worker' is possible")
     if not isinstance(expression, str):
-        raise TypeError(f"plugin {cls.__name__}: filter={expression!r}; a tcpdump expression in quotes is needed")
+        raise DeclarationError(
+            f"plugin {cls.__name__}: filter={expression!r}; a tcpdump expression in quotes is needed"
+        )
     for label, expected in {
         "filter": ("pkt", "state", "params", "ahead") if functions["ahead"] else ("pkt", "state", "params"),
         "ahead": ("pkt", "state", "params"),
@@ -73,7 +107,7 @@ def _read(cls: type, name: str | None, per: str, expression: str) -> PluginClass
     members = cls.__dict__.items()
     for label in RESERVED_MEMBERS:
         if isinstance(cls.__dict__.get(label), Array | Table):
-            raise TypeError(f"plugin {cls.__name__}: a member of its state cannot be called {label}")
+            raise DeclarationError(f"plugin {cls.__name__}: a member of its state cannot be called {label}")
     return PluginClass(
         name=name or cls.__name__.lower(),
         doc=inspect.cleandoc(cls.__doc__ or ""),
@@ -110,8 +144,8 @@ def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket", 
 
     name: in the ledger and the report, default the class's name in lower case. per: "bucket" keeps one state for each
     of the 129 buckets, so that it can move between workers; "worker" keeps one for each queue. filter: a tcpdump
-    expression, of whose packets alone the class gets to see any; the others go on to the next plugin. Raises TypeError
-    for a class that is no plugin.
+    expression, of whose packets alone the class gets to see any; the others go on to the next plugin. Raises
+    DeclarationError for a class that is no plugin.
     """
 
     def mark(target: C) -> C:

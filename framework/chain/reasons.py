@@ -235,11 +235,14 @@ def _arguments(found: Match, scope: Scope) -> str:
     return f"a function is called with the wrong arguments: {found[1]}"
 
 
+NO_VALUE = "has no value on some path to here: assign one before the branch"
+
 Reason = Callable[[Match, Scope], str]
 
 # In the order in which they are tried. Each pattern is looked for in numba's whole text.
 REASONS: tuple[tuple[str, Reason], ...] = (
     (r"NameError: (?:global )?name '(\w+)' is not defined", _undefined),
+    (r"Variable '(\w+)' is not defined", lambda found, scope: f"{found[1]} {NO_VALUE}"),
     (r"Untyped global name '(\w+)':.*?<(?:class|enum) '([\w.]+)'>", _global),
     (r"(prefetch cannot .*)", lambda found, scope: found[1]),
     (r"(ahead returns .*)", lambda found, scope: found[1]),

@@ -8,6 +8,7 @@ import importlib.util
 import math
 import os
 import sys
+import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
@@ -16,13 +17,15 @@ from types import ModuleType
 from typing import Any
 from urllib.parse import parse_qsl
 
-from zcframe.framework.errors import PluginSpecError
+from zcframe.framework.errors import DeclarationError, PluginSpecError
 from zcframe.framework.nearest import nearest, offer
 from zcframe.framework.state.declare import Param
 
 from .plugin import PluginClass
 
 GROUP = "zcframe.plugins"
+# Of the plugins that zcframe brings along: no other package takes their names.
+OWN = "zcframe.plugins."
 
 
 @dataclass(frozen=True)
@@ -34,13 +37,29 @@ class PluginSpec:
     origin: str
 
 
+def _all_entries() -> list[EntryPoint]:
+    """All plugins that installed packages offer; of those of one name, zcframe's own first."""
+    return sorted(entry_points(group=GROUP), key=lambda entry: (not entry.value.startswith(OWN), entry.value))
+
+
 def installed_entries() -> dict[str, EntryPoint]:
-    """The plugins that installed packages offer, by name."""
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
+    """The plugins that installed packages offer, by name, in the order of names."""
+    found = {entry.name: entry for entry in reversed(_all_entries())}
+    return dict(sorted(found.items()))
+
+
+def hidden_entries() -> list[EntryPoint]:
+    """Those of a name that another one has."""
+    reached = installed_entries()
+    return [entry for entry in _all_entries() if reached[entry.name].value != entry.value]
 
 
 def _explain(error: Exception) -> str:
-    return f"{type(error).__name__}: {error}"
+    """What is wrong with a module, and on which line of its own text."""
+    what = str(error) if isinstance(error, DeclarationError) else f"{type(error).__name__}: {error}"
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in frame.filename]
+    own = [frame.lineno for frame in frames if frame.filename == frames[0].filename]
+    return f"line {own[-1]}: {what}" if own else what
 
 
 def _load_file(path: Path) -> ModuleType:

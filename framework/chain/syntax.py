@@ -40,6 +40,15 @@ class Construct(NamedTuple):
     reason: str
 
 
+def _tree(function: Callable[..., Any]) -> tuple[ast.AST, int] | None:
+    """(syntax tree of the function, the line before its first one); None where there is no source."""
+    try:
+        lines, start = inspect.getsourcelines(function)
+        return ast.parse(textwrap.dedent("".join(lines))), start - 1
+    except (OSError, SyntaxError):
+        return None
+
+
 def _is_odd(handler: ast.ExceptHandler) -> bool:
     plain = handler.type is None or (isinstance(handler.type, ast.Name) and handler.type.id == "Exception")
     return not plain or handler.name is not None
@@ -47,30 +56,58 @@ def _is_odd(handler: ast.ExceptHandler) -> bool:
 
 def unsupported(function: Callable[..., Any]) -> list[Construct]:
     """What may be wrong with `function`, in the order of its lines."""
-    try:
-        lines, start = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, SyntaxError):
+    source = _tree(function)
+    if source is None:
         return []
+    tree, before = source
     found = []
     for node in ast.walk(tree):
         if isinstance(node, ast.ExceptHandler) and _is_odd(node):
-            found.append(Construct(start + node.lineno - 1, EXCEPT))
+            found.append(Construct(before + node.lineno, EXCEPT))
         elif type(node) in STATEMENTS:
-            found.append(Construct(start + getattr(node, "lineno", 1) - 1, STATEMENTS[type(node)]))
+            found.append(Construct(before + getattr(node, "lineno", 1), STATEMENTS[type(node)]))
     return sorted(found)
+
+
+def _root(node: ast.AST) -> str:
+    """The name in front of the dots of an attribute; "" where there is none."""
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _negative(index: ast.AST) -> bool:
+    constant = isinstance(index, ast.UnaryOp) and isinstance(index.op, ast.USub)
+    return constant and isinstance(index.operand, ast.Constant)  # type: ignore[attr-defined]
+
+
+def counted_from_end(function: Callable[..., Any]) -> list[Construct]:
+    """Indices of state, or of a view of a packet's bytes, that Python would count from the end."""
+    found = _tree(function)
+    if found is None:
+        return []
+    tree, before = found
+    names = set(inspect.signature(function).parameters)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute) and _root(node.value) in names:
+            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    subscripts = [node for node in ast.walk(tree) if isinstance(node, ast.Subscript) and _negative(node.slice)]
+    return [
+        Construct(before + node.lineno, f"[{ast.unparse(node.slice)}]: indices count from the start, from 0 on")
+        for node in subscripts
+        if _root(node.value) in names
+    ]
 
 
 def lines_of_name(function: Callable[..., Any], name: str) -> list[int]:
     """The lines on which `function` uses `name`, alone or behind a dot."""
-    try:
-        lines, start = inspect.getsourcelines(function)
-        tree = ast.parse(textwrap.dedent("".join(lines)))
-    except (OSError, SyntaxError):
+    source = _tree(function)
+    if source is None:
         return []
+    tree, before = source
     found = []
     for node in ast.walk(tree):
         word = node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
         if word == name:
-            found.append(start + node.lineno - 1)  # type: ignore[attr-defined]
+            found.append(before + node.lineno)  # type: ignore[attr-defined]
     return sorted(found)

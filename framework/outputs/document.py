@@ -13,6 +13,7 @@ from zcframe import __version__
 from zcframe.framework.clock import utc
 from zcframe.framework.stats import (
     Observer,
+    PluginPlan,
     QueuePlan,
     QueueStats,
     RssInfo,
@@ -96,6 +97,11 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
     }
 
 
+def _plugin_plan(plugin: PluginPlan) -> dict[str, Any]:
+    known = {"name": plugin.name, "params": dict(plugin.params), "origin": plugin.origin, **_filter(plugin.filter)}
+    return known | {"state": asdict(plugin.state)}
+
+
 def plan_document(plan: RunPlan) -> dict[str, Any]:
     """The plan as plain dicts and lists: what `--check --json` prints."""
     return {
@@ -108,9 +114,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
         "ring_slots": plan.ring_slots,
         "memory": plan.memory,
         "queues": [_queue_plan(queue) for queue in plan.queues],
-        "plugins": [
-            {"name": p.name, "params": dict(p.params), "origin": p.origin, **_filter(p.filter)} for p in plan.plugins
-        ],
+        "plugins": [_plugin_plan(plugin) for plugin in plan.plugins],
         "outputs": [asdict(output) | {"command": list(output.command)} for output in plan.outputs],
         "tuning": [asdict(change) for change in plan.tuning],
         "warnings": list(plan.warnings),

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from typing import Any
 
-from zcframe.framework.stats import OutputPlan, RunPlan, SourceInfo
+from zcframe.framework.stats import OutputPlan, RunPlan, SourceInfo, StatePlan
 from zcframe.framework.terminal import clean
 
 from .summary import cpu_cell, queue_label, source_line
@@ -31,6 +31,13 @@ def _output(output: OutputPlan) -> str:
     return clean(output.spec) + shared + command
 
 
+def _state(state: StatePlan) -> list[str]:
+    """What a plugin's state takes; memory comes into being where packets are counted."""
+    rows = (f"{clean(name)} {count:,} rows a shard" for name, count in state.rows.items())
+    shards = f"state {state.bytes / 2**20:,.1f} MiB in {state.shards} shards"
+    return [", ".join([shards, *rows])] if state.bytes else []
+
+
 def plan_lines(plan: RunPlan) -> list[str]:
     """Source, pace, rings, RSS, CPUs, plugins, outputs and tuning; a line or more each."""
     loop = "for ever" if plan.loop == 0 else f"{plan.loop} times" if plan.loop > 1 else "once"
@@ -49,6 +56,7 @@ def plan_lines(plan: RunPlan) -> list[str]:
         origin = f"  ({clean(plugin.origin)})" if plugin.origin else ""
         own = f" filter={clean(plugin.filter)!r}" if plugin.filter else ""
         lines.append(f"{'plugins' if not i else '':8} {clean(plugin.name)}{_params(plugin.params)}{own}{origin}")
+        lines += [f"{'':10} {line}" for line in _state(plugin.state)]
     lines += [f"{'out' if not i else '':8} {_output(output)}" for i, output in enumerate(plan.outputs)]
     lines += [f"{'tune' if not i else '':8} {clean(str(change))}" for i, change in enumerate(plan.tuning)]
     return lines

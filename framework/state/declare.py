@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from zcframe.framework.errors import DeclarationError
+
 SUM: Final = "sum"
 MAX_KEYS: Final = 12
 RESERVED_FIELDS: Final = ("new", "tag")
@@ -56,6 +58,21 @@ u32: Final = Scalar(4)
 u64: Final = Scalar(8)
 
 
+SCALARS: Final = "u8, u16, u32 or u64"
+
+
+def _is_whole(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _require_scalars(what: str, fields: Mapping[str, Any]) -> None:
+    """Raises DeclarationError for a field whose type is none of state's."""
+    for name, scalar in fields.items():
+        if not isinstance(scalar, Scalar):
+            where = f" in field {name}" if name else ""
+            raise DeclarationError(f"{what} holds {SCALARS}{where}, not {scalar!r}")
+
+
 @dataclass(frozen=True)
 class Param:
     """A parameter with its default (bool, int, float or str) and one line of documentation.
@@ -72,7 +89,7 @@ class Param:
 
     def __post_init__(self) -> None:
         if not isinstance(self.default, bool | int | float | str):
-            raise TypeError(f"the default of a Param is {self.default!r}: a bool, int, float or str is needed")
+            raise DeclarationError(f"the default of a Param is {self.default!r}: a bool, int, float or str is needed")
 
 
 @dataclass(frozen=True)
@@ -87,8 +104,14 @@ class Array:
     length: int | Param
 
     def __post_init__(self) -> None:
-        if not isinstance(self.length, Param) and self.length < 1:
-            raise TypeError(f"an Array of {self.length} {self.scalar.dtype}: it needs a length of 1 or more")
+        _require_scalars("an Array", {"": self.scalar})
+        if isinstance(self.length, tuple | list):
+            raise DeclarationError(
+                f"an Array of {self.length!r}: it has one dimension; a length of rows * columns, and [row * columns +"
+                " column], are two"
+            )
+        if not isinstance(self.length, Param) and not (_is_whole(self.length) and self.length >= 1):
+            raise DeclarationError(f"an Array of {self.length!r} {self.scalar.dtype}: it needs a length of 1 or more")
 
 
 @dataclass(frozen=True)
@@ -116,20 +139,34 @@ class Table:
     least: str = ""
 
     def __post_init__(self) -> None:
+        for fields in (self.key, self.value):
+            if not isinstance(fields, Mapping):
+                raise DeclarationError(f"a Table has fields by name, as {{'port': u16}}, not {fields!r}")
+            _require_scalars("a Table", fields)
         names = [*self.key, *self.value]
         if not 1 <= len(self.key) <= MAX_KEYS or not self.value:
-            raise TypeError(f"a Table has 1 to {MAX_KEYS} fields in its key and at least one value, not {names}")
+            raise DeclarationError(f"a Table has 1 to {MAX_KEYS} fields in its key and at least one value, not {names}")
         bad = [name for name in names if not name.isidentifier() or name.startswith("_") or name in RESERVED_FIELDS]
         bad += [name for name in self.key if name in self.value]
         if bad:
-            raise TypeError(f"a Table cannot have a field {bad[0]!r}: names are words of their own, without leading _")
+            raise DeclarationError(
+                f"a Table cannot have a field {bad[0]!r}: names are words of their own, without leading _"
+            )
         if (self.idle or self.last) and (self.last not in self.value or self.value[self.last].size != 8):
-            raise TypeError(f"a Table with idle names in `last` a u64 value, the row's time in ns, not {self.last!r}")
+            raise DeclarationError(
+                f"a Table with idle names in `last` a u64 value, the row's time in ns, not {self.last!r}"
+            )
         unknown = [name for name in (self.done, self.least) if name and name not in self.value]
         if unknown:
-            raise TypeError(f"a Table names in `done` and `least` value fields, not {unknown[0]!r}")
+            raise DeclarationError(f"a Table names in `done` and `least` value fields, not {unknown[0]!r}")
+        if not isinstance(self.capacity, Param) and not (_is_whole(self.capacity) and self.capacity >= 1):
+            raise DeclarationError(f"a Table with a capacity of {self.capacity!r}: it needs 1 row or more")
+        if not isinstance(self.idle, Param) and not self.idle >= 0:
+            raise DeclarationError(f"a Table with idle={self.idle!r}: seconds are needed, or 0 for never")
         if self.done and not (self.last or self.least):
-            raise TypeError("a Table with `done` needs `last` or `least`, to know which row gives up its slot first")
+            raise DeclarationError(
+                "a Table with `done` needs `last` or `least`, to know which row gives up its slot first"
+            )
 
 
 Declaration = Array | Table
@@ -142,4 +179,4 @@ def resolved(value: Any, params: Mapping[str, Any], declared: Mapping[str, Param
     for name, param in declared.items():
         if param is value:
             return params[name]
-    raise TypeError("a Param that sizes an Array or Table must be a class attribute of the plugin")
+    raise DeclarationError("a Param that sizes an Array or Table must be a class attribute of the plugin")

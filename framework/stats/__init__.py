@@ -16,6 +16,7 @@ from .observer import (
     RunResult,
     RunSnapshot,
     SourceInfo,
+    StatePlan,
     Totals,
 )
 
@@ -36,5 +37,6 @@ __all__ = [
     "RunResult",
     "RunSnapshot",
     "SourceInfo",
+    "StatePlan",
     "Totals",
 ]

@@ -82,6 +82,15 @@ class QueuePlan:
 
 
 @dataclass(frozen=True)
+class StatePlan:
+    """State of a plugin in shared memory. rows: of each of its tables, how many a shard has room for."""
+
+    bytes: int = 0
+    shards: int = 0
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class PluginPlan:
     """One plugin of the chain with the value of each of its parameters. filter: of the packets that it sees."""
 
@@ -89,6 +98,7 @@ class PluginPlan:
     params: Mapping[str, Any] = field(default_factory=dict)
     origin: str = ""
     filter: str = ""
+    state: StatePlan = field(default_factory=StatePlan)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from zcframe.framework.sources.trace import bundled_trace
 from zcframe.framework.stats import OutputPlan, PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 from zcframe.framework.stats.ledger import FILTER
 
+from .room import require_room, state_plan
 from .workers import with_queues
 
 
@@ -125,6 +126,11 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> So
     )
 
 
+def _domains(config: RunConfig) -> int:
+    """How many cards put packets into buckets, each in its own way."""
+    return max(1, len(config.iface))
+
+
 def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, filters, CPUs, files and interface. Raises UsageError, LibpcapError, NicError."""
     topology = read_topology()
@@ -132,14 +138,16 @@ def prepare(config: RunConfig) -> Prepared:
     rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
     program = compile_expression(config.filter, "--filter") if config.filter else None
     specs = tuple(parse_spec(text) for text in config.plugins)
-    workers = config.queues * max(1, len(config.iface))
+    workers = config.queues * _domains(config)
     node = nic_node(config.iface[0]) if config.iface and config.iface[0] != ANY else None
     affinity = make_plan(topology, workers, config.cpus, node)
+    plugins = _bind_all(specs, workers, (FILTER,) if program is not None else ())
+    require_room(plugins, _domains(config))
     return Prepared(
         config=config,
         rss=rss,
         specs=specs,
-        plugins=_bind_all(specs, workers, (FILTER,) if program is not None else ()),
+        plugins=plugins,
         affinity=affinity,
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus),
@@ -175,7 +183,13 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
             for number, (ring, cpu) in enumerate(zip(source.rings, prepared.cpus, strict=True))
         ),
         plugins=tuple(
-            PluginPlan(plugin.name, dict(plugin.params), spec.origin, spec.declared.expression)
+            PluginPlan(
+                plugin.name,
+                dict(plugin.params),
+                spec.origin,
+                spec.declared.expression,
+                state_plan(plugin, _domains(config)),
+            )
             for plugin, spec in zip(prepared.plugins, prepared.specs, strict=True)
         ),
         filter=config.filter,

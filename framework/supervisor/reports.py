@@ -81,6 +81,9 @@ class Reports:
         merged = self._guarded(plugin, "merge", merge, states or [empty_state(plugin.layout)])
         report = plugin.declared.report or _plain
         found = None if merged is None else self._guarded(plugin, "report", report, merged, plugin.params_tuple())
+        if found is not None and not isinstance(found, Mapping):
+            self._note(plugin, "report", report, f"returned a {type(found).__name__}: a dict is needed")
+            found = None
         return found if found is not None else {"error": self.errors[-1]}
 
     def _guarded(self, plugin: BoundPlugin, what: str, function: Any, *args: Any) -> Any:
@@ -93,9 +96,12 @@ class Reports:
             return result
         except Exception as error:
             line = error.__traceback__.tb_next.tb_lineno if error.__traceback__ and error.__traceback__.tb_next else 0
-            where = f"{function.__code__.co_filename}:{line or function.__code__.co_firstlineno}"
-            self.errors.append(f"plugin {plugin.name}: {what}() failed: {type(error).__name__}: {error} ({where})")
+            self._note(plugin, what, function, f"failed: {type(error).__name__}: {error}", line)
             return None
+
+    def _note(self, plugin: BoundPlugin, what: str, function: Any, reason: str, line: int = 0) -> None:
+        where = f"{function.__code__.co_filename}:{line or function.__code__.co_firstlineno}"
+        self.errors.append(f"plugin {plugin.name}: {what}() {reason} ({where})")
 
 
 def _plain(merged: Any, params: Any) -> dict[str, Any]:

@@ -310,6 +310,42 @@ def test_a_plugin_that_does_not_compile_names_its_line(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) < 6
 
 
+MINE = """
+from zcframe import PASS, Array, plugin, u64
+
+@plugin
+class Mine:
+    counts = Array(u64, {length})
+
+    def filter(pkt, state, params):
+        state.counts[0] += 1
+        return PASS
+
+    def report(merged):
+        return [int(merged.counts[0])]
+"""
+
+
+def test_a_report_that_is_no_dict_is_the_authors_mistake(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(MINE.format(length=1))
+    done = zcframe("run", "--json", "--plugin", str(mine), "sizes", "--read", BUNDLED)
+    assert done.code == 1, done
+    assert done.document["plugins"]["mine"]["error"].startswith(
+        "plugin mine: report() returned a list: a dict is needed"
+    )
+    assert done.document["plugins"]["sizes"]["packets"] == done.document["totals"]["packets"]
+    assert "bug in zcframe" not in done.stderr
+
+
+def test_state_that_no_memory_holds_is_refused_before_the_run(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.py"
+    mine.write_text(MINE.format(length=1 << 40))
+    done = zcframe("run", "--plugin", str(mine), "--read", BUNDLED)
+    assert (done.code, done.stdout) == (2, "")
+    assert "plugin mine: its state takes 1,056,768.0 GiB, counts has 8,192.0 GiB in each of 129 shards" in done.stderr
+
+
 def test_a_plugin_whose_report_fails_is_named_and_the_rest_reports() -> None:
     done = zcframe("run", "--json", "--plugin", f"{ANALYZERS / 'villains.py'}:BadReport", "sizes", "--read", BUNDLED)
     assert done.code == 1, done

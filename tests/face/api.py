@@ -50,6 +50,8 @@ def _of(value: Any) -> dict[str, Any]:
         return _of_class(value)
     if callable(value):
         return {"kind": "function", **_parameters(value)}
+    if isinstance(value, int):
+        return {"kind": "int", "value": int(value)}
     return {"kind": type(value).__name__, "value": value}
 
 

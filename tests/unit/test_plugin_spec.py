@@ -146,7 +146,7 @@ def test_files_that_are_not_there_or_not_python(tmp_path: Path) -> None:
     broken.write_bytes(b"\xff\xfe\x00garbage")
     assert "broken.py: cannot be loaded: " in refusal(str(broken))
     broken.write_text("open('/nothere/at/all')")
-    assert "broken.py: cannot be loaded: FileNotFoundError" in refusal(str(broken))
+    assert "broken.py: cannot be loaded: line 1: FileNotFoundError" in refusal(str(broken))
 
 
 def test_files_without_a_plugin_or_with_several(tmp_path: Path) -> None:
@@ -177,8 +177,24 @@ def test_an_installed_plugin_that_cannot_be_imported(tmp_path: Path, monkeypatch
     entry = EntryPoint("broken", "zc_test_broken:Broken", spec_module.GROUP)
     monkeypatch.setattr(spec_module, "installed_entries", lambda: {"broken": entry})
     assert refusal("broken").startswith(
-        "--plugin broken: module zc_test_broken cannot be imported: ModuleNotFoundError"
+        "--plugin broken: module zc_test_broken cannot be imported: line 1: ModuleNotFoundError"
     )
+
+
+def test_one_that_cannot_be_loaded_does_not_hide_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "zc_test_broken.py").write_text("import no_such_thing_at_all\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    entries = [
+        EntryPoint("broken", "zc_test_broken:Broken", spec_module.GROUP),
+        EntryPoint("flows", "zcframe.plugins.flows:Flows", spec_module.GROUP),
+        EntryPoint("flows", "another.package:Flows", spec_module.GROUP),
+    ]
+    monkeypatch.setattr(spec_module, "entry_points", lambda group: entries)
+    found = {(info.name, info.origin): info for info in installed()}
+    assert found["broken", "zc_test_broken"].fault.startswith("module zc_test_broken cannot be imported")
+    assert not found["flows", "zcframe.plugins.flows"].fault
+    assert found["flows", "another.package"].fault.endswith("use --plugin another.package:Flows")
+    assert parse_spec("flows").origin == "zcframe.plugins.flows"
 
 
 DECLARATIONS = {
@@ -196,6 +212,27 @@ DECLARATIONS = {
     "a field twice": ("class P:\n  t = Table(key={'k': u64}, value={'k': u64})", "cannot have a field 'k'"),
     "new": ("class P:\n  t = Table(key={'k': u64}, value={'new': u64})", "cannot have a field 'new'"),
     "no last": ("class P:\n  t = Table(key={'k': u64}, value={'n': u64}, idle=3)", "names in `last` a u64 value"),
+    "two dimensions": ("class P:\n  counts = Array(u64, (4, 4))", "it has one dimension"),
+    "half an array": ("class P:\n  counts = Array(u64, 2.5)", "it needs a length of 1 or more"),
+    "a type in quotes": ("class P:\n  counts = Array('u64', 4)", "holds u8, u16, u32 or u64, not 'u64'"),
+    "a type of Python": ("class P:\n  t = Table(key={'k': int}, value={'n': u64})", "u8, u16, u32 or u64 in field k"),
+    "fields in a row": ("class P:\n  t = Table(key=['k'], value={'n': u64})", "fields by name"),
+    "no room": ("class P:\n  t = Table(key={'k': u64}, value={'n': u64}, capacity=0)", "it needs 1 row or more"),
+    "negative idle": (
+        "class P:\n  t = Table(key={'k': u64}, value={'n': u64}, idle=-1, last='n')",
+        "idle=-1: seconds are needed",
+    ),
+    "async": ("class P:\n  async def filter(pkt, state, params): return 0", "P.filter() is async"),
+    "a generator": ("class P:\n  def filter(pkt, state, params): yield 0", "P.filter() yields"),
+    "async report": (
+        "class P:\n  def filter(pkt, state, params): return 0\n  async def report(merged): return {}",
+        "P.report() is async",
+    ),
+    "misspelt": (
+        "class P:\n  def filter(pkt, state, params): return 0\n  def reprot(merged): return {}",
+        "P.reprot() is never called; did you mean report?",
+    ),
+    "misspelt filter": ("class P:\n  def fliter(pkt, state, params): return 0", "did you mean filter?"),
     "lost": (
         "class P:\n  lost = Array(u64, 1)\n  @staticmethod\n  def filter(pkt, state, params): return 0",
         "a member of its state cannot be called lost",
@@ -211,4 +248,5 @@ def test_declarations_that_are_refused(tmp_path: Path, name: str) -> None:
     path.write_text(f"from zcframe import Array, Param, Table, plugin, u64\n{per}\n{text}\n")
     message = refusal(str(path))
     assert words in message
-    assert message.startswith(f"--plugin {path}: cannot be loaded: TypeError: ")
+    assert message.startswith(f"--plugin {path}: cannot be loaded: line ")
+    assert "Error" not in message
