@@ -17,10 +17,10 @@ from zcframe.framework.errors import PluginCompileError, ZcframeError
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state.compiled import StateType
 
+from .attempt import is_verdict
 from .bound import BoundPlugin
 from .inline import Inliner
 from .note import words_of
-from .parts import is_verdict
 from .reasons import NO_VALUE, Scope, kind, reason
 from .syntax import Construct, counted_from_end, lines_of_name, unsupported
 from .unbound import first_unbound

@@ -54,6 +54,7 @@ def chain(ctx, budget):
         if seldom(done < careful_end):
             n = 1 if done >= careful else min(n, careful - done)
             refused = given_up(progress, done) if n == 1 else 0
+            store_u64(progress + RAISED_AT, 0)
 {worth}        wire, all_ip, note = 0, IP_BIT, scratch
 {masks}        for i in range(n):
             prefetch_read(blocks + rx_load_u32(descs + ((done + i + AHEAD) & mask) * DESC_SIZE + DESC_OFFSET))
@@ -76,9 +77,11 @@ def chain(ctx, budget):
             bucket = pkt.bucket
 {clock}            code = 0
 {stages}            if code != 0:
-                if seldom(code > {plugins} and n > 1):
-                    fault = i
-                    break
+                if seldom(code > {plugins}):
+                    if n > 1:
+                        fault = i
+                        break
+                    count_fault(progress, done, code - {plugins}, pkt)
                 others += 1
                 work_store_u64(counts + code * 8, work_load_u64(counts + code * 8) + 1)
 {hands_on}            note += stride
@@ -194,7 +197,8 @@ AHEAD = """\
 AHEAD_CALL = """\
                 if {sees}not seldom(refused >> {number} & 1 != 0):
                     notify_u32(progress + STAGE, {number} | LOOKING_AHEAD)
-                    if seldom(not guarded_ahead_{k}(pkt, view_{k}({address}, journal), note + place_{k}())):
+                    seen_by_{k} = (pkt, view_{k}({address}, journal), PARAMS_{k})
+                    if seldom(not look(ahead_{k}, progress + RAISED_AT, seen_by_{k}, note + place_{k}())):
                         if n > 1:
                             fault = i
                             break
@@ -214,30 +218,7 @@ PREFETCH_CALL_IF_SEEN = """\
                     guarded_prefetch_{k}(pkt, view_{k}({address}, journal))
 """
 
-# Each `try` is in a function of its own. In a loop, numba's code for Python 3.13 leaves the second exception uncaught.
-GUARDED = """
-@inlined
-def guarded_{k}(pkt, state, note):
-    outcome = FAULTED
-    try:
-        outcome = verdict(filter_{k}(pkt, state, PARAMS_{k}{given}))
-    except Exception:
-        outcome = FAULTED
-    return outcome
-"""
-
-GUARDED_AHEAD = """
-@inlined
-def guarded_ahead_{k}(pkt, state, note):
-    found = False
-    try:
-        put_{k}(note, ahead_{k}(pkt, state, PARAMS_{k}))
-        found = True
-    except Exception:
-        found = False
-    return found
-"""
-
+# The `try` is in a function of its own. In a loop, numba's code for Python 3.13 leaves a second exception uncaught.
 GUARDED_PREFETCH = """
 @inlined
 def guarded_prefetch_{k}(pkt, state):
@@ -252,7 +233,8 @@ STAGE = """\
                 notify_u32(progress + STAGE, {number})
                 mark, outcome = journal_load_u64(journal + USED), FAULTED
                 if not seldom(refused >> {number} & 1 != 0):
-                    outcome = guarded_{k}(pkt, state_{k}({address}, journal), note + place_{k}())
+                    arguments_{k} = (pkt, state_{k}({address}, journal), PARAMS_{k}{given})
+                    outcome = attempt(filter_{k}, progress + RAISED_AT, arguments_{k})
                 if outcome == DROPPED:
                     code = {number}
                 elif outcome == FAULTED:
@@ -273,7 +255,9 @@ def _sees(k: int, plugin: BoundPlugin) -> str:
 
 def _stage(k: int, plugin: BoundPlugin, plugins: int) -> str:
     guard = f"if {_sees(k, plugin)}{'True' if k == 0 else 'code == 0'}:"
-    return STAGE.format(k=k, number=k + 1, fault=plugins + k + 1, guard=guard, address=_address(k, plugin))
+    given = f", taken_{k}(note + place_{k}())" if plugin.declared.ahead is not None else ""
+    codes = {"number": k + 1, "fault": plugins + k + 1}
+    return STAGE.format(k=k, guard=guard, address=_address(k, plugin), given=given, **codes)
 
 
 def _looks(plugins: list[BoundPlugin]) -> str:
@@ -354,13 +338,11 @@ def chain_source(plugins: list[BoundPlugin], outputs: Sequence[HandOver] = (), *
     for k, plugin in enumerate(plugins):
         declared = plugin.declared
         constants.append(f"filter_{k}, state_{k}, PARAMS_{k} = bound({k})")
-        constants.append(f"place_{k}, put_{k}, taken_{k} = noted({k})")
+        constants.append(f"place_{k}, taken_{k} = noted({k})")
         if plugin.program is not None:
             constants.append(f"match_{k} = matching({k})")
-        constants.append(GUARDED.format(k=k, given=f", taken_{k}(note)" if declared.ahead else ""))
         if declared.ahead is not None:
             constants.append(f"ahead_{k}, view_{k} = bound_ahead({k})")
-            constants.append(GUARDED_AHEAD.format(k=k))
         elif declared.prefetch is not None:
             constants.append(f"prefetch_{k}, view_{k} = bound_prefetch({k})")
             constants.append(GUARDED_PREFETCH.format(k=k))

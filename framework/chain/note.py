@@ -22,6 +22,7 @@ from zcframe.framework.jit.address import in_region
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state.compiled import SpotType, StateType
 
+from .attempt import emit_attempt, leave, signature_of
 from .bound import BoundPlugin
 from .workspace import MAX_NOTE
 
@@ -106,21 +107,29 @@ class Notes:
 
         return place
 
-    def put(self, k: int) -> Any:
-        """Compiled function (address, value): leave a value there."""
+    def look(self) -> Any:
+        """Compiled function (function, at, arguments, address): leave there what it returns; whether it did not raise.
+
+        at: where the address of the exception is left that it raises.
+        """
 
         @intrinsic
-        def put(typingctx, address, value):  # type: ignore[no-untyped-def]
-            words_of(value)
+        def look(typingctx, function, at, arguments, address):  # type: ignore[no-untyped-def]
+            inner = signature_of(typingctx, function, arguments)
+            found = inner.return_type
+            words_of(found)
 
             def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-                for i, word in enumerate(_flat(context, builder, value, args[1])):
-                    in_region(builder, builder.store(word, _pointer(builder, args[0], i), align=1), "work")
-                return context.get_dummy_value()
+                raised, exception, value = emit_attempt(context, builder, function, inner, arguments, args[2])
+                leave(builder, raised, exception, args[1])
+                with builder.if_then(builder.not_(raised), likely=True):
+                    for i, word in enumerate(_flat(context, builder, found, value)):
+                        in_region(builder, builder.store(word, _pointer(builder, args[3], i), align=1), "work")
+                return builder.not_(raised)
 
-            return types.void(types.int64, value), codegen
+            return types.boolean(function, types.int64, arguments, types.int64), codegen
 
-        return put
+        return look
 
     def taken(self, k: int) -> Any:
         """Compiled function (address) -> the value that was left there."""

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from numba.core import types
-from numba.core.errors import TypingError
-from numba.extending import overload
-
 from zcframe.framework.abi import (
     DESC_LEN,
     DESC_OFFSET,
@@ -40,15 +36,16 @@ from zcframe.framework.jit.address import (
     work_load_u64,
     work_store_u64,
 )
-from zcframe.framework.jit.compiler import FORCE, compiled, inlined
+from zcframe.framework.jit.compiler import compiled, inlined
 from zcframe.framework.jit.waiting import wait, waited
 from zcframe.framework.packet.decode import MAX_LENGTH, decode, decode_others, is_plain_ipv4, plain_ipv4
 from zcframe.framework.packet.value import make_packet
 from zcframe.framework.state.journal import NOW, USED, begin, roll_back
 
+from .attempt import DROPPED, FAULTED, attempt
+from .fault import count_fault
 from .handover import HAND, hand_on_pcap, hand_on_pcapng, leave_mark, next_line, take_up, wait_for_room
 from .no_ip import FACTS, IP_BIT, count_burst
-from .plugin import DROP, PASS, Verdict
 from .workspace import (
     BURST,
     BUSY,
@@ -68,6 +65,7 @@ from .workspace import (
     LOOKING_AHEAD,
     ORDER_ATTENTION,
     PACKET,
+    RAISED_AT,
     SCRATCH,
     SCRATCH_COUNTS,
     STAGE,
@@ -77,26 +75,6 @@ from .workspace import (
 AHEAD = 16
 # So often a worker lets other processes of its CPU run before it sleeps: those that fill the ring are among them.
 YIELDS = 100
-
-
-# Outcomes of a filter, as numbers. The third one: it raised.
-PASSED, DROPPED, FAULTED = int(PASS), int(DROP), 2
-
-
-def verdict(value):  # type: ignore[no-untyped-def]
-    """The number of what a filter returned, whose type the compiler checks."""
-    return int(value)
-
-
-def is_verdict(returned: types.Type) -> bool:
-    return isinstance(returned, types.IntEnumMember) and returned.instance_class is Verdict
-
-
-@overload(verdict, jit_options=FORCE)
-def _verdict(value):  # type: ignore[no-untyped-def]
-    if not is_verdict(value):
-        raise TypingError(f"filter returns {value}: PASS or DROP is needed")
-    return lambda value: DROPPED if value == DROP else PASSED
 
 
 @inlined

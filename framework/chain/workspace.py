@@ -5,6 +5,7 @@
     ledger   two copies, used in turn: generation g stands in copy g & 1
              copy: upto u64 | wire bytes u64 | one u64 per verdict code
     scratch  what the first pass over a burst found out about its packets (note.py) | verdict counts of the burst
+    faults   why packets faulted, see fault.py
     journal  see state/journal.py
 
 The store of `generation` commits a burst. `done` follows it; its low 32 bits are the ring's `read`.
@@ -44,6 +45,8 @@ CAREFUL_END = 328
 # A packet, and the plugin from 1 that is not asked about it any more: its worker died of it.
 GIVEN_UP = 336
 GIVEN_UP_BY = 344
+# Address of what numba keeps of the last exception that a plugin raised; 0: its worker was killed there.
+RAISED_AT = 352
 # Words of jit.waiting.Waiting.
 WAITING = 384
 
@@ -57,7 +60,10 @@ LEDGER_CODES = 16
 MAX_NOTE = 1024
 SCRATCH = LEDGER + 2 * LEDGER_COPY
 SCRATCH_COUNTS = SCRATCH + BURST * MAX_NOTE
-JOURNAL = SCRATCH_COUNTS + 1024
+# Entries of fault.py.
+FAULTS = SCRATCH_COUNTS + 1024
+FAULT_ENTRIES, FAULT_ENTRY = 16, 512
+JOURNAL = FAULTS + FAULT_ENTRIES * FAULT_ENTRY
 PROGRESS_SIZE = -(-(JOURNAL + JOURNAL_SIZE) // abi.PAGE_SIZE) * abi.PAGE_SIZE
 
 

@@ -92,6 +92,7 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
             "ledger": totals.ledger.as_json(),
             "lost": snapshot.lost,
         },
+        "faults": [fault.as_json() for fault in snapshot.faults],
         "outputs": [output.as_json() for output in snapshot.outputs],
         "plugins": {name: dict(report) for name, report in snapshot.plugins.items()},
     }

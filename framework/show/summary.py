@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import sys
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import PurePath
 from typing import TextIO
 
 from zcframe.framework.clock import local
 from zcframe.framework.outputs.writing import hand_over
-from zcframe.framework.stats import Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
+from zcframe.framework.stats import Fault, Observer, QueuePlan, QueueStats, RssInfo, RunResult, RunSnapshot, SourceInfo
 from zcframe.framework.stats.ethertypes import ethertype_name
 from zcframe.framework.stats.ledger import SHOWN, SHOWN_IF_ANY
 from zcframe.framework.terminal import clean
@@ -23,6 +23,8 @@ WIDTH = 100
 # Below this a text is not folded any further.
 NARROWEST = 20
 ROWS = 24
+# Reasons of faults.
+FAULTS = 8
 ALWAYS = ("packets", "bytes", *SHOWN)
 COLUMNS = (*ALWAYS, *SHOWN_IF_ANY, "restarts")
 OUTPUT_ALWAYS = ("output", "offered", "written", "bytes")
@@ -89,12 +91,26 @@ def _lost_line(snapshot: RunSnapshot) -> str:
     return f"{line}, {left:,} of them in flight when the run ended" if left else line
 
 
+def _fault_lines(faults: Sequence[Fault]) -> Iterator[str]:
+    """What plugins raised, the most frequent first."""
+    for fault in faults[:FAULTS]:
+        first = fault.first
+        ends = f", {clean(first.source)} to {clean(first.destination)}" if first.source else ""
+        yield (
+            f"  {clean(fault.plugin)}: {clean(fault.reason)}: {fault.packets:,} packet{'s' if fault.packets > 1 else ''}, first packet"
+            f" {first.number:,} of worker {first.worker}, {first.length:,} bytes{ends}"
+        )
+    if len(faults) > FAULTS:
+        yield f"  and {len(faults) - FAULTS} other reasons"
+
+
 def _ledger_lines(snapshot: RunSnapshot) -> Iterator[str]:
     ledger = snapshot.totals.ledger
     if ledger.dropped_by:
         yield _by_name("dropped", ledger.dropped_by)
     if ledger.faulted_by:
         yield _by_name("faulted", ledger.faulted_by)
+        yield from _fault_lines(snapshot.faults)
     yield _lost_line(snapshot)
     if not ledger.closes() or not all(share.closes() for output in snapshot.outputs for share in output.shares):
         yield "THE LEDGER DOES NOT CLOSE: frames are missing without a cause; this is a bug in zcframe"

@@ -25,6 +25,7 @@ from numba.extending import (
 )
 
 from zcframe.framework.jit.address import emit_load, emit_store
+from zcframe.framework.jit.lowering import lowered_at
 from zcframe.framework.jit.part import call_part
 
 from .journal import WRITE
@@ -167,7 +168,7 @@ def _state_member(context, builder, state, value, name):  # type: ignore[no-unty
 def _refuse(context: Any, builder: Any, kind: type[Exception], text: str) -> None:
     """Build the raise of an exception. In a `try`, the code goes on behind it, to where numba looks for exceptions."""
     convention = context.call_conv
-    convention.set_static_user_exc(builder, kind, (text,))
+    convention.set_static_user_exc(builder, kind, (text,), lowered_at())
     with builder.if_then(builder.not_(convention.check_try_status(builder).in_try)):
         convention._return_errcode_raw(builder, RETCODE_USEREXC)
 
@@ -215,8 +216,12 @@ def _element(context: Any, builder: Any, array: ArrayType, value: Any, index: An
     return inside, builder.add(place.address, offset), place.journal
 
 
-OUTSIDE = "index out of range of a state array"
-NOWHERE = "a row that is not there: ask `if row:` first"
+def _outside(array: ArrayType) -> str:
+    return f"index out of range of state.{array.layout.name}, which has {array.layout.length}"
+
+
+def _nowhere(row: RowType) -> str:
+    return f"a row of {row.layout.name} that is not there: ask `if row:` first"
 
 
 def _guarded(context: Any, builder: Any, holds: Any, kind: type[Exception], text: str, load: Any) -> Any:
@@ -243,7 +248,7 @@ def _array_get(context, builder, sig, args):  # type: ignore[no-untyped-def]
     array = sig.args[0]
     inside, address, _ = _element(context, builder, array, *args)
     return _guarded(
-        context, builder, inside, IndexError, OUTSIDE, lambda: _load(builder, address, array.layout.scalar.size)
+        context, builder, inside, IndexError, _outside(array), lambda: _load(builder, address, array.layout.scalar.size)
     )
 
 
@@ -257,7 +262,7 @@ def _array_set(context, builder, sig, args):  # type: ignore[no-untyped-def]
         with then:
             call_part(context, builder, WRITE[array.layout.scalar.size], write, [journal, address, value])
         with otherwise:
-            _refuse(context, builder, IndexError, OUTSIDE)
+            _refuse(context, builder, IndexError, _outside(array))
     return context.get_dummy_value()
 
 
@@ -283,7 +288,7 @@ def _row_get(context, builder, row, value, name):  # type: ignore[no-untyped-def
         return builder.trunc(builder.and_(place.journal, one), cgutils.bool_t)
     offset, size = _field(row, name)
     there, address = _row_field(builder, place, offset)
-    return _guarded(context, builder, there, LookupError, NOWHERE, lambda: _load(builder, address, size))
+    return _guarded(context, builder, there, LookupError, _nowhere(row), lambda: _load(builder, address, size))
 
 
 def _row_field(builder: Any, place: Any, offset: int) -> tuple[Any, Any]:
@@ -306,7 +311,7 @@ def _lower_row_set(name: str) -> None:
             with then:
                 emit_store(builder, address, value, 8 * size, region="state")
             with otherwise:
-                _refuse(context, builder, LookupError, NOWHERE)
+                _refuse(context, builder, LookupError, _nowhere(row))
 
 
 _settable: set[str] = set()

@@ -1,6 +1,7 @@
 """What a run counts: the ledger of every queue, snapshots while it goes on, the result at its end."""
 
 from .events import Event, Events
+from .faults import Fault, FaultyPacket
 from .ledger import Ledger
 from .observer import (
     NoIp,
@@ -23,6 +24,8 @@ from .observer import (
 __all__ = [
     "Event",
     "Events",
+    "Fault",
+    "FaultyPacket",
     "Ledger",
     "NoIp",
     "Observer",

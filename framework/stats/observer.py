@@ -14,6 +14,7 @@ from zcframe.framework.nic import Change
 
 from .ethertypes import ethertype_key
 from .events import Event
+from .faults import Fault
 from .ledger import Ledger
 from .outputs import OutputStats
 
@@ -205,7 +206,7 @@ class RunSnapshot:
     progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
     hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
     itself: seconds since the epoch, 0 where not known or not yet. final: the run is over, and no worker will take what
-    is still in flight. filter: as in RunPlan. outputs: those of --out.
+    is still in flight. filter: as in RunPlan. outputs: those of --out. faults: what plugins raised.
     """
 
     source: SourceInfo
@@ -224,6 +225,7 @@ class RunSnapshot:
     final: bool = False
     filter: str = ""
     outputs: Sequence[OutputStats] = ()
+    faults: Sequence[Fault] = ()
 
     @property
     def lost(self) -> int:

@@ -11,6 +11,7 @@ from zcframe.framework.stats import NoIp, QueueStats, RunPlan, RunSnapshot
 from .accounts import RingBooks, queue_stats
 from .course import Course
 from .crew import Crew
+from .faults import read_faults
 from .reports import PluginReports, Reports
 from .writers import Writers
 
@@ -55,6 +56,7 @@ class Snapshots:
             at=course.ended_at or time.time(),
             final=course.ended > 0,
             outputs=self.writers.stats(final=course.ended > 0),
+            faults=read_faults((member.post for member in self.crew.members), self.crew.chain.plugins),
         )
 
     def _queues(self, course: Course) -> list[QueueStats]:

@@ -37,6 +37,7 @@ from zcframe.framework.state.shared import StateMemory
 
 from . import verify
 from .post import Post
+from .raised import Raised
 from .recover import arm, disarm, recover
 
 log = logging.getLogger(__name__)
@@ -83,6 +84,7 @@ class Worker:
         self.ctx = self._context(
             orders.address, state, no_ip, states, [word for words, _ in attached for word in words]
         )
+        self._raised = Raised(self.progress, chain.plugins)
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
         # The rest of the start takes microseconds.
@@ -119,6 +121,7 @@ class Worker:
             pulled = self.ring.pull() if self.ring.pull is not None else 0
             taken = self.chain.run(self.ctx, BUDGET if self.verifier is None else min(BUDGET, self.verifier(self.ctx)))
             self._found += taken
+            self._raised.describe()
             if stop == STOP_NOW or (stop == STOP_DRAIN and not pulled and self._drained()):
                 return
             if self._pausing():

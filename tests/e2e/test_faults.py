@@ -87,6 +87,42 @@ def test_faults_are_counted_by_name(
     assert totals["restarts"] == 0
 
 
+PICKY = """
+from zcframe import PASS, Array, plugin, u64
+
+@plugin
+class Picky:
+    seen = Array(u64, 17)
+
+    def filter(pkt, state, params):
+        if pkt.proto == 17 and pkt.dport == 53:
+            raise ValueError("a question")
+        state.seen[pkt.proto] += 1  # line 11: UDP and ICMPv6 are outside
+        return PASS
+"""
+
+
+def test_a_fault_has_a_reason_a_line_and_a_first_packet(tmp_path: Path) -> None:
+    mine = tmp_path / "picky.py"
+    mine.write_text(PICKY)
+    done = run(str(mine))
+    packets = reference.read(BUNDLED).packets
+    found = [(packet, reference.headers(packet.frame)) for packet in packets]
+    asked = [p for p, head in found if head and head.proto == 17 and head.dport == 53]
+    outside = [p for p, head in found if head and head.proto >= 17 and not (head.proto == 17 and head.dport == 53)]
+    expected = {
+        "ValueError: a question, picky.py:10": asked,
+        "IndexError: index out of range of state.seen, which has 17, picky.py:11": outside,
+    }
+    faults = {fault["reason"]: fault for fault in done.document["faults"]}
+    assert {reason: fault["packets"] for reason, fault in faults.items()} == {r: len(p) for r, p in expected.items()}
+    for reason, some in expected.items():
+        first = faults[reason]["first"]
+        earliest = min(some, key=lambda packet: packet.ts)
+        assert (first["length"], first["frame"]) == (earliest.wire, earliest.frame[:256].hex())
+    assert done.document["totals"]["ledger"]["faulted_by"] == {"picky": len(asked) + len(outside)}
+
+
 def test_plugins_before_a_fault_counted_the_packet_those_after_it_did_not(
     harmed: dict[str, Any], chosen: tuple[int, int, int], lengths: Counter[int]
 ) -> None:

@@ -29,6 +29,7 @@ from zcframe.framework.rss.toeplitz import hash_frame
 from zcframe.framework.share import Shares, share_table
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
+from zcframe.framework.supervisor.faults import read_faults
 from zcframe.framework.worker.loop import Worker
 from zcframe.framework.worker.post import Post
 
@@ -186,6 +187,10 @@ class Rig:
         layout = self.memory.layouts[k]
         copies = [self.memory.copy(k, worker) for worker in range(self.queues)]
         return by_ethertype([read_shard(layout, copy) for copy in copies if copy is not None])
+
+    def faults(self) -> dict[str, tuple[int, int]]:
+        """By plugin: how many packets were told of why they faulted, and the number of the first one."""
+        return {fault.plugin: (fault.packets, fault.first.number) for fault in read_faults(self.posts, self.plugins)}
 
     def ledger(self) -> dict[str, Any]:
         """Packets and bytes, and packets by verdict: "accepted", dropped and faulted by name; all queues together."""

@@ -200,7 +200,8 @@ def states(rig: Rig) -> dict[str, Any]:
 
 def results(rig: Rig, read_states: Callable[[Rig], dict[str, Any]] = states) -> dict[str, Any]:
     read = int(rig.producers[0].user["read"][0])
-    return {"ledger": rig.ledger(), "done": rig.posts[0].done, "read": read, "states": read_states(rig)}
+    found = {"ledger": rig.ledger(), "done": rig.posts[0].done, "read": read, "states": read_states(rig)}
+    return found | {"faults": rig.faults()}
 
 
 @dataclass(frozen=True)
@@ -223,6 +224,9 @@ def _trial(count: int, slots: int) -> Trial:
     assert expected["states"]["no IP"][0x88CC] == (count + 1) // 5
     assert expected["ledger"]["faulted"]["picky"] and expected["ledger"]["dropped"]["picky"]
     assert expected["ledger"]["faulted"]["fussy"]
+    assert {name: packets for name, (packets, _) in expected["faults"].items()} == {
+        name: packets for name, packets in expected["ledger"]["faulted"].items() if packets
+    }
     return Trial(frames, slots, expected)
 
 
