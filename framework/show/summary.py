@@ -96,9 +96,10 @@ def _fault_lines(faults: Sequence[Fault]) -> Iterator[str]:
     for fault in faults[:FAULTS]:
         first = fault.first
         ends = f", {clean(first.source)} to {clean(first.destination)}" if first.source else ""
+        packets = f"{fault.packets:,} packet{'s' if fault.packets > 1 else ''}"
         yield (
-            f"  {clean(fault.plugin)}: {clean(fault.reason)}: {fault.packets:,} packet{'s' if fault.packets > 1 else ''}, first packet"
-            f" {first.number:,} of worker {first.worker}, {first.length:,} bytes{ends}"
+            f"  {clean(fault.plugin)}: {clean(fault.reason)}: {packets}, first packet {first.number:,} of worker"
+            f" {first.worker}, {first.length:,} bytes{ends}"
         )
     if len(faults) > FAULTS:
         yield f"  and {len(faults) - FAULTS} other reasons"

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import dpkt
@@ -133,7 +133,8 @@ def test_json_is_one_document_of_the_schema_and_all_else_goes_to_stderr(
     assert len(lines(out)) == 1
     document = json.loads(out)
     assert list(document) == [
-        *("zcframe", "source", "started", "ended", "time", "elapsed_s", "rss", "queues", "totals", "outputs", "plugins")
+        *("zcframe", "source", "started", "ended", "time", "elapsed_s", "rss", "queues", "totals"),
+        *("faults", "outputs", "plugins"),
     ]
     assert document["zcframe"] == zcframe.__version__
     assert document["source"] == {
@@ -364,7 +365,9 @@ def test_check_with_json_is_one_document(fake: Fake, capsys: pytest.CaptureFixtu
     assert main(["run", "--read", "a.pcap", "--check", "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["queues"][3] == {"iface": "", "queue": 3, "worker": 3, "cpu": 1}
-    assert document["plugins"][0] == {"name": "flows", "params": {"top": 20}, "origin": "zcframe.plugins.flows"}
+    assert document["plugins"][0] == {"name": "flows", "params": {"top": 20}, "origin": "zcframe.plugins.flows"} | {
+        "state": {"bytes": 0, "shards": 0, "rows": {}}
+    }
 
 
 def test_check_and_a_run_print_what_is_tuned(fake: Fake, capsys: pytest.CaptureFixture[str]) -> None:
@@ -390,8 +393,8 @@ def test_plugins_are_listed_with_parameters_and_docs(
 ) -> None:
     from zcframe.framework.chain import catalog
 
-    params = [SimpleNamespace(name="top", default=20, doc="flows in the report")]
-    info = SimpleNamespace(name="flows", origin="zcframe.plugins.flows", doc="Bidirectional flows.", params=params)
+    params = [catalog.ParamInfo("top", 20, "flows in the report")]
+    info = catalog.PluginInfo("flows", "Bidirectional flows.", params, "zcframe.plugins.flows")
     monkeypatch.setattr(catalog, "installed", lambda: [info, info])
     assert main(["plugins"]) == 0
     assert lines(capsys.readouterr().out)[:4] == [
