@@ -362,6 +362,8 @@ class Supervisor:
         failed_reports: list[str] = []
         with self._failing():
             failed_reports = self.snapshots.read_final()
+            for text in self.snapshots.reports.flaws():
+                self.course.warnings.append(text)
         for text in self._unseen(self.snapshots.take(self.course)):
             self.course.warnings.append(text)
         last = self.snapshots.take(self.course)

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.no_ip import by_ethertype
+from zcframe.framework.outputs.document import one_line
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
 
 from .crew import Crew
+from .merging import merge_flaw
 from .standstill import copy_live, shards_of
 
 
@@ -72,6 +75,12 @@ class Reports:
                 made.lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, report) or []
         return made
 
+    def flaws(self) -> list[str]:
+        """A line for each plugin whose `merge` is seen to lose or mix what it is given."""
+        plugins = enumerate(self.plugins)
+        found = (merge_flaw(plugin, self._states(k), partial(_told, plugin)) for k, plugin in plugins)
+        return [flaw for flaw in found if flaw]
+
     def _states(self, k: int) -> list[State]:
         """What was read of the k-th layout, in the order of worker numbers, whichever was read first."""
         return [state for key in sorted(self._kept) if key[0] == k for state in self._kept[key]]
@@ -102,6 +111,13 @@ class Reports:
     def _note(self, plugin: BoundPlugin, what: str, function: Any, reason: str, line: int = 0) -> None:
         where = f"{function.__code__.co_filename}:{line or function.__code__.co_firstlineno}"
         self.errors.append(f"plugin {plugin.name}: {what}() {reason} ({where})")
+
+
+def _told(plugin: BoundPlugin, merged: State) -> str:
+    """A plugin's report of a state as the document would have it."""
+    report = plugin.declared.report or _plain
+    arguments = (merged, plugin.params_tuple())[: report.__code__.co_argcount]
+    return one_line(report(*arguments))
 
 
 def _plain(merged: Any, params: Any) -> dict[str, Any]:

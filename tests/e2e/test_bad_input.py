@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import random
+import re
 import struct
 import subprocess
 from pathlib import Path
@@ -336,6 +337,39 @@ def test_a_report_that_is_no_dict_is_the_authors_mistake(tmp_path: Path) -> None
     )
     assert done.document["plugins"]["sizes"]["packets"] == done.document["totals"]["packets"]
     assert "bug in zcframe" not in done.stderr
+
+
+MERGES = """
+from copy import copy
+from zcframe import PASS, Array, merge, plugin, u64
+
+@plugin
+class {name}:
+    octets = Array(u64, 1)
+
+    def filter(pkt, state, params):
+        state.octets[0] += pkt.wirelen
+        return PASS
+
+    def merge(states):
+        {body}
+"""
+BAD_MERGES = {
+    "First": "return states[0]",
+    "Mean": "made = copy(states[0]); made.octets = sum(s.octets for s in states) // len(states); return made",
+    "Last": "return states[-1]",
+}
+
+
+def test_a_merge_that_loses_what_it_is_given_is_told(tmp_path: Path) -> None:
+    for name, body in BAD_MERGES.items():
+        (tmp_path / f"{name}.py").write_text(MERGES.format(name=name, body=body))
+    (tmp_path / "Good.py").write_text(MERGES.format(name="Good", body="return merge(states)"))
+    plugins = [str(tmp_path / f"{name}.py") for name in (*BAD_MERGES, "Good")]
+    done = zcframe("run", "--json", "--queues", 3, "--plugin", *plugins, "flows", "dns", "synflood", "--read", BUNDLED)
+    assert done.code == 0, done
+    told = re.findall(r"plugin (\w+): merge\(\) loses or mixes", done.stderr)
+    assert told == ["first", "mean", "last"], done.stderr
 
 
 def test_state_that_no_memory_holds_is_refused_before_the_run(tmp_path: Path) -> None:
