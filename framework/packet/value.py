@@ -25,6 +25,7 @@ from zcframe.framework.jit.address import (
 from zcframe.framework.jit.compiler import FORCE
 
 from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size
+from .public import Packet
 from .view import make_view
 
 UNHASHED_BUCKET = abi.RETA_SIZE
@@ -65,60 +66,56 @@ def make_packet(typingctx, desc, data, offsets, facts):  # type: ignore[no-untyp
 DOCS: dict[str, str] = {}
 
 
-def _attribute(doc: str) -> Callable[[Callable[[Any], Any]], Callable[[Any], Any]]:
-    """Make the decorated function of a packet a read-only attribute; its text goes to the plugin author's table."""
-
-    def register(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        DOCS[function.__name__] = doc
-        overload_attribute(PacketType, function.__name__, jit_options=FORCE)(lambda pkt: function)
-        return function
-
-    return register
+def _attribute(function: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Make the decorated function of a packet the read-only attribute that public.py tells of."""
+    DOCS[function.__name__] = str(getattr(Packet, function.__name__).__doc__)
+    overload_attribute(PacketType, function.__name__, jit_options=FORCE)(lambda pkt: function)
+    return function
 
 
-@_attribute("time of arrival, ns since the epoch")
+@_attribute
 def ts(pkt):  # type: ignore[no-untyped-def]
     return rx_load_u64(pkt._desc + abi.DESC_TIMESTAMP)
 
 
-@_attribute("bytes captured in the block")
+@_attribute
 def caplen(pkt):  # type: ignore[no-untyped-def]
     return rx_load_u16(pkt._desc + abi.DESC_LEN)
 
 
-@_attribute("length on the wire, without FCS")
+@_attribute
 def wirelen(pkt):  # type: ignore[no-untyped-def]
     return rx_load_u32(pkt._desc + abi.DESC_WIRE_LEN)
 
 
-@_attribute("which of the source's interfaces brought it")
+@_attribute
 def iface(pkt):  # type: ignore[no-untyped-def]
     return rx_load_u16(pkt._desc + abi.DESC_PORT)
 
 
-@_attribute("Toeplitz hash of the NIC, 0 where rss_type is 0")
+@_attribute
 def rss_hash(pkt):  # type: ignore[no-untyped-def]
     return rx_load_u32(pkt._desc + abi.DESC_RSS_HASH)
 
 
-@_attribute("what was hashed: 0 nothing, 1 TCPv4, 2 IPv4, 3 TCPv6, 5 IPv6, 7 UDPv4, 8 UDPv6")
+@_attribute
 def rss_type(pkt):  # type: ignore[no-untyped-def]
     return rx_load_u8(pkt._desc + abi.DESC_RSS_TYPE)
 
 
-@_attribute("RETA entry, rss_hash & 127; 128 for a packet without hash")
+@_attribute
 def bucket(pkt):  # type: ignore[no-untyped-def]
     if rx_load_u8(pkt._desc + abi.DESC_RSS_TYPE) == 0:
         return UNHASHED_BUCKET
     return rx_load_u32(pkt._desc + abi.DESC_RSS_HASH) & (abi.RETA_SIZE - 1)
 
 
-@_attribute("the whole frame as a view: frame[i], frame.u16(i), frame.u32(i), len(frame)")
+@_attribute
 def frame(pkt):  # type: ignore[no-untyped-def]
     return make_view(pkt._data, pkt._facts >> 48)
 
 
-@_attribute("payload of the L4 header (of the IP header where L4 is unknown) as a view")
+@_attribute
 def payload(pkt):  # type: ignore[no-untyped-def]
     start, end = (pkt._offsets >> 32) & 0xFFFF, pkt._offsets >> 48
     if (pkt._offsets >> 16) & 0xFFFF:
@@ -126,35 +123,35 @@ def payload(pkt):  # type: ignore[no-untyped-def]
     return make_view(pkt._data + start, end - start)
 
 
-@_attribute("destination MAC, 48 bits")
+@_attribute
 def eth_dst(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be32(pkt._data) << 16 | rx_load_be16(pkt._data + 4) if pkt._offsets & 0xFFFF else 0
 
 
-@_attribute("source MAC, 48 bits")
+@_attribute
 def eth_src(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be16(pkt._data + 6) << 32 | rx_load_be32(pkt._data + 8) if pkt._offsets & 0xFFFF else 0
 
 
-@_attribute("ethertype of the IP header, or of the last header that could not be looked through")
+@_attribute
 def ethertype(pkt):  # type: ignore[no-untyped-def]
     return (pkt._facts >> 32) & 0xFFFF
 
 
-@_attribute("VLAN tags behind the MAC addresses, stripped one included; not those behind other headers")
+@_attribute
 def vlan_count(pkt):  # type: ignore[no-untyped-def]
     stripped = rx_load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN
     return ((pkt._facts >> 24) & 255) + (1 if stripped else 0)
 
 
-@_attribute("outermost VLAN id, 0 without a tag")
+@_attribute
 def vlan(pkt):  # type: ignore[no-untyped-def]
     if rx_load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN:
         return rx_load_u16(pkt._desc + abi.DESC_VLAN_TCI) & 0xFFF
     return rx_load_be16(pkt._data + 14) & 0xFFF if (pkt._facts >> 24) & 255 else 0
 
 
-@_attribute("second VLAN id, 0 without a second tag")
+@_attribute
 def vlan2(pkt):  # type: ignore[no-untyped-def]
     tags = (pkt._facts >> 24) & 255
     if rx_load_u16(pkt._desc + abi.DESC_STATUS) & abi.STATUS_VLAN:
@@ -162,17 +159,17 @@ def vlan2(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be16(pkt._data + 18) & 0xFFF if tags > 1 else 0
 
 
-@_attribute("4, 6, or 0 for what is not IP")
+@_attribute
 def ip_version(pkt):  # type: ignore[no-untyped-def]
     return (pkt._facts >> 8) & 255
 
 
-@_attribute("IP protocol behind IPv6 extension headers and AH")
+@_attribute
 def proto(pkt):  # type: ignore[no-untyped-def]
     return pkt._facts & 255
 
 
-@_attribute("TTL or hop limit")
+@_attribute
 def ttl(pkt):  # type: ignore[no-untyped-def]
     version = (pkt._facts >> 8) & 255
     if version == 0:
@@ -180,12 +177,12 @@ def ttl(pkt):  # type: ignore[no-untyped-def]
     return rx_load_u8(pkt._data + (pkt._offsets & 0xFFFF) + (8 if version == 4 else 7))
 
 
-@_attribute("upper 64 bits of the source address; 0 for IPv4")
+@_attribute
 def src_hi(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be64(pkt._data + (pkt._offsets & 0xFFFF) + 8) if (pkt._facts >> 8) & 255 == 6 else 0
 
 
-@_attribute("lower 64 bits of the source address; IPv4 as ::ffff:a.b.c.d")
+@_attribute
 def src_lo(pkt):  # type: ignore[no-untyped-def]
     version = (pkt._facts >> 8) & 255
     l3 = pkt._data + (pkt._offsets & 0xFFFF)
@@ -194,12 +191,12 @@ def src_lo(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be64(l3 + 16) if version == 6 else 0
 
 
-@_attribute("upper 64 bits of the destination address; 0 for IPv4")
+@_attribute
 def dst_hi(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be64(pkt._data + (pkt._offsets & 0xFFFF) + 24) if (pkt._facts >> 8) & 255 == 6 else 0
 
 
-@_attribute("lower 64 bits of the destination address; IPv4 as ::ffff:a.b.c.d")
+@_attribute
 def dst_lo(pkt):  # type: ignore[no-untyped-def]
     version = (pkt._facts >> 8) & 255
     l3 = pkt._data + (pkt._offsets & 0xFFFF)
@@ -208,37 +205,37 @@ def dst_lo(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be64(l3 + 32) if version == 6 else 0
 
 
-@_attribute("source port of TCP, UDP, SCTP, DCCP, UDP-Lite; 0 in a later fragment")
+@_attribute
 def sport(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF)) if pkt._facts & HAS_PORTS else 0
 
 
-@_attribute("destination port, likewise")
+@_attribute
 def dport(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 2) if pkt._facts & HAS_PORTS else 0
 
 
-@_attribute("TCP flags, CWR (0x80) to FIN (0x01)")
+@_attribute
 def tcp_flags(pkt):  # type: ignore[no-untyped-def]
     return rx_load_u8(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 13) if pkt._facts & HAS_TCP else 0
 
 
-@_attribute("TCP sequence number")
+@_attribute
 def tcp_seq(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be32(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 4) if pkt._facts & HAS_TCP else 0
 
 
-@_attribute("TCP acknowledgement number")
+@_attribute
 def tcp_ack(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be32(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 8) if pkt._facts & HAS_TCP else 0
 
 
-@_attribute("TCP window, unscaled")
+@_attribute
 def tcp_window(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be16(pkt._data + ((pkt._offsets >> 16) & 0xFFFF) + 14) if pkt._facts & HAS_TCP else 0
 
 
-@_attribute("ICMP or ICMPv6 type << 8 | code")
+@_attribute
 def icmp(pkt):  # type: ignore[no-untyped-def]
     l4 = (pkt._offsets >> 16) & 0xFFFF
     number = pkt._facts & 255
@@ -247,17 +244,17 @@ def icmp(pkt):  # type: ignore[no-untyped-def]
     return 0
 
 
-@_attribute("1 for any fragment of a larger packet, the first one included")
+@_attribute
 def is_fragment(pkt):  # type: ignore[no-untyped-def]
     return 1 if pkt._facts & FRAGMENT else 0
 
 
-@_attribute("1 for a fragment that does not hold the L4 header")
+@_attribute
 def is_later_fragment(pkt):  # type: ignore[no-untyped-def]
     return 1 if pkt._facts & LATER_FRAGMENT else 0
 
 
-@_attribute("bytes captured from the L4 header on, 0 where no L4 header was found")
+@_attribute
 def l4_len(pkt):  # type: ignore[no-untyped-def]
     l4 = (pkt._offsets >> 16) & 0xFFFF
     return (pkt._offsets >> 48) - l4 if l4 else 0

@@ -12,7 +12,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from zcframe.framework.chain.plugin import DROP, PASS, plugin
+    from zcframe.framework.chain.plugin import DROP, PASS, Verdict, plugin
+    from zcframe.framework.packet.public import Packet, View
     from zcframe.framework.state.addresses import ip_text
     from zcframe.framework.state.declare import Array, Param, Scalar, Table, u8, u16, u32, u64
     from zcframe.framework.state.merge import State
@@ -25,6 +26,9 @@ _FACE = {
     "plugin": ("zcframe.framework.chain.plugin", "plugin"),
     "PASS": ("zcframe.framework.chain.plugin", "PASS"),
     "DROP": ("zcframe.framework.chain.plugin", "DROP"),
+    "Verdict": ("zcframe.framework.chain.plugin", "Verdict"),
+    "Packet": ("zcframe.framework.packet.public", "Packet"),
+    "View": ("zcframe.framework.packet.public", "View"),
     "Array": ("zcframe.framework.state.declare", "Array"),
     "Table": ("zcframe.framework.state.declare", "Table"),
     "Param": ("zcframe.framework.state.declare", "Param"),
@@ -42,10 +46,13 @@ __all__ = [
     "DROP",
     "PASS",
     "Array",
+    "Packet",
     "Param",
     "Scalar",
     "State",
     "Table",
+    "Verdict",
+    "View",
     "__version__",
     "ip_text",
     "merge",
@@ -66,3 +73,8 @@ def __getattr__(name: str) -> Any:
     value = getattr(importlib.import_module(module), attribute)
     globals()[name] = value
     return value
+
+
+def __dir__() -> list[str]:
+    """What authors of plugins use, for editors and consoles."""
+    return __all__

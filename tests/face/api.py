@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from enum import Enum
 from typing import Any
 
 import zcframe
 from zcframe.framework.packet.value import DOCS
+
+NOT_MADE = (zcframe.State, zcframe.Packet, zcframe.View)
 
 # Each way in which a plugin may write its functions.
 FORMS = (
@@ -38,9 +41,11 @@ def _scalar(scalar: zcframe.Scalar) -> dict[str, Any]:
 
 
 def _of_class(cls: type) -> dict[str, Any]:
-    """State is made by zcframe alone, so that its constructor is not part of the face."""
+    """What nobody but zcframe makes has a constructor that is not part of the face."""
+    if issubclass(cls, Enum):
+        return {"kind": "enum", "members": list(cls.__members__)}
     members = [name for name in dir(cls) if not name.startswith("_")]
-    return {"kind": "class", "members": members} | ({} if cls is zcframe.State else _parameters(cls))
+    return {"kind": "class", "members": members} | ({} if cls in NOT_MADE else _parameters(cls))
 
 
 def _of(value: Any) -> dict[str, Any]:
