@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -82,13 +83,26 @@ def _require_known(cls: type) -> None:
             raise DeclarationError(f"{cls.__name__}.{name}() is never called; did you mean {meant}?")
 
 
-def _read(cls: type, name: str | None, per: str, expression: str) -> PluginClass:
-    functions = {label: _function(cls, label) for label in FUNCTIONS}
+def _require_functions(cls: type) -> None:
+    """Refuse a member that has the name of a function and is none: it would never be called."""
+    for label in FUNCTIONS:
+        if label in cls.__dict__ and _function(cls, label) is None:
+            kind = type(cls.__dict__[label]).__name__
+            raise DeclarationError(f"{cls.__name__}.{label} is a {kind}: a plain function is needed")
+    if _function(cls, "filter") is None:
+        inherited = "; of a base class, nothing is taken" if hasattr(cls, "filter") else ""
+        raise DeclarationError(f"plugin {cls.__name__} has no function filter(pkt, state, params){inherited}")
+
+
+def _read(cls: type, name: Any, per: str, expression: str) -> PluginClass:
     _require_known(cls)
+    _require_functions(cls)
+    functions = {label: _function(cls, label) for label in FUNCTIONS}
     for label, function in functions.items():
         _require_plain(cls, label, function)
-    if functions["filter"] is None:
-        raise DeclarationError(f"plugin {cls.__name__} has no function filter(pkt, state, params)")
+    assert functions["filter"] is not None
+    if name is not None and not (isinstance(name, str) and re.fullmatch(r"[\w.-]+", name)):
+        raise DeclarationError(f"plugin {cls.__name__}: name={name!r}; a word of letters, digits, _, . and - is needed")
     if per not in ("bucket", "worker"):
         raise DeclarationError(f"plugin {cls.__name__}: state per {per!r}; 'bucket' or 'worker' is possible")
     if not isinstance(expression, str):

@@ -54,7 +54,7 @@ def hidden_entries() -> list[EntryPoint]:
     return [entry for entry in _all_entries() if reached[entry.name].value != entry.value]
 
 
-def _explain(error: Exception) -> str:
+def _explain(error: BaseException) -> str:
     """What is wrong with a module, and on which line of its own text."""
     what = str(error) if isinstance(error, DeclarationError) else f"{type(error).__name__}: {error}"
     frames = [frame for frame in traceback.extract_tb(error.__traceback__)[1:] if "importlib" not in frame.filename]
@@ -74,7 +74,7 @@ def _load_file(path: Path) -> ModuleType:
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginSpecError(f"--plugin {path}: cannot be loaded: {_explain(error)}") from error
     return module
 
@@ -104,7 +104,7 @@ def _member(module: ModuleType, name: str, where: str) -> PluginClass:
 def _import(module: str, where: str) -> ModuleType:
     try:
         return importlib.import_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise PluginSpecError(f"--plugin {where}: module {module} cannot be imported: {_explain(error)}") from error
 
 

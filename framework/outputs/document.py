@@ -122,24 +122,32 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
     }
 
 
-def _plain(value: Any) -> Any:
-    """The value in types of JSON; numpy's scalars and arrays, bytes, NaN and keys that are numbers are converted."""
+def plain(value: Any) -> Any:
+    """The value in types of JSON; numpy's scalars and arrays, bytes, NaN and keys that are numbers are converted.
+
+    Raises TypeError for an object that has no text of its own.
+    """
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return plain(value.tolist())
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, bytes):
         return value.hex()
-    return value if value is None or isinstance(value, str | int) else str(value)
+    if value is None or isinstance(value, str | int):
+        return value
+    kind: Any = type(value)
+    if (kind.__str__, kind.__repr__) == (object.__str__, object.__repr__):
+        raise TypeError(f"{kind.__name__}: neither number nor text, nor a list or dict of them")
+    return str(value)
 
 
 def one_line(found: Mapping[str, Any]) -> str:
     """One line of strict JSON, ASCII only."""
-    return json.dumps(_plain(found), allow_nan=False)
+    return json.dumps(plain(found), allow_nan=False)
 
 
 class DocumentObserver(Observer):

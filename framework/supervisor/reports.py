@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.no_ip import by_ethertype
-from zcframe.framework.outputs.document import one_line
+from zcframe.framework.outputs.document import one_line, plain
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
@@ -72,7 +72,7 @@ class Reports:
             report = self._report(plugin, self._states(k))
             made.reports[plugin.name] = report
             if plugin.declared.lines and "error" not in report:
-                made.lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, report) or []
+                made.lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, report, as_lines) or []
         return made
 
     def flaws(self) -> list[str]:
@@ -86,31 +86,56 @@ class Reports:
         return [state for key in sorted(self._kept) if key[0] == k for state in self._kept[key]]
 
     def _report(self, plugin: BoundPlugin, states: list[State]) -> Mapping[str, Any]:
-        merge = plugin.declared.merge or merge_states
-        merged = self._guarded(plugin, "merge", merge, states or [empty_state(plugin.layout)])
-        report = plugin.declared.report or _plain
-        found = None if merged is None else self._guarded(plugin, "report", report, merged, plugin.params_tuple())
-        if found is not None and not isinstance(found, Mapping):
-            self._note(plugin, "report", report, f"returned a {type(found).__name__}: a dict is needed")
-            found = None
-        return found if found is not None else {"error": self.errors[-1]}
+        merge, states = plugin.declared.merge or merge_states, states or [empty_state(plugin.layout)]
+        merged = self._guarded(plugin, "merge", merge, states, as_state)
+        if merged is not None:
+            found = self._guarded(plugin, "report", plugin.declared.report or _plain, merged, as_report)
+            if found is not None:
+                return found  # type: ignore[no-any-return]
+        return {"error": self.errors[-1]}
 
-    def _guarded(self, plugin: BoundPlugin, what: str, function: Any, *args: Any) -> Any:
-        """Call a plugin's own Python; an exception becomes a line of `errors` that names the plugin."""
+    def _guarded(self, plugin: BoundPlugin, what: str, function: Any, given: Any, checked: Callable[[Any], Any]) -> Any:
+        """What a plugin's own Python makes of what it is given; what is wrong with it becomes a line of `errors`."""
         try:
-            wanted = function.__code__.co_argcount
-            result = function(*args[:wanted])
-            if result is None:
-                raise TypeError("returned None")
-            return result
-        except Exception as error:
+            arguments = (given, plugin.params_tuple())[: function.__code__.co_argcount]
+            result = function(*arguments)
+        except (Exception, SystemExit) as error:
             line = error.__traceback__.tb_next.tb_lineno if error.__traceback__ and error.__traceback__.tb_next else 0
             self._note(plugin, what, function, f"failed: {type(error).__name__}: {error}", line)
+            return None
+        try:
+            return checked(result)
+        except (TypeError, ValueError) as error:
+            self._note(plugin, what, function, f"returned what cannot be used: {error}")
             return None
 
     def _note(self, plugin: BoundPlugin, what: str, function: Any, reason: str, line: int = 0) -> None:
         where = f"{function.__code__.co_filename}:{line or function.__code__.co_firstlineno}"
         self.errors.append(f"plugin {plugin.name}: {what}() {reason} ({where})")
+
+
+def as_state(result: Any) -> State:
+    """Raises TypeError for what is no state."""
+    if not isinstance(result, State):
+        raise TypeError(f"a {type(result).__name__}, where a state is needed, as zcframe.merge(states) makes one")
+    return result
+
+
+def as_report(result: Any) -> Mapping[str, Any]:
+    """The report in types of JSON. Raises TypeError for what cannot be written so."""
+    if not isinstance(result, Mapping):
+        raise TypeError(f"a {type(result).__name__}, where a dict is needed")
+    try:
+        return plain(result)  # type: ignore[no-any-return]
+    except RecursionError:
+        raise TypeError("it holds itself, or is nested too deeply") from None
+
+
+def as_lines(result: Any) -> list[str]:
+    """Raises TypeError for what is no list of text."""
+    if not isinstance(result, list | tuple) or not all(isinstance(line, str) for line in result):
+        raise TypeError("a list of str is needed")
+    return list(result)
 
 
 def _told(plugin: BoundPlugin, merged: State) -> str:

@@ -321,22 +321,30 @@ class Mine:
     def filter(pkt, state, params):
         state.counts[0] += 1
         return PASS
-
-    def report(merged):
-        return [int(merged.counts[0])]
 """
 
 
-def test_a_report_that_is_no_dict_is_the_authors_mistake(tmp_path: Path) -> None:
-    mine = tmp_path / "mine.py"
-    mine.write_text(MINE.format(length=1))
-    done = zcframe("run", "--json", "--plugin", str(mine), "sizes", "--read", BUNDLED)
-    assert done.code == 1, done
-    assert done.document["plugins"]["mine"]["error"].startswith(
-        "plugin mine: report() returned a list: a dict is needed"
-    )
-    assert done.document["plugins"]["sizes"]["packets"] == done.document["totals"]["packets"]
-    assert "bug in zcframe" not in done.stderr
+ODD_REPORTS = {
+    "report(merged):\n        return [1]": "report() returned what cannot be used: a list, where a dict is needed",
+    "report(merged):\n        return {'x': object()}": "neither number nor text",
+    "report(merged):\n        made = {}\n        made['x'] = made\n        return made": "it holds itself",
+    "report(merged):\n        raise SystemExit(3)": "report() failed: SystemExit: 3",
+    "merge(states):\n        return {}": "merge() returned what cannot be used: a dict, where a state is needed",
+    "merge(states):\n        pass": "merge() returned what cannot be used: a NoneType",
+    "lines(report):\n        return 'text'": "lines() returned what cannot be used: a list of str is needed",
+}
+
+
+def test_what_cannot_be_a_report_is_the_authors_mistake(tmp_path: Path) -> None:
+    """Each in a line of its own; the plugin beside it reports."""
+    for i, (text, words) in enumerate(ODD_REPORTS.items()):
+        mine = tmp_path / f"mine{i}.py"
+        mine.write_text(MINE.format(length=1) + f"\n    def {text}\n")
+        done = zcframe("run", "--json", "--plugin", str(mine), "sizes", "--read", BUNDLED)
+        assert done.code == 1, done
+        assert any(f"plugin mine: {words}" in line or words in line for line in done.complaints), (text, done.stderr)
+        assert done.document["plugins"]["sizes"]["packets"] == done.document["totals"]["packets"]
+        assert "bug in zcframe" not in done.stderr
 
 
 MERGES = """

@@ -143,6 +143,8 @@ def test_files_that_are_not_there_or_not_python(tmp_path: Path) -> None:
     broken = tmp_path / "broken.py"
     broken.write_text("def filter(:\n")
     assert "broken.py: cannot be loaded: SyntaxError" in refusal(str(broken))
+    broken.write_text("import sys\nsys.exit(4)")
+    assert "broken.py: cannot be loaded: line 2: SystemExit: 4" in refusal(str(broken))
     broken.write_bytes(b"\xff\xfe\x00garbage")
     assert "broken.py: cannot be loaded: " in refusal(str(broken))
     broken.write_text("open('/nothere/at/all')")
@@ -227,6 +229,11 @@ DECLARATIONS = {
     "async report": (
         "class P:\n  def filter(pkt, state, params): return 0\n  async def report(merged): return {}",
         "P.report() is async",
+    ),
+    "a classmethod": ("class P:\n  @classmethod\n  def filter(cls, pkt, state): return 0", "P.filter is a classmethod"),
+    "a property": (
+        "class P:\n  def filter(pkt, state, params): return 0\n  @property\n  def report(self): return {}",
+        "P.report is a property: a plain function is needed",
     ),
     "misspelt": (
         "class P:\n  def filter(pkt, state, params): return 0\n  def reprot(merged): return {}",
