@@ -33,7 +33,7 @@ from tests.kit.capture_build import (
     simple,
     udp4,
 )
-from tests.unit.test_soft82576 import Consumer, Frame, await_all, plan, replay, running, until
+from tests.kit.soft_nic import Consumer, Frame, await_all, plan, replay, running, until
 from zcframe.framework import abi
 from zcframe.framework.errors import ZcframeError
 from zcframe.framework.rss import SYMMETRIC_KEY
