@@ -24,8 +24,8 @@ run: $(VENV)/.has-code ## capture: 8 queues, the bundled trace through the softw
 test: $(VENV)/.has-test ## every test that this machine can run; ARGS="tests/unit/test_x.py -k name" for one
 	@MAKEFLAGS= $(PYTEST) $(ARGS) || { code=$$?; [ $$code -ne 5 ] || echo "not one test was collected" >&2; exit $$code; }
 
-test-quick: override ARGS += tests/unit tests/property
-test-quick: test ## unit and property tests only, in two minutes
+test-quick: override ARGS += -m 'not long' tests/unit tests/property
+test-quick: test ## unit and property tests that do not take seconds each, in two minutes
 
 test-newest: $(VENV)/.has-test ## make run and make test-quick on Debian's testing and its Python; SUITE=trixie: on that one (root, Debian)
 	@MAKEFLAGS= $(BIN)/python -m tests.lab.release $(SUITE) $(ARGS)

@@ -176,6 +176,7 @@ def _be_thorough() -> None:
 def pytest_configure(config: pytest.Config) -> None:
     if config.getoption("whole"):
         _be_thorough()
+    config.addinivalue_line("markers", "long: takes seconds, so that test-quick and test-newest leave it out")
     config.addinivalue_line("markers", f"needs(*groups): what the test needs of the machine: {', '.join(GROUPS)}")
     if hasattr(config, "workerinput"):
         # The thread with which pytest-xdist talks to its process; tests fork here as they do without it.

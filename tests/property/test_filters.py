@@ -262,6 +262,7 @@ def differing(ours: list[int], theirs: list[int]) -> list[str]:
     return [expression for expression, a, b in zip(EXPRESSIONS, ours, theirs, strict=True) if a != b]
 
 
+@pytest.mark.long
 def test_every_verdict_is_that_of_libpcap() -> None:
     chance, matched = random.Random(14), set[str]()
     for frame in all_frames():

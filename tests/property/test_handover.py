@@ -79,6 +79,7 @@ def test_a_tag_that_was_taken_off_is_put_back() -> None:
     assert data == plain[:12] + b"\x81\x00\x20\x64" + plain[12:]
 
 
+@pytest.mark.long
 def test_what_a_plugin_drops_is_not_handed_on() -> None:
     with Rig(*PLUGINS, outputs=[PCAP]).feed(FRAMES[:500]) as rig:
         ledger = rig.ledger()
@@ -214,6 +215,7 @@ def _check_each_change(rig: Rig, traced: Traced, expected: dict[str, Any]) -> in
     return changes
 
 
+@pytest.mark.long
 @pytest.mark.needs("tracing")
 def test_killed_after_any_store() -> None:
     """In the middle of a burst with faults: what is handed on, and in which order, is the same to the byte."""

@@ -406,6 +406,7 @@ def test_killed_after_any_store_of_the_chain(few: Trial) -> None:
         assert succeed(made.rig) == few.expected
 
 
+@pytest.mark.long
 @pytest.mark.needs("tracing")
 def test_killed_after_any_store_of_a_burst_that_the_journal_cannot_hold(overflowing: Trial) -> None:
     with post(overflowing) as made:
@@ -415,6 +416,7 @@ def test_killed_after_any_store_of_a_burst_that_the_journal_cannot_hold(overflow
         assert succeed(made.rig) == overflowing.expected
 
 
+@pytest.mark.long
 @pytest.mark.needs("tracing", "libpcap")
 def test_killed_after_any_store_of_a_chain_with_filters(filtered: Trial) -> None:
     with post(filtered) as made:
@@ -459,6 +461,7 @@ def kill_after_time(made: Post, seconds: float) -> None:
     os.close(write)
 
 
+@pytest.mark.long
 @given(microseconds=st.lists(st.integers(0, 3000), min_size=1, max_size=6))
 @settings(max_examples=20, deadline=None)
 def test_killed_after_any_time(many: Trial, microseconds: list[int]) -> None:

@@ -370,6 +370,7 @@ def test_conversations_of_the_bundled_trace(tmp_path: Path) -> None:
     check_conversations(frames_of([BUNDLED]), tmp_path / "all.pcap", 40)
 
 
+@pytest.mark.long
 @pytest.mark.needs("tshark", "captures")
 def test_conversations_of_real_captures(captures: Path, tmp_path: Path) -> None:
     check_conversations(frames_of(sorted(captures.glob("*.pcap*"))), tmp_path / "all.pcap", 1000)

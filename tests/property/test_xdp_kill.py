@@ -285,6 +285,7 @@ def test_killed_after_any_store(stepping: Callable[[Machine], Traced], workers: 
     succeed(machine)
 
 
+@pytest.mark.long
 @pytest.mark.needs("tracing")
 def test_killed_after_any_store_of_a_succession(stepping: Callable[[Machine], Traced]) -> None:
     """A worker is killed with the fill ring in its hand, at every point of that; its successor after any store, too."""

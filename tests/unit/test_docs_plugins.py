@@ -163,6 +163,7 @@ def _command(*words: object, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.long
 def test_the_example_of_a_test_passes_and_can_fail(tmp_path: Path) -> None:
     (tmp_path / "test_example.py").write_text(_example(PAGE, "test_protocols"))
     plugin = _written(tmp_path, PAGE, "Protocols")

@@ -94,6 +94,7 @@ def run(cache: Path, specs: Sequence[str]) -> tuple[str, dict[str, dict[str, int
     return done.stderr, json.loads(done.stdout)["plugins"]
 
 
+@pytest.mark.long
 def test_a_plugin_that_changed_is_compiled_and_the_others_are_not(tmp_path: Path) -> None:
     one, two = write(tmp_path, "one"), write(tmp_path, "two")
     everything = compiled(tmp_path, one, two)
@@ -105,6 +106,7 @@ def test_a_plugin_that_changed_is_compiled_and_the_others_are_not(tmp_path: Path
     assert compiled(tmp_path, one, two) == []
 
 
+@pytest.mark.long
 def test_plugins_in_another_order_are_linked_and_not_compiled(tmp_path: Path) -> None:
     one, two = write(tmp_path, "one"), write(tmp_path, "two")
     compiled(tmp_path, one, two)
@@ -113,6 +115,7 @@ def test_plugins_in_another_order_are_linked_and_not_compiled(tmp_path: Path) ->
     assert not {"one_step", "two_step", "one.filter", "two.filter", "decode"} & set(again)
 
 
+@pytest.mark.long
 def test_parts_of_several_processes_do_not_take_each_others_functions(tmp_path: Path) -> None:
     """numba numbers functions in each process from 0: two that it gave one name must not become one."""
     one, two = write(tmp_path, "one"), write(tmp_path, "two", "pkt.caplen + 3", TWO)
@@ -125,12 +128,14 @@ def test_parts_of_several_processes_do_not_take_each_others_functions(tmp_path: 
     assert first["one"]["total"] != second["two"]["total"]
 
 
+@pytest.mark.long
 def test_a_line_says_what_is_compiled_as_often_as_that_happens(tmp_path: Path) -> None:
     one = write(tmp_path, "one")
     told = "zcframe: compiling zcframe, one: this takes some seconds, once\n"
     assert [run(tmp_path, [one])[0].count(told), run(tmp_path, [one])[0].count("compiling")] == [1, 0]
 
 
+@pytest.mark.long
 def test_a_part_that_a_full_disk_cut_short_is_compiled_again(tmp_path: Path) -> None:
     one, two = write(tmp_path, "one"), write(tmp_path, "two")
     compiled(tmp_path, one, two)
@@ -167,6 +172,7 @@ def test_an_end_while_it_compiles_leaves_no_process(tmp_path: Path, number: int)
         assert (process.returncode, stderr.splitlines()[-1]) == (0, "zcframe: ended before the first packet")
 
 
+@pytest.mark.long
 def test_one_of_several_that_does_not_compile_is_told_in_one_line(tmp_path: Path) -> None:
     bad = write(tmp_path, "bad", "pkt.wirelength")
     process = start(tmp_path, write(tmp_path, "one"), bad, write(tmp_path, "two"))
@@ -177,6 +183,7 @@ def test_one_of_several_that_does_not_compile_is_told_in_one_line(tmp_path: Path
     assert why.startswith(f"zcframe: plugin bad does not compile: {bad}:5: pkt has no attribute wirelength")
 
 
+@pytest.mark.long
 def test_without_a_cache_everything_is_compiled_in_one_process(tmp_path: Path) -> None:
     place = tmp_path / "file"
     place.touch()

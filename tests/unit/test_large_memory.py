@@ -123,6 +123,7 @@ def test_only_shards_that_were_written_are_copied(pages: str) -> None:
     state.close()
 
 
+@pytest.mark.long
 def test_results_are_the_same(pages: str, monkeypatch: pytest.MonkeyPatch) -> None:
     packets = [Frame(frame, ns) for frame, _, ns in frames(str(BUNDLED))][:3000]
     with run(PLUGINS, packets) as rig:

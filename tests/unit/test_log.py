@@ -136,6 +136,7 @@ def test_it_starts_no_thread(funnel: log.LogFunnel) -> None:
     assert threading.enumerate() == [threading.main_thread()]
 
 
+@pytest.mark.long
 def test_survivors_are_heard_after_many_kills(funnel: log.LogFunnel, collector: Collector) -> None:
     def heard(name: str) -> bool:
         return any(line.startswith(name) for line in collector.lines)
@@ -155,6 +156,7 @@ def test_survivors_are_heard_after_many_kills(funnel: log.LogFunnel, collector: 
         collector.lines.clear()
 
 
+@pytest.mark.long
 def test_a_killed_writer_does_not_stop_one_that_lives(funnel: log.LogFunnel, collector: Collector) -> None:
     def from_the_living() -> int:
         return sum(line.startswith("zc-rx-live") for line in collector.lines)

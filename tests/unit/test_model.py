@@ -43,7 +43,7 @@ BROKEN = {
     "needs_kick": ("eventfd", STUCK),
 }
 
-pytestmark = pytest.mark.needs("spin", "gcc")
+pytestmark = [pytest.mark.needs("spin", "gcc"), pytest.mark.long]
 
 
 def search(folder: Path, *, model: Path = MODEL, ends: Sequence[str] = ("-E",), **defined: str) -> str:

@@ -178,6 +178,7 @@ def test_as_many_connections_as_tshark_has_streams(tmp_path: Path) -> None:
 # --- time
 
 
+@pytest.mark.long
 def test_silence_ends_a_flow() -> None:
     frames = [udp(0), udp(100), udp(220), udp(340.1), udp(4000)]
     assert sizes(report_of(frames)) == [3, 1, 1]
@@ -186,6 +187,7 @@ def test_silence_ends_a_flow() -> None:
     assert sizes(report_of(frames, idle=60)) == [1] * 5
 
 
+@pytest.mark.long
 def test_a_long_flow_is_split() -> None:
     """As exporters do: the packet that comes more than `active` after the first begins the next part."""
     frames = [udp(at) for at in range(0, 3700, 100)]
@@ -283,6 +285,7 @@ def test_flows_without_room_are_counted() -> None:
     assert report["unlisted"] == report["count"] - len(report["top"])
 
 
+@pytest.mark.long
 def test_a_port_used_again_and_again_takes_no_room_from_others() -> None:
     """One pair of ends a thousand times: all are counted, the largest stay listed, the table has one row of it."""
     frames = []

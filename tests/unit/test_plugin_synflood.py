@@ -73,6 +73,7 @@ def reported(report: dict[str, Any]) -> dict[Destination, dict[str, int]]:
     return {(row["dst"], row["dport"]): {field: row[field] for field in fields} for row in report["top"]}
 
 
+@pytest.mark.long
 def test_bundled_trace_in_one_worker() -> None:
     frames = read_capture(BUNDLED)
     expected = half_open(frames)
@@ -85,6 +86,7 @@ def test_bundled_trace_in_one_worker() -> None:
     assert max(expected.values(), key=lambda row: row["peak"])["peak"] > 300
 
 
+@pytest.mark.long
 def test_shares_of_many_workers_add_up() -> None:
     """What is half-open at the end does not depend on the number of workers; peaks are those of the workers, added."""
     frames = read_capture(BUNDLED)

@@ -40,6 +40,7 @@ print(json.dumps(told))
 """
 
 
+@pytest.mark.long
 @pytest.mark.needs("root", "namespaces")
 def test_each_change_is_told_once() -> None:
     commands = [

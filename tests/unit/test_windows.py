@@ -114,6 +114,7 @@ def test_windows_of_every_size(window: int) -> None:
     assert check_equal(bundled_trace(), window=window).kind == "finished"
 
 
+@pytest.mark.long
 @pytest.mark.needs("captures")
 @pytest.mark.parametrize("queues", [1, 8])
 @pytest.mark.usefixtures("several_cpus")
@@ -198,6 +199,7 @@ def test_every_kind_of_capture(tmp_path: Path, kind: str) -> None:
     assert orders.window == SMALL
 
 
+@pytest.mark.long
 @pytest.mark.usefixtures("several_cpus")
 def test_damage_in_every_window(tmp_path: Path) -> None:
     """The same words as of a reader in order, and every record before the damage."""
