@@ -16,6 +16,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def whole(text: str) -> int:
+    """A whole number from 0 on."""
+    if not text.isdecimal():
+        raise ValueError("a whole number from 0 on is needed")
+    return int(text)
+
+
 def size(text: str) -> int:
     """Bytes: so many millions, as with tcpdump's -C, or with K, M or G behind the number."""
     found = re.fullmatch(r"(\d+)([KMG]?)", text)

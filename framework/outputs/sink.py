@@ -75,13 +75,14 @@ class Sink:
     """Base of all sinks, in the writer's process.
 
     room: bytes of records for one write. cuts: whether `begin` takes back a write in which a predecessor died.
-    reads: 1 where `opening` is for a reader that came.
+    reads: 1 where `opening` is for a reader that came. greets: whether it is written before there is a record.
     patience_s: seconds to wait for more, where small writes cost much.
     """
 
     room = 64 * 1024
     cuts = False
     reads = 0
+    greets = False
     patience_s = 0.0
 
     def begin(self, place: Place, *, interrupted: bool) -> None:

@@ -119,7 +119,11 @@ class Notices(Observer):
             self._event(f"warning: {clean(text)}", at)
 
     def _event(self, text: str, at: float) -> None:
-        print(event_line(text, at), file=sys.stderr, flush=True)
+        self.say(event_line(text, at))
 
     def _line(self, text: str) -> None:
-        print(f"zcframe: {text}", file=sys.stderr, flush=True)
+        self.say(f"zcframe: {text}")
+
+    def say(self, line: str) -> None:
+        """Where lines go."""
+        print(line, file=sys.stderr, flush=True)

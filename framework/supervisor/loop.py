@@ -13,7 +13,7 @@ import selectors
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
 
 from zcframe.affinity import pin_to
@@ -121,7 +121,7 @@ class Supervisor:
         with self._failing():
             self._order_stop(time.monotonic())
         with self._failing():
-            self.crew.end(OBEY_S)
+            self._end_crew(OBEY_S)
         with self._failing():
             self._end_writers(signals, self.course.drain_until if asked else math.inf)
         self.course.ended, self.course.ended_at = time.monotonic(), time.time()
@@ -311,6 +311,14 @@ class Supervisor:
         """End now: what is left in the rings is lost, and counted."""
         self.course.cut_short = True
         self._order_stop(now)
+        self._end_crew(patience)
+
+    def _end_crew(self, patience: float) -> None:
+        """End the workers. Writers hold their descriptors too: closed ones would go on telling the selector."""
+        for member in self.crew.members:
+            if member.process is not None:
+                with suppress(KeyError):
+                    self._selector.unregister(member.process)
         self.crew.end(patience)
 
     def _end_writers(self, signals: StopSignals, until: float) -> None:

@@ -18,7 +18,7 @@ def _cpus(config: RunConfig, topology: Topology) -> int:
 
 def _suited(config: RunConfig, ifname: str, cpus: int) -> int:
     def queues() -> int:
-        from zcframe.framework.sources.xdp.source import receive_queues  # only where they matter
+        from zcframe.framework.nic.report.queues import receive_queues
 
         return receive_queues(ifname)
 

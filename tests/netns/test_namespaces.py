@@ -33,7 +33,7 @@ from zcframe.framework.nic import Interface
 from zcframe.framework.nic.link.counters import read_drop_counters
 from zcframe.framework.nic.link.namespace import sysfs
 from zcframe.framework.nic.link.netlink import links
-from zcframe.framework.sources.xdp.source import receive_queues
+from zcframe.framework.nic.report.queues import receive_queues
 rows = {link.name: asdict(link) | asdict(read_drop_counters(link.index)) | {
     "linked": Interface(link.name).linked, "up": Interface(link.name).up, "identity": Interface(link.name).identity,
     "interrupts": len(Interface(link.name).interrupts or ()), "queues": receive_queues(link.name),

@@ -66,10 +66,14 @@ class Stream:
         if not self._sink.taken:
             return self._discard() or self._end(ended=ended)
         if self._merge.empty:
-            return self._end(ended=ended)
+            return self._greet() or self._end(ended=ended)
         if not ended and self._waits_for_more():
             return False
         return self._open_next(0) or self._write_batch()
+
+    def _greet(self) -> bool:
+        """Write what is due before the first record, for a reader who waits for it."""
+        return self._sink.greets and self._send(self._sink.opening(self._place), readers=self._sink.reads)
 
     def _end(self, *, ended: bool) -> bool:
         """Finish the file, where nothing is left that could come."""

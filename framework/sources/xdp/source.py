@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from dataclasses import replace
 from typing import Final
 
 from zcframe.framework.errors import NicError, XdpError
-from zcframe.framework.nic import Interface, hashes_by, link_state, read_channels, read_spread
+from zcframe.framework.nic import Interface, hashes_by, link_state, read_spread
 from zcframe.framework.nic.ethtool.offload import stamps_frames, takes_tags_off
 from zcframe.framework.nic.link.hardware import link_type_of
-from zcframe.framework.nic.link.namespace import file_of
 from zcframe.framework.nic.link.netdev import metadata_features
-from zcframe.framework.nic.link.netlink import link_by_name
 from zcframe.framework.nic.link.promiscuous import listen_to_all
 from zcframe.framework.nic.link.route import default_carriers
+from zcframe.framework.nic.report.queues import receive_queues
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.live import LiveSource
 from zcframe.framework.sources.settings import down_line, spread_over, symmetry_line
@@ -30,16 +28,6 @@ from .steering import Steering
 from .umem import Umem, chunk_size_for
 
 REPORTED: Final = {TIME: "timestamps", HASH: "hashes", VLAN: "VLAN tags"}
-
-
-def receive_queues(ifname: str) -> int:
-    """How many the driver uses now; where neither sysfs nor the driver tells it, how many it has."""
-    with suppress(NicError):
-        return max(1, len(list(file_of(f"/sys/class/net/{ifname}/queues").glob("rx-*"))))
-    with suppress(NicError):
-        return max(1, read_channels(ifname).queues)
-    found = link_by_name(ifname)
-    return found.rx_queues if found is not None else 1
 
 
 class Xdp(LiveSource[XdpRing]):
