@@ -23,6 +23,7 @@ from zcframe.framework.jit.address import (
     acquire_u64,
     copy_bytes,
     load_u64,
+    rx_load_u8,
     rx_load_u16,
     rx_load_u32,
     rx_load_u64,
@@ -176,6 +177,25 @@ def put_pcapng(at, desc, frame, length, wire, tagged, ident):  # type: ignore[no
     work_store_u32(at + size - 4, size)
 
 
+@inlined
+def ring_size(length):  # type: ignore[no-untyped-def]
+    return 40 + ((length + 7) & ~7)
+
+
+@inlined
+def put_ring(at, desc, frame, length, wire, tagged, ident):  # type: ignore[no-untyped-def]
+    """What a descriptor needs (framework/outputs/ring/memory.py), size and time in the places of a block of pcapng."""
+    ts = rx_load_u64(desc + abi.DESC_TIMESTAMP)
+    # The tag is in the frame, and who cuts it says so.
+    status = rx_load_u16(desc + abi.DESC_STATUS) & ~(abi.STATUS_VLAN | abi.STATUS_TRUNCATED)
+    work_store_u64(at, 6 | ring_size(length) << 32)
+    work_store_u64(at + 8, rx_load_u16(desc + abi.DESC_PORT) | shift_right(ts, 32) << 32)
+    work_store_u64(at + 16, (ts & 0xFFFFFFFF) | length << 32)
+    work_store_u64(at + 24, wire | rx_load_u32(desc + abi.DESC_RSS_HASH) << 32)
+    work_store_u64(at + 32, status | rx_load_u8(desc + abi.DESC_RSS_TYPE) << 16)
+    copy_frame(at + 40, frame, length, desc, tagged)
+
+
 def _make_hand_on(record_size: Any, put: Any) -> Any:
     @inlined
     def hand_on(ctx, at, line, desc, frame, length, share):  # type: ignore[no-untyped-def]
@@ -212,4 +232,5 @@ def _make_hand_on(record_size: Any, put: Any) -> Any:
 
 hand_on_pcap = _make_hand_on(pcap_size, put_pcap)
 hand_on_pcapng = _make_hand_on(pcapng_size, put_pcapng)
-RECORDS: Final = {"pcap": hand_on_pcap, "pcapng": hand_on_pcapng}
+hand_on_ring = _make_hand_on(ring_size, put_ring)
+RECORDS: Final = {"pcap": hand_on_pcap, "pcapng": hand_on_pcapng, "ring": hand_on_ring}

@@ -44,7 +44,7 @@ from zcframe.framework.state.journal import NOW, USED, begin, roll_back
 
 from .attempt import DROPPED, FAULTED, attempt
 from .fault import count_fault
-from .handover import HAND, hand_on_pcap, hand_on_pcapng, leave_mark, next_line, take_up, wait_for_room
+from .handover import HAND, hand_on_pcap, hand_on_pcapng, hand_on_ring, leave_mark, next_line, take_up, wait_for_room
 from .no_ip import FACTS, IP_BIT, count_burst
 from .workspace import (
     BURST,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import atexit
 import errno
 import os
 import shlex
@@ -143,7 +144,7 @@ def _observer(options: argparse.Namespace) -> Notices:
 
     path = getattr(options, "extcap_control_out", "")
     try:
-        return Toolbar(path) if path else Notices()
+        return Toolbar(path, getattr(options, "extcap_control_in", "")) if path else Notices()
     except OSError as error:
         raise ZcframeError(f"--extcap-control-out {path}: {error.strerror}") from error
 
@@ -173,7 +174,8 @@ def _capture(options: argparse.Namespace) -> int:
     try:
         return carry_out(_config(options), [_observer(options)])
     except ZcframeError:
-        _dismiss(fifo)
+        # Behind the words that are about to be said: Wireshark shows them only if it finds them then.
+        atexit.register(_dismiss, fifo)
         raise
 
 

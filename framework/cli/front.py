@@ -32,6 +32,7 @@ COMMANDS = {
     "nic": "list cards, give one to zc82576 or back, show how one is doing",
     "filter": "show the program of a tcpdump expression, and count the packets of files that match",
     "dump": "capture to a file, or from one file to another, as tcpdump -w does",
+    "rings": "list the rings of running captures, and the programs that read them",
     "extcap": "be an interface of Wireshark and tshark, by their conventions",
 }
 

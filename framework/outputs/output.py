@@ -7,12 +7,14 @@ before anything runs; the writer's process, a fork, calls `sink`.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from zcframe.framework.errors import OutputError, UsageError, ZcframeError, refusal
+from zcframe.framework.jit.compiler import Job
 from zcframe.framework.share import Shares
+from zcframe.framework.stats.outputs import ReaderStats
 
 from .sink import Sink
 
@@ -20,7 +22,7 @@ SNAPLEN: Final = 262144
 SHARE: Final = "{}"
 ETHERNET: Final = 1
 BY_QUEUE: Final = "queue"
-GUARDED: Final = frozenset(("targets", "open", "sink", "absent", "renew", "let_go", "close"))
+GUARDED: Final = frozenset(("targets", "open", "sink", "absent", "renew", "let_go", "close", "end"))
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,14 @@ def _guarded(method: Callable[..., Any]) -> Callable[..., Any]:
             raise OutputError(f"{self.prefix}{method.__qualname__}() raised {text}") from error
 
     return called
+
+
+class Door(Protocol):
+    """`fileno()` is readable when `hear()` is due, which returns what people are to be told."""
+
+    def fileno(self) -> int: ...
+
+    def hear(self) -> Iterable[str]: ...
 
 
 class Output:
@@ -123,6 +133,22 @@ class Output:
     def sink(self, stream: int) -> Sink:
         """In the writer's process: where a stream's records go."""
         raise NotImplementedError
+
+    @property
+    def jobs(self) -> tuple[Job, ...]:
+        """Functions that its sinks call, to be compiled before the start."""
+        return ()
+
+    def doors(self) -> Sequence[Door]:
+        """What the supervisor is to listen to, besides the writer."""
+        return ()
+
+    def readers(self, stream: int) -> Sequence[ReaderStats]:
+        """Programs that read a stream, each with a ledger of its own."""
+        return ()
+
+    def end(self) -> None:
+        """All is written: tell those who read."""
 
     def absent(self) -> Sequence[str]:
         """Names of what nobody reads yet; the run waits for them."""

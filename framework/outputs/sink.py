@@ -61,6 +61,11 @@ class Pieces:
             self._words[2 * self._at] += taken
             self._words[2 * self._at + 1] -= taken
 
+    @property
+    def table(self) -> tuple[Words, int]:
+        """Address and length of each piece, and how many there are, of what nothing was written of yet."""
+        return self._words, self._count
+
     def joined(self) -> bytes:
         """All of it as bytes."""
         pairs = self._words[2 * self._at : 2 * self._count].reshape(-1, 2).tolist()
@@ -87,6 +92,10 @@ class Sink:
 
     def begin(self, place: Place, *, interrupted: bool) -> None:
         """Go on at `place`; interrupted: a predecessor died in a write behind it. Raises OSError."""
+
+    def holds(self, frames: int) -> bool:
+        """Whether the write in which a predecessor died was done. frames: how many there are behind it."""
+        return False
 
     def bounds(self, place: Place) -> tuple[int, int]:
         """Bytes of records that may follow, and the time from which on records belong to the next file."""

@@ -140,7 +140,16 @@ def _output_table(snapshot: RunSnapshot, width: int) -> list[str]:
     if not rows:
         return []
     names = list(dict.fromkeys(name for row in rows for name, value in row.items() if value or name in OUTPUT_ALWAYS))
-    return ["", *table(names, [[row.get(name, 0) for name in names] for row in rows], width)]
+    shown = table(names, [[row.get(name, 0) for name in names] for row in rows], width)
+    return ["", *shown, *_reader_lines(snapshot)]
+
+
+def _reader_lines(snapshot: RunSnapshot) -> Iterator[str]:
+    """Programs that read a ring."""
+    for share in (share for output in snapshot.outputs for share in output.shares):
+        for row in share.consumers:
+            counts = f"{row.read:,} read, {row.lost:,} lost, {row.unread:,} unread"
+            yield clean(f"{share.target}: {row.name} (pid {row.pid}) {row.state}: {counts}")
 
 
 def _no_ip_lines(last: RunSnapshot) -> Iterator[str]:

@@ -19,14 +19,17 @@ LONGEST: Final = select.PIPE_BUF - 6
 
 
 class Toolbar(Notices):
-    """Wireshark's toolbar: a log of notices, and how many frames were lost. path: of the pipe that it reads."""
+    """Wireshark's toolbar: a log of notices, and how many frames were lost. shows, says: paths of its pipes.
+
+    What it says is of no use here; but it waits until somebody can hear it.
+    """
 
     title = "Wireshark's toolbar"
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, shows: str, says: str = "") -> None:
         super().__init__(announces=True)
-        # For reading too, so that nobody waits for whoever opens the other end.
-        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        # For reading and writing, so that nobody waits for whoever opens the other end.
+        self._fds = [os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC) for path in (shows, says) if path]
         self._lost = -1
 
     def say(self, line: str) -> None:
@@ -40,13 +43,12 @@ class Toolbar(Notices):
             self._send(LOST, SET, f"{lost:,}")
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        while self._fds:
+            os.close(self._fds.pop())
 
     def _send(self, number: int, command: int, text: str) -> None:
         """Send one message, whole or not at all: a toolbar that does not read must not hold the capture up."""
         payload = text.encode()[:LONGEST]
         size = (len(payload) + 2).to_bytes(3, "big")
         with suppress(BlockingIOError):
-            os.write(self._fd, b"T" + size + bytes((number, command)) + payload)
+            os.write(self._fds[0], b"T" + size + bytes((number, command)) + payload)

@@ -11,13 +11,29 @@ from typing import Any
 
 
 @dataclass(frozen=True)
+class ReaderStats:
+    """A program that reads a ring: offered = read + lost + unread, frames since it came.
+
+    state: "reading", "left" or "died". lost: frames that were overwritten before it read them, or that it left unread.
+    """
+
+    name: str
+    pid: int
+    state: str
+    offered: int
+    read: int
+    lost: int
+    unread: int
+
+
+@dataclass(frozen=True)
 class ShareLedger:
     """Frames of one share of an output. `target` is the file or FIFO, `bytes` what was written there.
 
     dropped, by reason: "ring_full" (the writer was too slow), "no_reader", "failed" (the output had failed),
     "unwritten" (the run ended before), "uncertain" (a write in which the writer was killed or its reader left).
     shed: frames of whole flows that were left out on purpose. late: of those written, frames behind a younger one of
-    another worker. readers: of a FIFO, that came so far.
+    another worker. readers: of a FIFO, that came so far. consumers: of a ring.
     """
 
     share: int
@@ -30,11 +46,15 @@ class ShareLedger:
     shed: dict[str, int] = field(default_factory=dict)
     late: int = 0
     readers: int = 0
+    consumers: Sequence[ReaderStats] = ()
 
     @property
     def lost(self) -> int:
         """Frames that were not written, for whatever reason."""
         return sum(self.dropped.values()) + sum(self.shed.values())
+
+    def as_json(self) -> dict[str, Any]:
+        return vars(self) | {"consumers": [vars(reader) for reader in self.consumers]}
 
     def closes(self) -> bool:
         """Whether the sum holds, to the frame."""
@@ -74,5 +94,5 @@ class OutputStats:
     def as_json(self) -> dict[str, Any]:
         """The rows of the JSON document."""
         rows: dict[str, Any] = {"spec": self.spec, "kind": self.kind, "pid": self.pid, "restarts": self.restarts}
-        rows |= {"fault": self.fault, "shares": [vars(share) for share in self.shares]}
+        rows |= {"fault": self.fault, "shares": [share.as_json() for share in self.shares]}
         return rows | {"commands": [vars(command) for command in self.commands]}

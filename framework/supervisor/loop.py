@@ -23,7 +23,7 @@ from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import OutputError, ZcframeError, refusal
 from zcframe.framework.outputs.make import make_outputs
-from zcframe.framework.outputs.output import Input
+from zcframe.framework.outputs.output import Door, Input
 from zcframe.framework.outputs.writer.process import entry_points as writer_entry_points
 from zcframe.framework.privileges import drop_privileges
 from zcframe.framework.sources.opening import open_source
@@ -54,6 +54,8 @@ STOPPED_S = 1.0
 # Readers of FIFOs are looked for so often; a wait that takes longer than the other is told.
 READER_NAP_S = 0.02
 READERS_TOLD_S = 1.0
+# Readers of a ring may take so long to read what was written last.
+LAGGING_S = 1.0
 # Somebody who asked for the end waits so long for commands that have read all; after so long a wait is told.
 COMMANDS_S = 5.0
 COMMANDS_TOLD_S = 10.0
@@ -77,6 +79,7 @@ class Supervisor:
             inputs = [Input(ring.ifname, ring.queue) for ring in rings]
             outputs = make_outputs(prepared.outputs, inputs)
             also += writer_entry_points() if outputs else ()
+            also += tuple(dict.fromkeys(job for output, _ in outputs for job in output.jobs))
             hand_overs = [hand_over for _, hand_over in outputs]
             chain = build_chain(prepared.plugins, also, observer.compiling, prepared.program, hand_overs)
             self.source.ready()
@@ -160,6 +163,8 @@ class Supervisor:
             self._watch(member)
         for writer in self.writers.members:
             self._watch_writer(writer)
+            for door in writer.output.doors():
+                self._selector.register(door, selectors.EVENT_READ, partial(self._hear_door, writer, door))
         for command in self._commands:
             self._selector.register(command, selectors.EVENT_READ, partial(self._reap_command, command))
         wanted = self._await_readers(signals)
@@ -268,6 +273,10 @@ class Supervisor:
         if writer.process is not None:
             self._watch_writer(writer)
 
+    def _hear_door(self, writer: Writer, door: Door) -> None:
+        for text in door.hear():
+            self.course.warnings.append(f"{writer.output.prefix}{text}")
+
     def _reap_command(self, command: Command) -> None:
         self._selector.unregister(command)
         command.reap()
@@ -336,6 +345,10 @@ class Supervisor:
             if now >= self._next_tick:
                 self._tick(now)
         self.writers.end(OBEY_S)
+        self.writers.tell_end()
+        until = time.monotonic() + LAGGING_S
+        while self.writers.lagging and time.monotonic() < until and signals.look() < ENOUGH:
+            self._wait(READER_NAP_S)
 
     def _end_commands(self, signals: StopSignals, *, asked: bool) -> None:
         """End the streams, and wait for those who read them; somebody who asks for the end does not wait for long."""

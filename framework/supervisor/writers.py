@@ -200,7 +200,19 @@ class Writers:
         member.rings.open_sluice()
         raise OutputError(f"{prefix}{member.fault}")
 
+    @property
+    def lagging(self) -> bool:
+        """Whether a reader of a ring has still to read what was written."""
+        streams = [(member.output, at) for member in self.members for at in range(member.rings.streams)]
+        return any(row.unread for output, at in streams for row in output.readers(at))
+
     # --- stop
+
+    def tell_end(self) -> None:
+        """Nothing more will be written."""
+        for member in self.members:
+            with contextlib.suppress(ZcframeError):
+                member.output.end()
 
     def drain(self) -> None:
         """The workers have ended: order writers to write what is left, and end."""
@@ -276,6 +288,7 @@ class Writers:
             dropped={reason: frames for reason, frames in reasons.items() if frames},
             late=int(words[COUNT.late]),
             readers=int(words[COUNT.readers]),
+            consumers=member.output.readers(stream),
         )
 
     def _book(self, rings: OutputRings, worker: int, book: int) -> tuple[int, int]:

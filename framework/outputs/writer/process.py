@@ -96,7 +96,7 @@ class Writer:
     def _stream(self, rings: OutputRings, number: int) -> Stream:
         feeding = list(rings.rings_of(number))
         rows = [self._row(rings, worker, book) for worker, book in feeding]
-        merged = Merge(rows, ng=self._output.record == "pcapng", live=self._live)
+        merged = Merge(rows, ng=self._output.record != "pcap", live=self._live)
         one = Account(self._accounts, rings.account_offset(number), rings.workers)
         workers = [worker for worker, _ in feeding]
         return Stream(merged, workers, one, self._output.sink(number), lambda: self._counts(rings))

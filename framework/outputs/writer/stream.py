@@ -38,8 +38,11 @@ class Stream:
 
     def begin(self) -> None:
         """Take over where a predecessor was killed, if there was one. Raises OSError, OutputError."""
-        self._remember()
         interrupted = self._account.interrupted
+        if interrupted and self._sink.holds(int(self._account.interrupted_draft()[COUNT.written])):
+            self._account.commit()
+            interrupted = False
+        self._remember()
         self._sink.begin(self._place, interrupted=interrupted)
         if interrupted and not self._sink.cuts:
             self._doubt(int(self._account.interrupted_draft()[COUNT.written] - self._account.read()[COUNT.written]))
