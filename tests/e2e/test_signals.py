@@ -205,3 +205,13 @@ def test_ctrl_c_of_a_job_in_front(tmp_path: Path) -> None:
         done = run.finish()
     assert done.code == 0, done
     check_books(done.document)
+
+
+def test_two_signals_at_once_beside_an_output(tmp_path: Path) -> None:
+    """Writers hold the descriptors of workers that are ended: nobody is told of them once more."""
+    out = f"pcap:{tmp_path / 'out.pcap'}"
+    with Background(tmp_path, "run", "--json", "--stats-interval", 0.05, "--queues", 2, "--out", out) as run:
+        run.flowing()
+        run.signal(signal.SIGTERM).signal(signal.SIGINT)
+        done = run.finish()
+    assert done.code == 0, done
