@@ -14,6 +14,7 @@ from benchmarks.ending import exit_by
 from benchmarks.table import write_section
 
 from .contenders import COST, DELIVERED, FREE, Contender, contenders
+from .dumping import dumpers, written
 from .measure import cost, cost_on_tap, delivered, delivered_freely
 from .report import Figures, report
 from .space import RECEIVER, SENDER, LiveError
@@ -51,11 +52,16 @@ def measure_all(rounds: int, scratch: Path, only: Sequence[str] = ("",)) -> Figu
     """Contenders take turns, so that what disturbs the machine for a while disturbs all of them."""
     found, missing = contenders(Bench(scratch, 0))
     found = [contender for contender in found if any(word in contender.name for word in only)]
-    figures = Figures(missing=missing)
+    dumping, absent = dumpers()
+    dumping = [dumper for dumper in dumping if any(word in dumper.name for word in only)]
+    figures = Figures(missing=missing | absent)
     for number in range(rounds):
         for contender in found:
             print(f"round {number + 1} of {rounds}: {contender.name}", file=sys.stderr)
             _measure(figures, contender)
+        for dumper in dumping:
+            print(f"round {number + 1} of {rounds}: {dumper.name}", file=sys.stderr)
+            figures.written[dumper.name].append(written(dumper, scratch))
     return figures
 
 

@@ -24,6 +24,7 @@ from .contenders import (
     XDP,
     XDP_COUNTS,
 )
+from .dumping import DUMP_PACKET, DUMP_XDP, DUMPCAP, TCPDUMP
 
 Values = dict[str, list[float]]
 LEFT_OUT = "left out"
@@ -32,6 +33,7 @@ HEADINGS = (
     "delivered, kpps",
     "of offered",
     "delivered freely",
+    "in the file",
     "worker, ns a packet",
     "on a TAP",
     "idle, % of a CPU",
@@ -46,12 +48,13 @@ def _values() -> Values:
 class Figures:
     """Every round's value by contender: packets a second, ns of the worker a packet (veth, TAP), share of a CPU.
 
-    delivered is on one core, free where the kernel receives wherever it likes.
+    delivered is on one core, free where the kernel receives wherever it likes; written: into a file, on one core.
     """
 
     delivered: Values = field(default_factory=_values)
     offered: Values = field(default_factory=_values)
     free: Values = field(default_factory=_values)
+    written: Values = field(default_factory=_values)
     cost: Values = field(default_factory=_values)
     tap: Values = field(default_factory=_values)
     idle: Values = field(default_factory=_values)
@@ -86,6 +89,13 @@ def _freely(figures: Figures, ours: str, peer: str) -> Row:
     return _against(figures, figures.free, "delivered freely", ours, peer, "kpps", None, cost=False)
 
 
+def _dumped(figures: Figures, ours: str, bar: float) -> Row:
+    """Against the better one of tcpdump and dumpcap."""
+    peers = [name for name in (TCPDUMP, DUMPCAP) if name in figures.written]
+    best = max(peers, key=lambda name: Spread(tuple(figures.written[name])).median, default=TCPDUMP)
+    return _against(figures, figures.written, "in the file, on one core", ours, best, "kpps", bar, cost=False)
+
+
 def bars(figures: Figures) -> list[Row]:
     """The rows with a bar, and beside them those that hold our plugins against a loop that only counts."""
     rows = [
@@ -100,6 +110,8 @@ def bars(figures: Figures) -> list[Row]:
         _freely(figures, TUNED.format(PACKET_THREE), PACKET_THREE),
         _freely(figures, TUNED.format(XDP_COUNTS), XDP_COUNTS),
         _freely(figures, GRO_OFF.format(XDP_COUNTS), XDP_COUNTS),
+        _dumped(figures, DUMP_PACKET, 1.0),
+        _dumped(figures, DUMP_XDP, 1.5),
     ]
     for name in (PACKET_THREE, XDP):
         share = _spread(figures.idle, name, 100.0)
@@ -115,7 +127,7 @@ def _cell(values: list[float], factor: float) -> str:
 
 
 def _contenders(figures: Figures) -> str:
-    columns = [(figures.delivered, 1e-3), (figures.offered, 1e-3), (figures.free, 1e-3)]
+    columns = [(figures.delivered, 1e-3), (figures.offered, 1e-3), (figures.free, 1e-3), (figures.written, 1e-3)]
     columns += [(figures.cost, 1.0), (figures.tap, 1.0), (figures.idle, 100.0)]
     names = dict.fromkeys(name for values, _ in columns for name in values)
     rows = [(name, *(_cell(values.get(name, []), factor) for values, factor in columns)) for name in names]

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-import linecache
-import os
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +16,12 @@ import numba
 import numpy as np
 from numba.core import types
 
-from zcframe.framework.errors import CacheError
 from zcframe.framework.filters.native import job as filter_job
 from zcframe.framework.filters.native import predicate
 from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.abreast import compile_abreast
-from zcframe.framework.jit.cache import cache_directory, give_up, least_used, mark_used, private_directory
 from zcframe.framework.jit.compiler import Job, Task, keep, precompile
+from zcframe.framework.jit.generated import generate
 from zcframe.framework.packet.decode import decode, decode_others
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
@@ -39,7 +35,6 @@ from .inline import Inliner
 from .note import Notes
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
-KEPT_CHAINS = 64
 # What functions of the framework belong to, for people.
 FRAMEWORK = "zcframe"
 
@@ -175,40 +170,6 @@ def _parts(plugin: BoundPlugin, inliner: Inliner, params: Any) -> Iterator[Task]
         yield Job(plugin.name, part(declared.prefetch), seen)
 
 
-def _drop_old(folder: Path) -> None:
-    for old in least_used(folder.glob("chain_*.py"), KEPT_CHAINS):
-        old.unlink(missing_ok=True)
-
-
-def _write(text: str, folder: Path, name: str) -> Path:
-    """Write the generated file in one step: another run may be writing the same one. Raises OSError."""
-    path = folder / f"{name}.py"
-    mark_used(path)
-    if not path.exists():
-        _drop_old(folder)
-        with tempfile.NamedTemporaryFile("w", dir=folder, delete=False) as file:
-            try:
-                file.write(text)
-                file.flush()
-                os.replace(file.name, path)
-            except OSError:
-                os.unlink(file.name)
-                raise
-    return path
-
-
-def _place(text: str, name: str) -> Path:
-    """The generated file; a name of no file, by which tracebacks still find the text, where none can be written."""
-    root = cache_directory()
-    try:
-        if root is not None:
-            return _write(text, private_directory(root / "chains"), name)
-    except (CacheError, OSError) as error:
-        give_up(error)
-    linecache.cache[f"<{name}>"] = len(text), None, text.splitlines(keepends=True), f"<{name}>"
-    return Path(f"<{name}>")
-
-
 def _silent(names: Sequence[str]) -> None:
     """Tell nobody."""
 
@@ -264,16 +225,6 @@ def _bindings(
     }
 
 
-def _loaded(text: str, path: Path, names: dict[str, Any]) -> ModuleType:
-    """The module of a generated file, in which these names are known."""
-    module = ModuleType(path.stem)
-    module.__dict__.update(names)
-    # numba's cache looks the module of a cached function up by name.
-    sys.modules[path.stem] = module
-    exec(compile(text, path, "exec"), module.__dict__)
-    return module
-
-
 def _filters(plugins: Sequence[BoundPlugin], program: Program | None) -> list[Task]:
     """The predicates of the run and of its plugins."""
     found = dict.fromkeys((program, *(plugin.program for plugin in plugins)))
@@ -309,8 +260,7 @@ def build_chain(
     inliners = [Inliner(plugin.name) for plugin in plugins]
     names = _bindings(plugins, inliners, program, outputs)
     text = chain_source(list(plugins), outputs, filtered=program is not None)
-    path = _place(text, "chain_" + _digest(text, plugins, inliners, program, outputs))
-    module = _loaded(text, path, names)
+    module, path = generate(text, "chain_" + _digest(text, plugins, inliners, program, outputs), names)
     whole = Job("chain", module.chain, SIGNATURE)
     needed = [] if whole.done else [*_own_parts(plugins, inliners), _decoder(plugins), *_filters(plugins, program)]
     missing = [job for job in (*needed, *also) if not job.done]

@@ -148,13 +148,12 @@ def pcap_size(length):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def put_pcap(at, desc, frame, length, wire, tagged, ident):  # type: ignore[no-untyped-def]
-    """A record of pcap with nanoseconds."""
-    ts = rx_load_u64(desc + abi.DESC_TIMESTAMP)
+def head_pcap(at, ts, length, wire, ident):  # type: ignore[no-untyped-def]
+    """All of a record of pcap with nanoseconds but the frame; returns where that belongs."""
     seconds = ts // NS
     work_store_u64(at, (seconds & 0xFFFFFFFF) | (ts - seconds * NS) << 32)
     work_store_u64(at + 8, length | wire << 32)
-    copy_frame(at + 16, frame, length, desc, tagged)
+    return at + 16
 
 
 @inlined
@@ -163,18 +162,27 @@ def pcapng_size(length):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def put_pcapng(at, desc, frame, length, wire, tagged, ident):  # type: ignore[no-untyped-def]
-    """An Enhanced Packet Block of pcapng, with nanoseconds."""
+def head_pcapng(at, ts, length, wire, ident):  # type: ignore[no-untyped-def]
+    """All of an Enhanced Packet Block of pcapng, with nanoseconds, but the frame; returns where that belongs."""
     size = pcapng_size(length)
-    ts = rx_load_u64(desc + abi.DESC_TIMESTAMP)
     # The last bytes of the padding first: what is no padding is written over.
     work_store_u32(at + size - 8, 0)
     work_store_u64(at, 6 | size << 32)
     work_store_u64(at + 8, ident | shift_right(ts, 32) << 32)
     work_store_u64(at + 16, (ts & 0xFFFFFFFF) | length << 32)
     work_store_u32(at + 24, wire)
-    copy_frame(at + 28, frame, length, desc, tagged)
     work_store_u32(at + size - 4, size)
+    return at + 28
+
+
+@inlined
+def _head_pcap_of(at, desc, length, wire, ident):  # type: ignore[no-untyped-def]
+    return head_pcap(at, rx_load_u64(desc + abi.DESC_TIMESTAMP), length, wire, ident)
+
+
+@inlined
+def _head_pcapng_of(at, desc, length, wire, ident):  # type: ignore[no-untyped-def]
+    return head_pcapng(at, rx_load_u64(desc + abi.DESC_TIMESTAMP), length, wire, ident)
 
 
 @inlined
@@ -183,7 +191,7 @@ def ring_size(length):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def put_ring(at, desc, frame, length, wire, tagged, ident):  # type: ignore[no-untyped-def]
+def head_ring(at, desc, length, wire, ident):  # type: ignore[no-untyped-def]
     """What a descriptor needs (framework/outputs/ring/memory.py), size and time in the places of a block of pcapng."""
     ts = rx_load_u64(desc + abi.DESC_TIMESTAMP)
     # The tag is in the frame, and who cuts it says so.
@@ -193,10 +201,12 @@ def put_ring(at, desc, frame, length, wire, tagged, ident):  # type: ignore[no-u
     work_store_u64(at + 16, (ts & 0xFFFFFFFF) | length << 32)
     work_store_u64(at + 24, wire | rx_load_u32(desc + abi.DESC_RSS_HASH) << 32)
     work_store_u64(at + 32, status | rx_load_u8(desc + abi.DESC_RSS_TYPE) << 16)
-    copy_frame(at + 40, frame, length, desc, tagged)
+    return at + 40
 
 
-def _make_hand_on(record_size: Any, put: Any) -> Any:
+def _make_hand_on(record_size: Any, head: Any) -> Any:
+    """head(at, desc, length, wire, ident): makes all of a record but the frame; returns where that belongs."""
+
     @inlined
     def hand_on(ctx, at, line, desc, frame, length, share):  # type: ignore[no-untyped-def]
         """Hand a frame on to a share; 1 where it finds no room and the burst has to be taken again, else 0.
@@ -208,7 +218,8 @@ def _make_hand_on(record_size: Any, put: Any) -> Any:
         if seldom(tagged != 0):
             tagged = tagged if length >= 12 else 0
             length += TAG if tagged != 0 else 0
-            wire = max(wire, length)
+        # A synthetic Ethernet header was on no wire.
+        wire = max(wire, length)
         length = min(length, ctx[at + HAND.snaplen])
         if seldom(tagged != 0 and length < 16):
             tagged = 0
@@ -222,7 +233,8 @@ def _make_hand_on(record_size: Any, put: Any) -> Any:
             work_store_u64(book + line + FULL, work_load_u64(book + line + FULL) + 1)
             return 0
         target = ctx[at + HAND.data] + share * ctx[at + HAND.stride] + (end & ctx[at + HAND.mask])
-        put(target, desc, frame, length, wire, tagged, ctx[at + HAND.ident])
+        body = head(target, desc, length, wire, ctx[at + HAND.ident])
+        copy_frame(body, frame, length, desc, tagged)
         work_store_u64(book + line + END, end + size)
         work_store_u64(book + line + FRAMES, work_load_u64(book + line + FRAMES) + 1)
         return 0
@@ -230,7 +242,7 @@ def _make_hand_on(record_size: Any, put: Any) -> Any:
     return hand_on
 
 
-hand_on_pcap = _make_hand_on(pcap_size, put_pcap)
-hand_on_pcapng = _make_hand_on(pcapng_size, put_pcapng)
-hand_on_ring = _make_hand_on(ring_size, put_ring)
+hand_on_pcap = _make_hand_on(pcap_size, _head_pcap_of)
+hand_on_pcapng = _make_hand_on(pcapng_size, _head_pcapng_of)
+hand_on_ring = _make_hand_on(ring_size, head_ring)
 RECORDS: Final = {"pcap": hand_on_pcap, "pcapng": hand_on_pcapng, "ring": hand_on_ring}

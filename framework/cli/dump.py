@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from dataclasses import replace
 from typing import Any
 
 from zcframe.framework.config import STDIN, RunConfig
 from zcframe.framework.errors import UsageError
 from zcframe.framework.stats import Observer, RunPlan, RunResult, RunSnapshot
+
+from .counts import count_lines, say, source_line
 
 PCAPNG = (".pcapng", ".pcapng.gz", ".pcapng.zst", ".ntar")
 # What is said to the file's options, and the option of tcpdump that says it.
@@ -36,36 +37,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 class Counts(Observer):
-    """tcpdump's three closing lines, at the end and when somebody asks."""
+    """The closing lines, at the end and when somebody asks."""
 
     title = "the counts"
 
     def started(self, plan: RunPlan) -> None:
-        kinds = ", ".join(plan.source.link_types)
-        names = " ".join(plan.source.names)
-        self._say(f"{'listening on' if plan.source.kind == 'iface' else 'reading from'} {names}, link-type {kinds}")
+        say(source_line(plan.source.kind, plan.source.names, plan.source.link_types))
 
     def asked(self, snapshot: RunSnapshot) -> None:
-        for line in count_lines(snapshot):
-            self._say(line)
+        shares = [share for output in snapshot.outputs for share in output.shares]
+        written, lost = sum(share.written for share in shares), sum(share.lost for share in shares)
+        say(*count_lines(written, snapshot.totals.ledger.accepted, snapshot.lost + lost))
 
     def finished(self, result: RunResult) -> None:
         self.asked(result.last)
-
-    def _say(self, line: str) -> None:
-        print(line, file=sys.stderr, flush=True)
-
-
-def count_lines(snapshot: RunSnapshot) -> list[str]:
-    """What was written, what matched, and what was lost on the way."""
-    ledger = snapshot.totals.ledger
-    shares = [share for output in snapshot.outputs for share in output.shares]
-    written, lost = sum(share.written for share in shares), sum(share.lost for share in shares)
-    return [
-        f"{written} packet{'' if written == 1 else 's'} captured",
-        f"{ledger.accepted} packet{'' if ledger.accepted == 1 else 's'} received by filter",
-        f"{snapshot.lost + lost} packet{'' if snapshot.lost + lost == 1 else 's'} dropped by kernel",
-    ]
 
 
 def _spec(options: argparse.Namespace) -> str:
@@ -96,8 +81,13 @@ def _config(options: argparse.Namespace) -> RunConfig:
 
 def execute(options: argparse.Namespace) -> int:
     """Write what comes, until the file ends, somebody asks for the end, or -c packets came."""
+    config = _config(options)
+    if hasattr(options, "read") and not hasattr(options, "queues"):
+        from .copying import copy_file
+
+        return copy_file(config)
     from zcframe.framework.show.notices import Notices
 
     from .run import carry_out
 
-    return carry_out(_config(options), [Notices(), Counts()])
+    return carry_out(config, [Notices(), Counts()])

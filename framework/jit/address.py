@@ -172,18 +172,24 @@ prefetch_read = _make_prefetch(0)
 prefetch_write = _make_prefetch(1)
 
 
-@intrinsic
-def copy_bytes(typingctx, target, source, length):  # type: ignore[no-untyped-def]
-    """memcpy(target, source, length); the areas must not overlap."""
+def _make_copy(name: str, doc: str) -> Any:
+    @intrinsic
+    def copy(typingctx, target, source, length):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            i8p = ir.IntType(8).as_pointer()
+            into, out = (builder.inttoptr(a, i8p) for a in args[:2])
+            function = builder.module.declare_intrinsic(name, [i8p, i8p, I64])
+            builder.call(function, [into, out, args[2], ir.IntType(1)(0)])
+            return context.get_dummy_value()
 
-    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
-        i8p = ir.IntType(8).as_pointer()
-        into, out = (builder.inttoptr(a, i8p) for a in args[:2])
-        function = builder.module.declare_intrinsic("llvm.memcpy", [i8p, i8p, I64])
-        builder.call(function, [into, out, args[2], ir.IntType(1)(0)])
-        return context.get_dummy_value()
+        return types.void(types.int64, types.int64, types.int64), codegen
 
-    return types.void(types.int64, types.int64, types.int64), codegen
+    copy.__doc__ = doc
+    return copy
+
+
+copy_bytes = _make_copy("llvm.memcpy", "memcpy(target, source, length); the areas must not overlap.")
+move_bytes = _make_copy("llvm.memmove", "memmove(target, source, length); the areas may overlap.")
 
 
 @intrinsic(prefer_literal=True)

@@ -151,3 +151,11 @@ def refusal(link_type: int, path: str) -> LinkTypeError:
         f"link type {link_type_label(link_type)} of {path} cannot be replayed: no IP is read from it"
         " (docs/run.md lists the link types that are read); leave it out, or record on an Ethernet interface"
     )
+
+
+def passing_over(link_type: int, path: str) -> str:
+    """What is told of records that are counted and not read, where others of the file are."""
+    return (
+        f"{path} has records of link type {link_type_label(link_type)}, from which no IP is read: they are counted,"
+        " and passed over"
+    )

@@ -10,7 +10,7 @@ import numpy as np
 
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.capture import CaptureReader
-from zcframe.framework.sources.capture.linktype import link_type_label
+from zcframe.framework.sources.capture.linktype import link_type_label, passing_over
 
 from .progress import ODD_TYPES
 
@@ -39,7 +39,7 @@ class OddRecords:
             self._counts[self._row(link_type)] += count
             if link_type not in self._told:
                 self._told.add(link_type)
-                self._tell(SourceEvent("warning", _warning(link_type, reader.window.label)))
+                self._tell(SourceEvent("warning", passing_over(link_type, reader.window.label)))
         self._before = found
 
     def _row(self, link_type: int) -> int:
@@ -54,10 +54,3 @@ def odd_counts(fields: np.ndarray[Any, Any]) -> dict[str, int]:
     """Records by name and number of their link type, as the NIC has counted them so far."""
     rows = zip(fields["odd_types"][0].tolist(), fields["odd_counts"][0].tolist(), strict=True)
     return {"others" if number == OTHERS else link_type_label(number): count for number, count in rows if count}
-
-
-def _warning(link_type: int, label: str) -> str:
-    return (
-        f"{label} has records of link type {link_type_label(link_type)}, from which no IP is read: they are counted,"
-        " and passed over"
-    )
