@@ -15,6 +15,7 @@ from .chain import chain_rows
 from .command import command_rows, queue_rows
 from .counters import two_cores
 from .ending import exit_by
+from .filecopy import filecopy_rows
 from .filters import filter_rows
 from .first_run import first_rows
 from .handover import handover_rows
@@ -33,6 +34,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "large": large_rows,
     "hash": hash_rows,
     "handover": handover_rows,
+    "dump": filecopy_rows,
     "share": share_rows,
     "queues": queue_rows,
     "start": start_rows,

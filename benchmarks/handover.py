@@ -1,12 +1,9 @@
-"""What it costs a worker to hand a frame on, and a capture from file to file against tcpdump."""
+"""What it costs a worker to hand a frame on."""
 
 from __future__ import annotations
 
 import mmap
-import shutil
-import sys
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,7 +13,7 @@ from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.handover import BOOK, HandOver, HandOverContext
 from zcframe.framework.ring import Mirror, make_memory
 
-from .bench import Bench, NotMeasured, run_whole
+from .bench import Bench
 from .blocks import Blocks, make_blocks
 from .rounds import Spread, in_turns
 from .table import Row
@@ -74,23 +71,6 @@ def _cost(bench: Bench, size: int) -> Spread:
     return Spread(tuple((min(with_it) - min(without)) / FRAMES * 1e9 for without, with_it in rounds))
 
 
-def _file_to_file(bench: Bench) -> Row:
-    """Seconds from exec to exit."""
-    name, source = "dump from file to file, against tcpdump -r -w", bench.mix().path
-    if shutil.which("tcpdump") is None:
-        raise NotMeasured("tcpdump is not installed: apt-get install tcpdump")
-    ours, theirs = bench.scratch / "dump.pcap", bench.scratch / "tcpdump.pcap"
-    mine = (sys.executable, "-m", "zcframe", "dump", "-r", str(source), "-w", str(ours))
-    peer = ("tcpdump", "-r", str(source), "-w", str(theirs))
-    run_whole(*mine)
-    spent = in_turns(bench.rounds, partial(run_whole, *mine), partial(run_whole, *peer))
-    for path in (ours, theirs):
-        path.unlink()
-    seconds = [Spread(tuple(whole.seconds for whole in some)) for some in spent]
-    return Row(name, "s", *seconds, 2.0, smaller_is_better=True)
-
-
 def handover_rows(bench: Bench) -> list[Row]:
-    """ns a frame of the hand-over, and a whole capture."""
-    costs = [Row(f"handing on a frame of {n} B", "ns", _cost(bench, n), None, bar, True) for n, bar in BARS.items()]
-    return [*costs, _file_to_file(bench)]
+    """ns a frame of the hand-over."""
+    return [Row(f"handing on a frame of {n} B", "ns", _cost(bench, n), None, bar, True) for n, bar in BARS.items()]

@@ -8,9 +8,6 @@ from typing import Any
 
 from zcframe.framework.config import STDIN, RunConfig
 from zcframe.framework.errors import UsageError
-from zcframe.framework.stats import Observer, RunPlan, RunResult, RunSnapshot
-
-from .counts import count_lines, say, source_line
 
 PCAPNG = (".pcapng", ".pcapng.gz", ".pcapng.zst", ".ntar")
 # What is said to the file's options, and the option of tcpdump that says it.
@@ -22,13 +19,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("-r", "--read", metavar="FILE", help="read this capture file; -: standard input")
     parser.add_argument("-w", "--write", metavar="FILE", help="write this file; -: standard output (-)")
     parser.add_argument("-c", "--count", metavar="N", help="end after N packets")
-    parser.add_argument("-s", "--snaplen", metavar="BYTES", help="write at most so much of a frame (262144)")
+    parser.add_argument("-s", "--snaplen", metavar="BYTES", help="write at most so much of a frame (0: 262144)")
     parser.add_argument("-C", "--size", metavar="MB", help="begin another file after so many millions of bytes")
     parser.add_argument("-G", "--seconds", metavar="S", help="begin another file every S seconds; strftime names")
     parser.add_argument("-W", "--files", metavar="N", help="with -C: keep N files, and write over the oldest")
     parser.add_argument("-Z", "--user", metavar="USER", help="write as this user")
     parser.add_argument("-p", "--no-promiscuous", action="store_true", help="leave the promiscuous mode as it is")
     parser.add_argument("-U", "--packet-buffered", action="store_true", help="what is written anyway: at once")
+    parser.add_argument("-n", "--numeric", action="store_true", help="what is done anyway: no name is looked up")
     parser.add_argument("--backend", metavar="NAME", help="as with zcframe run (auto)")
     parser.add_argument("--queues", metavar="N", help="as with zcframe run; one with -r, which keeps the file's order")
     parser.add_argument("-v", "--verbose", action="store_true", help="more on stderr: details of errors, debug logs")
@@ -36,28 +34,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("expression", nargs="*", default=[], metavar="EXPR", help=words)
 
 
-class Counts(Observer):
-    """The closing lines, at the end and when somebody asks."""
-
-    title = "the counts"
-
-    def started(self, plan: RunPlan) -> None:
-        say(source_line(plan.source.kind, plan.source.names, plan.source.link_types))
-
-    def asked(self, snapshot: RunSnapshot) -> None:
-        shares = [share for output in snapshot.outputs for share in output.shares]
-        written, lost = sum(share.written for share in shares), sum(share.lost for share in shares)
-        say(*count_lines(written, snapshot.totals.ledger.accepted, snapshot.lost + lost))
-
-    def finished(self, result: RunResult) -> None:
-        self.asked(result.last)
-
-
 def _spec(options: argparse.Namespace) -> str:
     """The words of --out for what the options say."""
     target = getattr(options, "write", STDIN)
     kind = "pcapng" if target.endswith(PCAPNG) else "pcap"
-    chosen = [f",{name}={getattr(options, name)}" for name in SAID if hasattr(options, name)]
+    given = {name: getattr(options, name) for name in SAID if hasattr(options, name)}
+    if given.get("snaplen") == "0":
+        del given["snaplen"]
+    chosen = [f",{name}={value}" for name, value in given.items()]
     return f"{kind}:{target}{''.join(chosen)}"
 
 
@@ -88,6 +72,7 @@ def execute(options: argparse.Namespace) -> int:
         return copy_file(config)
     from zcframe.framework.show.notices import Notices
 
+    from .counting import Counts
     from .run import carry_out
 
     return carry_out(config, [Notices(), Counts()])

@@ -13,12 +13,12 @@ import numpy as np
 from zcframe.framework.errors import CaptureFileError, LinkTypeError, OutputError, ZcframeError, refusal
 from zcframe.framework.filters.program import Program
 from zcframe.framework.outputs.output import Output
-from zcframe.framework.outputs.sink import Pieces, Place, ReaderLeft
+from zcframe.framework.outputs.sink import FOREVER, Pieces, Place, ReaderLeft
 from zcframe.framework.sources.capture import CaptureReader
 from zcframe.framework.sources.capture.linktype import ETHERNET
 from zcframe.framework.sources.capture.records import OFFSET, TIMESTAMP
 
-from .repack import LONGEST, entry_point, repack
+from .repack import LONGEST, repack
 from .requests import Requests
 from .selection import selection
 
@@ -47,9 +47,16 @@ class Copy:
         self._place = Place()
         self._ng, self._snaplen = output.record == "pcapng", output.snaplen
         self._buffer = None if self._stays() else np.empty(ROOM + LONGEST, np.uint8)
-        reader.compile()
-        entry_point().run()
         self._select = selection(program) if program is not None else None
+        self._compile()
+
+    def _compile(self) -> None:
+        """Have everything compiled, or loaded: whoever has given up privileges may find no module of Python's."""
+        base, records = self._reader.window.address, self._reader.records
+        self._reader.compile()
+        repack(base, records, 0, 0, base, self._ng, ROOM, FOREVER, self._snaplen)
+        if self._select is not None:
+            self._select(base, records, 0, 0)
 
     def _stays(self) -> bool:
         """Whether records can be made where they lie, since none grows."""
@@ -105,6 +112,7 @@ class Copy:
     # --- a batch
 
     def _copy_all(self) -> None:
+        self._attend()
         while self._left and (rows := self._reader.read()):
             chosen = self._chosen(rows)
             with self._failing():

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 from typing import Final
 
-from numba.core import types
-
 from zcframe.framework.chain.handover import head_pcap, head_pcapng, pcap_size, pcapng_size
 from zcframe.framework.jit.address import move_bytes
-from zcframe.framework.jit.compiler import Job, compiled
+from zcframe.framework.jit.compiler import compiled
 from zcframe.framework.sources.capture.records import LENGTH, MAX_FRAME, OFFSET, TIMESTAMP, WIRE_LENGTH
 
 # Bytes that a record takes at most, with a synthetic Ethernet header.
@@ -41,10 +39,3 @@ def repack(base, records, first, last, target, ng, room, until, snaplen):  # typ
         at += size
         row += 1
     return row - first, at - target
-
-
-def entry_point() -> Job:
-    """The compilation of `repack`."""
-    number, table = types.int64, types.Array(types.int64, 2, "C")
-    arguments = number, table, number, number, number, types.boolean, number, number, number
-    return Job("zcframe", repack, arguments)

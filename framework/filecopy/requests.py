@@ -11,9 +11,13 @@ COUNTS: Final = signal.SIGUSR1
 
 
 class Requests:
-    """While entered, signals are noted. One that is ignored stays ignored."""
+    """While entered, signals are noted; one that is ignored stays ignored.
+
+    Before `listen()` a request for the end raises KeyboardInterrupt: what takes long then can be taken back.
+    """
 
     def __init__(self) -> None:
+        self._listens = False
         self._ends = 0
         self._counts = False
         self._before: dict[int, Any] = {}
@@ -32,9 +36,15 @@ class Requests:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if number == COUNTS:
-            self._counts = True
-        else:
-            self._ends += 1
+            self._counts = self._listens
+            return
+        if not self._listens:
+            raise KeyboardInterrupt
+        self._ends += 1
+
+    def listen(self) -> None:
+        """Interrupt no more."""
+        self._listens = True
 
     @property
     def ended(self) -> bool:

@@ -6,11 +6,8 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, Final
 
-from numba.core import types
-
 from zcframe.framework.filters.native import predicate
 from zcframe.framework.filters.program import Program
-from zcframe.framework.jit.compiler import Job
 from zcframe.framework.jit.generated import generate
 from zcframe.framework.sources.capture.records import LENGTH, OFFSET, WIRE_LENGTH, RecordTable
 
@@ -36,7 +33,6 @@ def select(base, records, rows, most):
         row += 1
     return kept, row
 '''
-ARGUMENTS: Final = (types.int64, types.Array(types.int64, 2, "C"), types.int64, types.int64)
 
 
 def selection(program: Program) -> Select:
@@ -49,6 +45,5 @@ def selection(program: Program) -> Select:
     names: dict[str, Any] = {"OFFSET": OFFSET, "LENGTH": LENGTH, "WIRE_LENGTH": WIRE_LENGTH}
     names["matching"] = lambda: predicate(program)
     module, _ = generate(TEXT, f"select_{digest}", names)
-    Job("filter", module.select, ARGUMENTS).run()
     select: Select = module.select
     return select

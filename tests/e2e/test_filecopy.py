@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import os
+import pwd
 import random
+import re
+import shutil
 import signal
 import struct
 import subprocess
@@ -59,7 +62,7 @@ def frames_of(path: Path) -> list[tuple[float, bytes]]:
         return [(round(float(stamp), 6), bytes(data)) for stamp, data in dpkt.pcap.UniversalReader(file)]
 
 
-WORDS = {"all": (), "filter": FILTER, "count": ("-c", "5000"), "count-of-matches": ("-c", "7", *FILTER)}
+WORDS = {"all": ("-n", "-s", "0"), "filter": FILTER, "count": ("-c", "5000"), "count-of-matches": ("-c", "7", *FILTER)}
 
 
 @pytest.mark.needs("tcpdump")
@@ -99,6 +102,17 @@ def test_files_of_a_time(tmp_path: Path, capture: Path) -> None:
     assert sum(found, []) == frames_of(capture)
 
 
+def test_a_file_of_a_time_begins_at_the_epoch(tmp_path: Path) -> None:
+    """Whose clock was never set: a time of zero is one, too."""
+    source = tmp_path / "in.pcap"
+    record = struct.pack("=IIII", 0, 0, 60, 60) + bytes(60)
+    source.write_bytes(struct.pack("=IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1) + record * 3)
+    for way in ((), ("--queues", 1)):
+        done = zcframe("dump", "-r", source, "-w", tmp_path / "out-%Y.pcap", "-G", 10, *way, env={"TZ": "UTC"})
+        assert done.code == 0 and "3 packets captured" in done.stderr, done
+        assert len(frames_of(tmp_path / "out-1970.pcap")) == 3
+
+
 @pytest.mark.needs("tshark", "zstd")
 def test_a_copy_is_what_the_rings_bring(tmp_path: Path, capture: Path) -> None:
     """Whatever way a frame takes: other byte orders, frames without an Ethernet header, pcapng out, compressed."""
@@ -120,6 +134,21 @@ def test_a_copy_is_what_the_rings_bring(tmp_path: Path, capture: Path) -> None:
                 assert one.read_bytes() == other.read_bytes()
 
 
+@pytest.mark.needs("root")
+def test_files_belong_to_another_user(tmp_path: Path, capture: Path) -> None:
+    """One who may read neither the capture nor what Python imports; the second file is made by him."""
+    folder, entry = Path("/tmp") / f"zc-copy-{os.getpid()}", pwd.getpwnam("nobody")
+    folder.mkdir(mode=0o755)
+    os.chown(folder, entry.pw_uid, entry.pw_gid)
+    try:
+        done = zcframe("dump", "-r", capture, "-w", folder / "x.pcap", "-C", 1, "-Z", "nobody", "udp")
+        assert done.code == 0, done
+        assert {path.stat().st_uid for path in folder.iterdir()} == {entry.pw_uid}
+        assert len(list(folder.iterdir())) > 2
+    finally:
+        shutil.rmtree(folder)
+
+
 def test_it_ends_when_it_is_told(tmp_path: Path, capture: Path) -> None:
     """A pipe that brings no more: SIGUSR1 asks for the counts, SIGINT for the end; the file is whole."""
     reader, writer = os.pipe()
@@ -139,6 +168,24 @@ def test_it_ends_when_it_is_told(tmp_path: Path, capture: Path) -> None:
     assert done.code == 0, done
     assert done.stderr.splitlines().count("1000 packets captured") == 2
     assert [frame for _, frame in frames_of(out)] == [frame for _, frame in frames_of(capture)][:1000]
+
+
+def catches(pid: int, number: int) -> bool:
+    """Whether a process has a handler for a signal."""
+    (mask,) = re.findall(r"SigCgt:\s*(\w+)", Path(f"/proc/{pid}/status").read_text())
+    return bool(int(mask, 16) >> number - 1 & 1)
+
+
+def test_it_can_be_ended_before_the_first_byte(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    with Background(tmp_path, "dump", "-r", "-", "-w", tmp_path / "out.pcap", stdin=reader) as run:
+        os.close(reader)
+        run.wait_until(lambda: catches(run.pid, signal.SIGUSR1), "it listens to signals")
+        run.signal(signal.SIGUSR1)
+        done = run.stop(signal.SIGINT)
+    os.close(writer)
+    assert (done.code, done.stderr) == (0, "zcframe: ended before the first packet\n")
+    assert not (tmp_path / "out.pcap").exists()
 
 
 def told(done: Finished, *words: str) -> None:
@@ -181,7 +228,8 @@ def test_what_cannot_be_copied_is_refused(tmp_path: Path, capture: Path) -> None
         (("-r", capture, "-w", tmp_path / "none/a"), "none/a"),
         (("-r", capture, "-w", tmp_path / "a", "tcp", "prot", "80"), "--filter"),
         (("-r", capture, "-w", tmp_path / "a", "-W", 3), "give size="),
+        (("-r", capture, "-w", capture), "is what is read"),
     ):
         done = zcframe("dump", *words)
         assert done.code in (1, 2) and text in done.complaints[0], done
-    assert list(tmp_path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [] and len(frames_of(capture)) == FRAMES

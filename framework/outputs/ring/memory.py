@@ -30,7 +30,7 @@ from zcframe.framework.ring.receive import make_header
 
 # The part of the slots that is filled before it is published.
 BATCH: Final = 4
-# A record of a worker, as put_ring leaves it (framework/chain/handover.py): the places of its words.
+# A record of a worker, as head_ring leaves it (framework/chain/handover.py): the places of its words.
 LEAST_RECORD: Final = 40
 SIZE, PORT, HIGH, LOW, KEPT, WIRE, HASH, STATUS, TYPE, FRAME = 4, 8, 12, 16, 20, 24, 28, 32, 34, 40
 ARRIVED: Final = abi.offset_of(abi.RING_HEADER, "arrived")

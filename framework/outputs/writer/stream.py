@@ -126,7 +126,8 @@ class Stream:
         room, until = self._sink.bounds(self._place)
         found = self._taken(room, until)
         if not found.frames:
-            return found.next != FOREVER and self._open_next(found.next)
+            # 0 would say that no record is there.
+            return found.next != FOREVER and self._open_next(max(1, found.next))
         pieces = Pieces(self._merge.pieces, found.pieces, found.octets)
         return self._begin_write(self._sink.pack(pieces), found)
 
