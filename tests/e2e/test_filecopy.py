@@ -116,8 +116,8 @@ def test_a_file_of_a_time_begins_at_the_epoch(tmp_path: Path) -> None:
 def test_a_copy_is_what_the_rings_bring(tmp_path: Path, capture: Path) -> None:
     """Whatever way a frame takes: other byte orders, frames without an Ethernet header, pcapng out, compressed."""
     raw, big = write_pcap(tmp_path / "raw.pcap", LINKTYPE_RAW, frames=500), write_pcap(tmp_path / "big.pcap", order=">")
-    for source in (raw, big):
-        for name in ("a.pcap", "b.pcapng", "c.pcap.zst"):
+    for source, names in ((raw, ("a.pcap", "b.pcapng", "c.pcap.zst")), (big, ("a.pcap",))):
+        for name in names:
             one, other = tmp_path / f"copy-{name}", tmp_path / f"rings-{name}"
             words = ("dump", "-r", source, "-s", 300, *FILTER)
             both = [zcframe(*words, "-w", one), zcframe(*words, "-w", other, "--queues", 1)]
