@@ -294,6 +294,13 @@ class RunConfig:
     share: str | None = _option(
         None, "share", _text, "RULE", "what decides on a share: ip-pair, 5-tuple, queue, vlan or inner (ip-pair)"
     )
+    on_dead: str | None = _option(
+        None,
+        "on-dead",
+        _choice("drain", "drop"),
+        "drain|drop",
+        "flows of a share that nobody reads: to the other shares until it is read again, or dropped (drop)",
+    )
     out_wait: float = _option(
         math.inf, "out-wait", _patience, "S", "wait S seconds at most until every FIFO has its reader (inf)"
     )

@@ -12,6 +12,7 @@ from zcframe.framework.filters.program import Program
 from zcframe.framework.share import Shares
 from zcframe.framework.share.shares import DEFAULT_RULE
 
+from .options import DRAIN
 from .output import BY_QUEUE, SHARE, Input, Output, OutputSpec, Streams
 from .spec import parse_output
 
@@ -25,9 +26,9 @@ class Chosen(NamedTuple):
     program: Program | None
 
 
-def _streams(spec: OutputSpec, shares: str | None, rule: str | None, workers: int) -> Streams:
+def _streams(spec: OutputSpec, shares: str | None, rule: str | None, on_dead: str | None, workers: int) -> Streams:
     if SHARE not in spec.target:
-        if spec.options.keys() & {"share", "shares"}:
+        if spec.options.keys() & {"share", "shares", "dead"}:
             raise UsageError(f"--out {spec.text}: shares need names of their own: put {{}} into the name")
         return Streams()
     chosen, text = str(spec.options.get("share", rule or DEFAULT_RULE)), spec.options.get("shares", shares)
@@ -35,7 +36,10 @@ def _streams(spec: OutputSpec, shares: str | None, rule: str | None, workers: in
         raise UsageError(f"--out {spec.text}: {{}} stands for a share: say how many there are by --shares N")
     found = Shares.parse(chosen, str(text if text is not None else workers))
     found.require_queues(workers)
-    return Streams(found.count, found)
+    drains = str(spec.options.get("dead", on_dead)) == DRAIN
+    if drains and chosen == BY_QUEUE:
+        raise UsageError(f"--out {spec.text}: --on-dead drain cannot move what --share queue keeps in one queue")
+    return Streams(found.count, found, drains)
 
 
 def _program(spec: OutputSpec) -> Program | None:
@@ -43,13 +47,17 @@ def _program(spec: OutputSpec) -> Program | None:
     return compile_expression(expression, f"--out {spec.kind}:{spec.target}: filter=") if expression else None
 
 
-def choose_outputs(texts: Sequence[str], shares: str | None, rule: str | None, workers: int) -> tuple[Chosen, ...]:
-    """The outputs of --out. workers: how many the run has. Raises UsageError."""
+def choose_outputs(
+    texts: Sequence[str], shares: str | None, rule: str | None, workers: int, on_dead: str | None = None
+) -> tuple[Chosen, ...]:
+    """The outputs of --out. workers: how many the run has. on_dead: DRAIN or DROP. Raises UsageError."""
     parsed = [parse_output(text) for text in texts]
-    chosen = tuple(Chosen(kind, spec, _streams(spec, shares, rule, workers), _program(spec)) for kind, spec in parsed)
-    if (shares is not None or rule is not None) and not any(SHARE in one.spec.target for one in chosen):
-        option = "--shares" if shares is not None else "--share"
-        raise UsageError(f"{option}: no --out has shares: one with {{}} in its name is needed")
+    chosen = tuple(
+        Chosen(kind, spec, _streams(spec, shares, rule, on_dead, workers), _program(spec)) for kind, spec in parsed
+    )
+    given = [name for name, value in (("shares", shares), ("share", rule), ("on-dead", on_dead)) if value is not None]
+    if given and not any(SHARE in one.spec.target for one in chosen):
+        raise UsageError(f"--{given[0]}: no --out has shares: one with {{}} in its name is needed")
     return chosen
 
 

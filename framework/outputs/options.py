@@ -6,6 +6,8 @@ import pwd
 import re
 from typing import Final
 
+DRAIN: Final = "drain"
+DROP: Final = "drop"
 UNITS: Final = {"": 1_000_000, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
 
 
@@ -37,6 +39,13 @@ def user(text: str) -> str:
         return pwd.getpwnam(text).pw_name
     except KeyError:
         raise ValueError("there is no such user") from None
+
+
+def on_dead(value: str) -> str:
+    """What becomes of the flows of a share that nobody reads."""
+    if value not in (DRAIN, DROP):
+        raise ValueError(f"{DRAIN} or {DROP} is needed")
+    return value
 
 
 def text(value: str) -> str:

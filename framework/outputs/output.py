@@ -22,7 +22,7 @@ SNAPLEN: Final = 262144
 SHARE: Final = "{}"
 ETHERNET: Final = 1
 BY_QUEUE: Final = "queue"
-GUARDED: Final = frozenset(("targets", "open", "sink", "absent", "renew", "let_go", "close", "end"))
+GUARDED: Final = frozenset(("targets", "open", "sink", "absent", "tend", "renew", "let_go", "close", "end"))
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,14 @@ class Input(NamedTuple):
 
 @dataclass(frozen=True)
 class Streams:
-    """How an output's frames are shared out over `number` streams; shares: by which rule, None where there is one."""
+    """How an output's frames are shared out over `number` streams; shares: by which rule, None where there is one.
+
+    drains: whether the flows of a share that nobody reads go to the others; else they are dropped.
+    """
 
     number: int = 1
     shares: Shares | None = None
+    drains: bool = False
 
     @property
     def apart(self) -> bool:
@@ -153,6 +157,9 @@ class Output:
     def absent(self) -> Sequence[str]:
         """Names of what nobody reads yet; the run waits for them."""
         return ()
+
+    def tend(self) -> None:
+        """Called a few times a second while frames flow, in the supervisor: see to readers that have come."""
 
     def renew(self, stream: int) -> None:
         """A writer died in a write to this stream: make ready what its successor needs. Raises OutputError."""

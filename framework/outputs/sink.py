@@ -42,6 +42,15 @@ class Pieces:
         made._held = held
         return made
 
+    @property
+    def words(self) -> Words:
+        return self._words
+
+    @property
+    def count(self) -> int:
+        """How many pieces there are."""
+        return self._count
+
     def write(self, fd: int) -> int:
         """One writev of what is left; returns the bytes that were taken. Raises OSError."""
         at = self._words.ctypes.data + 16 * self._at
@@ -121,6 +130,14 @@ class Sink:
     def taken(self) -> bool:
         """Whether somebody takes what is written. Where nobody does, the frames are discarded, and counted."""
         return True
+
+    def missed(self) -> int:
+        """Frames of those written that a reader left in the pipe, since the last call."""
+        return 0
+
+    def unsent(self, frames: int) -> int:
+        """Of so many frames of a write that is given up: those that nobody got whole."""
+        return frames
 
     def write(self, pieces: Pieces) -> bool:
         """Write; whether all is written. False: call again with what is left. Raises OSError, ReaderLeft."""

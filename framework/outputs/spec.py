@@ -19,6 +19,7 @@ COMMON: Final = {
     "buffer": options.size,
     "shares": options.text,
     "share": options.text,
+    "dead": options.on_dead,
     "filter": options.text,
 }
 OPTION: Final = re.compile(r",([a-z]+)=")

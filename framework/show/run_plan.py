@@ -27,6 +27,7 @@ def _mode(source: SourceInfo) -> str:
 
 def _output(output: OutputPlan) -> str:
     shared = f", shared out {output.shares} by {output.rule}" if output.shares else ""
+    shared += ", those of a dead one to the others" if output.on_dead == "drain" else ""
     command = f", each read by {clean(shlex.join(output.command))}" if output.command else ""
     return clean(output.spec) + shared + command
 

@@ -106,13 +106,14 @@ class PluginPlan:
 class OutputPlan:
     """One --out, in its own words. shares: weights as `--shares` has them, "" for one stream; rule: what shares out.
 
-    command: words that are started once a share.
+    command: words that are started once a share. on_dead: what becomes of a dead share's flows.
     """
 
     spec: str
     shares: str = ""
     rule: str = ""
     command: tuple[str, ...] = ()
+    on_dead: str = ""
 
 
 @dataclass(frozen=True)

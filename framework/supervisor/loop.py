@@ -219,6 +219,7 @@ class Supervisor:
         if count or self._complete(now):
             self._order_stop(now)
         self.crew.kill_stuck()
+        self.writers.tend()
         self._tell_drain(now)
         if signals.take_show():
             self._show()
@@ -281,7 +282,9 @@ class Supervisor:
         self._selector.unregister(command)
         command.reap()
         if command.served and not self.writers.finished:
-            self.course.warnings.append(f"{command.ended()} while frames flow: what else comes for it is dropped")
+            moved = self.writers.commands is not None and self.writers.commands.output.streams.drains
+            fate = "its flows go to the others" if moved else "what else comes for it is dropped"
+            self.course.warnings.append(f"{command.ended()} while frames flow: {fate}")
         if command.served and self.writers.commands_done:
             self._order_stop(time.monotonic())
 
@@ -335,6 +338,7 @@ class Supervisor:
         self.writers.drain()
         while not self.writers.finished:
             self._wait()
+            self.writers.tend()
             now, count = time.monotonic(), signals.look()
             if count and until == math.inf:
                 until = now + self.config.drain

@@ -16,6 +16,7 @@ from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
 from zcframe.framework.outputs.make import Chosen, choose_outputs
+from zcframe.framework.outputs.options import DRAIN, DROP
 from zcframe.framework.privileges import kept_by_workers, kept_line
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources.backends import choose_backend
@@ -151,7 +152,7 @@ def prepare(config: RunConfig) -> Prepared:
         affinity=affinity,
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus),
-        outputs=choose_outputs(config.out, config.shares, config.share, workers),
+        outputs=choose_outputs(config.out, config.shares, config.share, workers, config.on_dead),
         warnings=tuple(filter(None, [kept_line(kept_by_workers())])) if config.iface else (),
         program=program,
     )
@@ -167,7 +168,8 @@ def _output_plan(chosen: Chosen, command: tuple[str, ...]) -> OutputPlan:
     shares, text = chosen.streams.shares, chosen.spec.text
     if shares is None:
         return OutputPlan(text)
-    return OutputPlan(text, shares.text, shares.rule, command if takes_commands(text) else ())
+    on_dead = DRAIN if chosen.streams.drains else DROP
+    return OutputPlan(text, shares.text, shares.rule, command if takes_commands(text) else (), on_dead)
 
 
 def run_plan(prepared: Prepared, source: Source) -> RunPlan:

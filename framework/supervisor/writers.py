@@ -150,6 +150,12 @@ class Writers:
         member.process = Process(f"zc-out-{member.output.number}", body)
         member.pid = member.process.pid
 
+    def tend(self) -> None:
+        """Let readers in that have come. Raises OutputError."""
+        for member in self.members:
+            if not member.fault:
+                member.output.tend()
+
     def absent(self) -> list[str]:
         """What nobody reads yet."""
         return [name for member in self.members if not member.fault for name in member.output.absent()]
@@ -273,9 +279,10 @@ class Writers:
         for worker, book in member.rings.rings_of(stream):
             frames, dropped = self._book(member.rings, worker, book)
             handed, full = handed + frames, full + dropped
-        written, absent, uncertain = (int(words[at]) for at in (COUNT.written, COUNT.absent, COUNT.uncertain))
-        rest = handed - written - absent - uncertain
-        reasons = {"ring_full": full, "no_reader": absent, "uncertain": uncertain}
+        written = int(words[COUNT.written])
+        reasons = {"no_reader": COUNT.absent, "unread": COUNT.unread, "uncertain": COUNT.uncertain}
+        reasons = {"ring_full": full} | {reason: int(words[at]) for reason, at in reasons.items()}
+        rest = handed - written - sum(reasons.values()) + full
         if final or member.fault:
             reasons["failed" if member.fault else "unwritten"], rest = rest, 0
         return ShareLedger(

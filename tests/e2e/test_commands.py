@@ -79,7 +79,7 @@ def test_one_that_ends_before_it_reads_is_told(tmp_path: Path) -> None:
 
 
 def test_one_that_ends_early_loses_its_share_alone(tmp_path: Path) -> None:
-    script = 'exec < "$0"; test {} = 1 && sleep 0.5 && exit 3; exec cat > /dev/null'
+    script = 'exec < "$0"; test {} = 1 && head -c 100000 > /dev/null && exit 3; exec cat > /dev/null'
     done = zcframe(*words(tmp_path, "--loop", 10, "--pps", "30k", "--", "sh", "-c", script, "{}"))
     assert done.code == 1
     shares = done.document["outputs"][0]["shares"]

@@ -49,6 +49,7 @@ class Count(NamedTuple):
     last: int  # time of the youngest frame written
     readers: int  # that came
     closed: int  # whether the file in progress has its last bytes
+    unread: int  # left in a pipe by the reader that it was written for
 
 
 COUNT: Final = numbered(Count)

@@ -233,6 +233,11 @@ class Merge:
         return int((self.rows[:, ROW.end] - self.rows[:, ROW.position]).sum())
 
     @property
+    def frames(self) -> int:
+        """Frames that workers had handed on by then, since the run began."""
+        return int(self.rows[:, ROW.frames].sum())
+
+    @property
     def half_full(self) -> bool:
         """Whether a ring was."""
         filled = self.rows[:, ROW.end] - self.rows[:, ROW.position]

@@ -15,13 +15,16 @@ from zcframe.framework.child import die_with
 from zcframe.framework.errors import ZcframeError, refusal
 from zcframe.framework.jit.compiler import Job
 from zcframe.framework.log import name_process
+from zcframe.framework.outputs import trail
 from zcframe.framework.outputs.output import Output
 from zcframe.framework.ring import Mapping, ReceiveRing
+from zcframe.framework.share import BUCKETS
 
 from . import account, merge
 from .account import FAULT_SIZE, Account
 from .merge import Merge, Row
-from .rings import OutputRings
+from .owners import Owners
+from .rings import TABLE, OutputRings
 from .stream import Stream
 
 log = logging.getLogger(__name__)
@@ -61,6 +64,8 @@ class Writer:
         self._headers = [feed.ring.observer() for feed in feeds]
         self._turn = self._map_turn(feeds[0].ring)
         self._streams = [self._stream(rings, number) for number in range(rings.streams)]
+        self._owners = self._map_owners()
+        self._flowing = False
         rings.let_go()
 
     def _map_turn(self, ring: ReceiveRing) -> int:
@@ -70,6 +75,13 @@ class Writer:
         fd, offset = ring.turn
         self._nic = Mapping(fd, abi.PAGE_SIZE, writable=False)
         return self._nic.address + offset
+
+    def _map_owners(self) -> Owners | None:
+        """The table of the shares, where it follows their readers."""
+        streams = self._output.streams
+        if streams.shares is None or not streams.drains:
+            return None
+        return Owners(streams.shares, self._accounts.view("u1", TABLE, BUCKETS))
 
     def _row(self, rings: OutputRings, worker: int, book: int) -> Row:
         books, progress = self._books[worker].address, self._progress[worker].address
@@ -119,6 +131,7 @@ class Writer:
         left = self._streams
         while left and (order := int(self._order[0])) != END:
             moved = [stream.turn(ended=order == DRAIN) for stream in left]
+            self._follow_readers()
             if not any(moved):
                 time.sleep(NAP_S)
             left = [stream for stream in left if not stream.finished]
@@ -126,6 +139,14 @@ class Writer:
             stream.cut_short()
         for stream in self._streams:
             stream.close()
+
+    def _follow_readers(self) -> None:
+        """Move the flows of shares that nobody reads. Before the first frame, readers are waited for."""
+        if self._owners is None:
+            return
+        self._flowing = self._flowing or any(stream.flowing for stream in self._streams)
+        if self._flowing:
+            self._owners.follow([number for number, stream in enumerate(self._streams) if stream.taken])
 
 
 def leave_word(accounts: Mapping, text: str) -> None:
@@ -170,4 +191,4 @@ def write(
 
 def entry_points() -> tuple[Job, ...]:
     """What every writer calls."""
-    return (*merge.entry_points(), *account.entry_points())
+    return (*merge.entry_points(), *account.entry_points(), *trail.entry_points())

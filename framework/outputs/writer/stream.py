@@ -15,7 +15,7 @@ from .account import COUNT, WORDS, Account
 from .merge import Merge, Merged
 
 # Frames that are past a ring.
-TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain)
+TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain, COUNT.unread)
 # Bytes of records that are discarded at once.
 DISCARDED: Final = 1 << 30
 
@@ -23,7 +23,10 @@ Counts = Callable[[], Sequence[tuple[int, int]]]
 
 
 class Stream:
-    """Rings of these workers (their numbers) merged into a sink, by an account. counts: see `Sink.closing`."""
+    """Rings of these workers (their numbers) merged into a sink, by an account. counts: see `Sink.closing`.
+
+    taken: whether somebody took frames at the last look.
+    """
 
     def __init__(self, merge: Merge, workers: Sequence[int], account: Account, sink: Sink, counts: Counts) -> None:
         self._merge, self._account, self._sink, self._counts = merge, account, sink, counts
@@ -35,6 +38,7 @@ class Stream:
         self._place = Place()
         self._due = 0.0
         self._closed = self.finished = False
+        self.taken = True
 
     def begin(self) -> None:
         """Take over where a predecessor was killed, if there was one. Raises OSError, OutputError."""
@@ -58,6 +62,11 @@ class Stream:
         words = self._account.read()
         self._place = Place(*(int(words[at]) for at in (COUNT.number, COUNT.opened, COUNT.length)))
 
+    @property
+    def flowing(self) -> bool:
+        """Whether frames have been handed on."""
+        return self._merge.frames > 0
+
     def turn(self, *, ended: bool) -> bool:
         """Write a batch of what there is; whether there was something to do. ended: no worker will add to it.
 
@@ -66,7 +75,9 @@ class Stream:
         if self._pending is not None:
             return self._push()
         self._merge.look(ended=ended)
-        if not self._sink.taken:
+        self.taken = self._sink.taken
+        self._note_missed()
+        if not self.taken:
             return self._discard() or self._end(ended=ended)
         if self._merge.empty:
             return self._greet() or self._end(ended=ended)
@@ -82,19 +93,35 @@ class Stream:
         """Finish the file, where nothing is left that could come."""
         if not ended or not self._merge.empty:
             return False
-        if self._sink.taken and (self._send(self._sink.opening(self._place)) or self._close_file()):
+        if self._sink.taken and (self._begin_file() or self._close_file()):
             return True
         self.finished = True
         return True
+
+    def _begin_file(self) -> bool:
+        """Write the head of a file, or for a reader, that has none yet."""
+        if self._sink.reads and self._open_next(0):
+            return True
+        return self._send(self._sink.opening(self._place), readers=self._sink.reads)
 
     def _close_file(self) -> bool:
         closed, self._closed = self._closed, True
         return not closed and self._send(self._sink.closing(self._place, self._counts()), closes=True)
 
     def cut_short(self) -> None:
-        """End the file now, where no write is in progress."""
-        if self._pending is None and self._sink.taken and self._place.length:
+        """End the file now. What a write in progress has not brought out counts as unwritten."""
+        if self._pending is not None:
+            self._abandon(self._pending)
+        elif self._sink.taken and self._place.length:
             self._close_file()
+
+    def _abandon(self, pieces: Pieces) -> None:
+        unsent = self._sink.unsent(self._frames)
+        if unsent < self._frames:
+            draft = self._account.interrupted_draft()
+            draft[COUNT.written] -= unsent
+            draft[COUNT.octets] -= pieces.left
+            self._account.commit()
 
     def _waits_for_more(self) -> bool:
         """Whether a write can wait, since small ones cost much."""
@@ -121,8 +148,8 @@ class Stream:
         return True
 
     def _write_batch(self) -> bool:
-        if head := self._sink.opening(self._place):
-            return self._send(head, readers=self._sink.reads)
+        if self._begin_file():
+            return True
         room, until = self._sink.bounds(self._place)
         found = self._taken(room, until)
         if not found.frames:
@@ -147,6 +174,14 @@ class Stream:
         draft[self._words] = self._merge.positions
         self._account.commit()
         return True
+
+    def _note_missed(self) -> None:
+        """A reader has left: what it had not taken was not written."""
+        if missed := self._sink.missed():
+            draft = self._account.draft()
+            draft[COUNT.written] -= missed
+            draft[COUNT.unread] += missed
+            self._account.commit()
 
     # --- a write
 
