@@ -13,8 +13,8 @@ from zcframe.framework.share import Shares, share_table
 class Owners:
     """The table of `shares`. table: uint8, shape (BUCKETS,), which workers read, a byte a packet, at any time.
 
-    A worker finds the old owner of a bucket or the new one, and from then on the new one. A flow is in one bucket, and in
-    one worker at a time: it moves once, and its frames keep their order in either share.
+    A worker finds the old owner of a bucket or the new one, and from then on the new one. A flow is in one bucket, and
+    in one worker at a time: it moves once, and its frames keep their order in either share.
     """
 
     def __init__(self, shares: Shares, table: np.ndarray[Any, np.dtype[np.uint8]]) -> None:
