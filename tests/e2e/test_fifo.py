@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import signal
 import struct
 import subprocess
+import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.kit.command import Background, until
@@ -110,6 +114,13 @@ def numbered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@functools.cache
+def lengths() -> Counter[int]:
+    """Frames of each flow in the trace."""
+    dice = random.Random(14)
+    return Counter(dice.randrange(FLOWS) for _ in range(20_000))
+
+
 def frames(data: bytes) -> list[tuple[int, int]]:
     """(flow, number) of each whole frame; all are of one size."""
     size = 16 + 120
@@ -179,12 +190,74 @@ def test_one_of_three_readers_is_killed_and_returns(tmp_path: Path, numbered: Pa
 
 def check_flows(found: list[list[tuple[int, int]]], homes: list[set[int]], *, moved: bool, gaps: bool) -> None:
     """found: frames of the shares 0, 1, 2, and of 1 again. homes: flows of each share while all were read."""
-    dice = random.Random(14)
-    lengths = Counter(dice.randrange(FLOWS) for _ in range(20_000))
     assert sum(map(len, homes)) == len(set().union(*homes)) == FLOWS
-    assert all(in_order(stream, lengths, gaps=gaps) for stream in found)
+    assert all(in_order(stream, lengths(), gaps=gaps) for stream in found)
     seen = [{flow for flow, _ in stream} for stream in found]
     assert seen[1] == seen[3] == homes[1]
     strangers = [seen[share] - homes[share] for share in (0, 2)]
     assert strangers[0] | strangers[1] == (homes[1] if moved else set())
     assert not strangers[0] & strangers[1] and (all(strangers) or not moved)
+
+
+class Slow(threading.Thread):
+    """Reads a FIFO to its end, some 6 MB a second: a capture that waits for it takes its time."""
+
+    def __init__(self, fifo: Path) -> None:
+        super().__init__()
+        self._fifo, self.data = fifo, bytearray()
+        self.start()
+
+    def run(self) -> None:
+        with self._fifo.open("rb", buffering=0) as file:
+            while data := file.read(1 << 16):
+                self.data += data
+                time.sleep(0.01)
+
+
+WORKERS_KILLED = 50
+
+
+def test_workers_are_killed(tmp_path: Path, numbered: Path) -> None:
+    """No frame reaches a reader twice, none is missing, none is torn, and each flow is in order in its share."""
+    source = ("run", "--json", "--read", numbered, "--loop", 0, "--plugin", "sizes", "--queues", 2)
+    fifos, dice, killed = [tmp_path / "x0", tmp_path / "x1"], random.Random(1), set[int]()
+    with Background(tmp_path, *source, "--out", f"fifo:{tmp_path}/x{{}}", "--shares", 2) as run:
+        until(lambda: all(fifo.exists() for fifo in fifos))
+        readers = [Slow(fifo) for fifo in fifos]
+        until(lambda: all(reader.data for reader in readers))
+        while len(killed) < WORKERS_KILLED:
+            time.sleep(dice.expovariate(30))
+            for victim in dice.sample(run.workers(), 1) if run.workers() else ():
+                with suppress(psutil.NoSuchProcess):
+                    victim.kill()
+                    killed.add(victim.pid)
+        done = run.signal(signal.SIGINT).finish()
+        for reader in readers:
+            reader.join()
+    assert done.code == 0, done
+    rows, found = done.document["outputs"][0]["shares"], [frames(bytes(reader.data)) for reader in readers]
+    assert [row["written"] for row in rows] == list(map(len, found))
+    assert done.document["totals"]["restarts"] > WORKERS_KILLED // 2
+    homes = [{flow for flow, _ in stream} for stream in found]
+    assert not homes[0] & homes[1] and all(homes)
+    assert all(in_order(stream, lengths(), gaps=False) for stream in found)
+
+
+def test_a_reader_that_stops_in_a_record_holds_nobody_up(tmp_path: Path, numbered: Path) -> None:
+    """Of a paced capture it loses what is counted, and gets whole records up to where it was given up; others get all."""
+    fifo, other = tmp_path / "x", tmp_path / "all.pcap"
+    source = ("run", "--json", "--read", numbered, "--loop", 0, "--pps", "100k", "--plugin", "sizes", "--queues", 1)
+    with Background(tmp_path, *source, "--out", f"fifo:{fifo},buffer=1M", f"pcap:{other}") as run:
+        until(fifo.exists)
+        fd = os.open(fifo, os.O_RDONLY)
+        data = take(fd, 1000)
+        until(lambda: other.exists() and other.stat().st_size > 6 << 20)
+        done = run.signal(signal.SIGINT).finish()
+        while more := os.read(fd, 1 << 16):
+            data += more
+        os.close(fd)
+    assert done.code == 0, done
+    stopped, whole_one = (output["shares"][0] for output in done.document["outputs"])
+    assert stopped["offered"] == stopped["written"] + sum(stopped["dropped"].values())
+    assert stopped["dropped"]["ring_full"] > 0 and stopped["written"] == whole(data)
+    assert whole_one["written"] == whole_one["offered"] == done.ledger["accepted"] == len(frames(other.read_bytes()))

@@ -13,7 +13,20 @@ from tests.kit.command import Background, until
 
 READERS = {
     "tcpdump": ("tcpdump", "-n", "-r", "{}"),
-    "tshark": ("tshark", "-n", "-r", "{}", "-T", "fields", "-e", "frame.time_epoch", "-e", "ip.id", "-e", "_ws.col.info"),
+    "tshark": (
+        "tshark",
+        "-n",
+        "-r",
+        "{}",
+        "-T",
+        "fields",
+        "-e",
+        "frame.time_epoch",
+        "-e",
+        "ip.id",
+        "-e",
+        "_ws.col.info",
+    ),
     "p0f": ("p0f", "-r", "{}"),
 }
 
