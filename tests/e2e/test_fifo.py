@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import random
+import select
 import signal
 import struct
 import subprocess
@@ -203,7 +204,7 @@ class Slow(threading.Thread):
     """Reads a FIFO to its end, some 6 MB a second: a capture that waits for it takes its time."""
 
     def __init__(self, fifo: Path) -> None:
-        super().__init__()
+        super().__init__(daemon=True)
         self._fifo, self.data = fifo, bytearray()
         self.start()
 
@@ -233,7 +234,7 @@ def test_workers_are_killed(tmp_path: Path, numbered: Path) -> None:
                     killed.add(victim.pid)
         done = run.signal(signal.SIGINT).finish()
         for reader in readers:
-            reader.join()
+            reader.join(60)
     assert done.code == 0, done
     rows, found = done.document["outputs"][0]["shares"], [frames(bytes(reader.data)) for reader in readers]
     assert [row["written"] for row in rows] == list(map(len, found))
@@ -261,3 +262,48 @@ def test_a_reader_that_stops_in_a_record_holds_nobody_up(tmp_path: Path, numbere
     assert stopped["offered"] == stopped["written"] + sum(stopped["dropped"].values())
     assert stopped["dropped"]["ring_full"] > 0 and stopped["written"] == whole(data)
     assert whole_one["written"] == whole_one["offered"] == done.ledger["accepted"] == len(frames(other.read_bytes()))
+
+
+class Faithful(threading.Thread):
+    """Reads a FIFO to its end again and again, for as long as it is there."""
+
+    def __init__(self, fifo: Path) -> None:
+        super().__init__(daemon=True)
+        self._fifo, self.streams = fifo, list[bytearray]()
+        self.start()
+
+    def run(self) -> None:
+        while True:
+            try:
+                fd = os.open(self._fifo, os.O_RDONLY | os.O_NONBLOCK)
+            except FileNotFoundError:
+                return
+            self.streams.append(bytearray())
+            while select.select([fd], [], []) and (data := os.read(fd, 1 << 16)):
+                self.streams[-1] += data
+            os.close(fd)
+
+
+def test_writers_are_killed(tmp_path: Path, numbered: Path) -> None:
+    """A reader does not notice, or its stream ends and another begins; what nobody knows is a batch a kill at most."""
+    source = ("run", "--json", "--read", numbered, "--loop", 0, "--pps", "100k", "--plugin", "sizes", "--queues", 2)
+    fifo, dice, killed = tmp_path / "x", random.Random(1), set[int]()
+    with Background(tmp_path, *source, "--out", f"fifo:{fifo}") as run:
+        until(fifo.exists)
+        reader = Faithful(fifo)
+        until(lambda: reader.streams and reader.streams[-1])
+        while len(killed) < 30:
+            time.sleep(dice.expovariate(30))
+            for child in psutil.Process(run.pid).children():
+                with suppress(psutil.NoSuchProcess):
+                    if child.name().startswith("zc-out-"):
+                        child.kill()
+                        killed.add(child.pid)
+        done = run.signal(signal.SIGINT).finish()
+        reader.join(60)
+    assert done.code == 0 and not reader.is_alive(), done
+    row, streams = the_row(done.document), [bytes(stream) for stream in reader.streams if stream]
+    assert done.document["outputs"][0]["restarts"] > 15
+    got = sum(map(whole, streams))
+    assert row["written"] <= got <= row["written"] + row["dropped"].get("uncertain", 0)
+    assert row["readers"] == len(streams)

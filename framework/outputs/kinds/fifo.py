@@ -128,7 +128,8 @@ class Fifo(Output):
         self._post.close()
 
     def close(self) -> None:
-        self.let_go()
+        # The name goes first: a reader that comes again would open it, and wait for ever.
         for way in self._ways:
             way.door.remove()
+        self.let_go()
         self._ways = []
