@@ -20,6 +20,7 @@ from .filters import filter_rows
 from .first_run import first_rows
 from .handover import handover_rows
 from .hashing import hash_rows
+from .ids import ids_rows
 from .large import large_rows
 from .sharing import share_rows
 from .start import start_rows
@@ -35,6 +36,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "hash": hash_rows,
     "handover": handover_rows,
     "dump": filecopy_rows,
+    "ids": ids_rows,
     "share": share_rows,
     "queues": queue_rows,
     "start": start_rows,

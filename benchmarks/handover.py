@@ -28,7 +28,7 @@ BARS = {64: 25.0, 512: None, 1514: 80.0}
 NEVER_FULL = 1 << 62
 
 
-def _frames(size: int) -> Iterator[tuple[int, int, bytes]]:
+def frames_of(size: int) -> Iterator[tuple[int, int, bytes]]:
     """UDP between many addresses."""
     for i in range(FRAMES):
         ends = (0x0A000000 + i % 1000).to_bytes(4, "big") + (0x0B000000 + i % 77).to_bytes(4, "big")
@@ -64,7 +64,7 @@ class HandingChain(ZcChain):
 
 def _cost(bench: Bench, size: int) -> Spread:
     """ns that a frame costs more than without the output, of rounds in turns."""
-    blocks = make_blocks(_frames(size), FRAMES)
+    blocks = make_blocks(frames_of(size), FRAMES)
     bare, handing = ZcChain([], blocks), HandingChain(blocks)
     in_turns(2, bare.run, handing.run)
     rounds = [in_turns(ROUNDS, bare.run, handing.run) for _ in range(bench.rounds)]
