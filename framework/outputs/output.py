@@ -158,8 +158,12 @@ class Output:
         """Names of what nobody reads yet; the run waits for them."""
         return ()
 
-    def tend(self) -> None:
-        """Called a few times a second while frames flow, in the supervisor: see to readers that have come."""
+    def tend(self) -> bool:
+        """See to readers that have come; whether some are missing, so that this is called again soon.
+
+        In the supervisor, ten times a second or more while frames flow.
+        """
+        return False
 
     def renew(self, stream: int) -> None:
         """A writer died in a write to this stream: make ready what its successor needs. Raises OutputError."""

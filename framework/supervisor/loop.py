@@ -70,7 +70,7 @@ class Supervisor:
         self.config, self.observer, self.logs = prepared.config, observer, logs
         self.course = Course()
         self._next_tick = self._next_report = 0.0
-        self._source_ended = self._drain_told = False
+        self._source_ended = self._drain_told = self._reader_missing = False
         with ExitStack() as opened:
             self.source = opened.enter_context(closing(open_source(prepared.source_plan)))
             self.source.start()
@@ -208,7 +208,7 @@ class Supervisor:
 
     def _step(self, signals: StopSignals) -> None:
         """Wait for something to happen, deal with it, then do what is due."""
-        self._wait()
+        self._wait(READER_NAP_S if self._reader_missing else WATCH_S)
         now, count = time.monotonic(), signals.look()
         if count >= ENOUGH or now >= self.course.drain_until:
             self._cut_short(now, 0.0 if count >= ENOUGH else OBEY_S)
@@ -219,7 +219,7 @@ class Supervisor:
         if count or self._complete(now):
             self._order_stop(now)
         self.crew.kill_stuck()
-        self.writers.tend()
+        self._reader_missing = self.writers.tend()
         self._tell_drain(now)
         if signals.take_show():
             self._show()

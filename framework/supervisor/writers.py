@@ -150,11 +150,10 @@ class Writers:
         member.process = Process(f"zc-out-{member.output.number}", body)
         member.pid = member.process.pid
 
-    def tend(self) -> None:
-        """Let readers in that have come. Raises OutputError."""
-        for member in self.members:
-            if not member.fault:
-                member.output.tend()
+    def tend(self) -> bool:
+        """Let readers in that have come; whether some are missing. Raises OutputError."""
+        missing = [member.output.tend() for member in self.members if not member.fault]
+        return any(missing)
 
     def absent(self) -> list[str]:
         """What nobody reads yet."""

@@ -306,4 +306,5 @@ def test_writers_are_killed(tmp_path: Path, numbered: Path) -> None:
     assert done.document["outputs"][0]["restarts"] > 15
     got = sum(map(whole, streams))
     assert row["written"] <= got <= row["written"] + row["dropped"].get("uncertain", 0)
-    assert row["readers"] == len(streams)
+    # One whose header was the write in which the writer was killed may have got nothing.
+    assert len(streams) <= row["readers"] <= len(reader.streams)

@@ -99,12 +99,13 @@ class Fifo(Output):
         self.tend()
         return [way.door.path for way in self._ways if not way.read]
 
-    def tend(self) -> None:
+    def tend(self) -> bool:
         for stream, way in enumerate(self._ways):
             if way.door.made and not way.read and has_reader(way.door.fd):
                 self._admit(way)
             if way.pipe is not None and not way.sent:
                 way.sent = self._post.send(stream, way.pipe)
+        return not all(way.read and way.sent for way in self._ways)
 
     def _admit(self, way: Way) -> None:
         try:
