@@ -78,14 +78,19 @@ def test_one_that_ends_before_it_reads_is_told(tmp_path: Path) -> None:
     assert left(tmp_path) == []
 
 
-def test_one_that_ends_early_loses_its_share_alone(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("on_dead", "fate"), [("drop", "what else comes for it is dropped"), ("drain", "its flows go to the others")]
+)
+def test_one_that_ends_early_loses_its_share_alone(tmp_path: Path, on_dead: str, fate: str) -> None:
     script = 'exec < "$0"; test {} = 1 && head -c 100000 > /dev/null && exit 3; exec cat > /dev/null'
-    done = zcframe(*words(tmp_path, "--loop", 10, "--pps", "30k", "--", "sh", "-c", script, "{}"))
+    done = zcframe(*words(tmp_path, "--loop", 10, "--pps", "30k", "--on-dead", on_dead, "--", "sh", "-c", script, "{}"))
     assert done.code == 1
     shares = done.document["outputs"][0]["shares"]
-    assert [row["dropped"].get("no_reader", 0) > 0 for row in shares] == [False, True, False]
-    assert sum(row["offered"] for row in shares) == 10 * FRAMES
-    assert "command of share 1 ended with exit code 3 while frames flow" in done.stderr
+    assert not any("no_reader" in shares[share]["dropped"] for share in (0, 2))
+    assert sum(row["offered"] for row in shares) == done.ledger["accepted"]
+    assert f"command of share 1 ended with exit code 3 while frames flow: {fate}" in done.stderr
+    # With all of its flows it has more frames than share 0.
+    assert (shares[1]["offered"] > shares[0]["offered"] / 4) == (on_dead == "drop"), shares
 
 
 def test_a_run_for_commands_alone_ends_with_them(tmp_path: Path) -> None:
@@ -135,8 +140,14 @@ def test_without_such_a_fifo_the_words_are_an_expression(tmp_path: Path) -> None
 def test_the_plan_shows_outputs_and_command(tmp_path: Path) -> None:
     """Nothing is made for it."""
     given = words(tmp_path, "--check", "--out", f"pcap:{tmp_path}/a.pcap", "--", "cat", "{}")
-    share = {"spec": f"fifo:{tmp_path}/x{{}}", "shares": "3", "rule": "ip-pair", "command": ["cat", "{}"]}
-    one = {"spec": f"pcap:{tmp_path}/a.pcap", "shares": "", "rule": "", "command": []}
+    share = {
+        "spec": f"fifo:{tmp_path}/x{{}}",
+        "shares": "3",
+        "rule": "ip-pair",
+        "command": ["cat", "{}"],
+        "on_dead": "drop",
+    }
+    one = {"spec": f"pcap:{tmp_path}/a.pcap", "shares": "", "rule": "", "command": [], "on_dead": ""}
     assert zcframe(*given).document["outputs"] == [share, one]
     text = zcframe(*(word for word in given if word != "--json")).stdout
     assert f"out      {share['spec']}, shared out 3 by ip-pair, each read by cat '{{}}'\n" in text

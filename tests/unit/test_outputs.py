@@ -46,6 +46,9 @@ def test_the_words_of_an_output() -> None:
         ("pcap:a,shares=2", "put {} into the name"),
         ("pcap:a{},shares=2,share=ip", "ip-pair"),
         ("pcap:a{},shares=3,share=queue", "--share queue can fill 2 only"),
+        ("fifo:a{},shares=2,dead=no", "dead=no: drain or drop is needed"),
+        ("fifo:a{},shares=2,share=queue,dead=drain", "cannot move what --share queue keeps in one queue"),
+        ("fifo:a,dead=drain", "put {} into the name"),
         ("pcap:a,filter=tcp prt 80", "filter="),
     ],
 )
@@ -56,11 +59,16 @@ def test_words_that_are_wrong(text: str, words: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("shares", "rule", "words"), [("2", None, "--shares: no --out"), (None, "vlan", "--share: no")]
+    ("shares", "rule", "on_dead", "words"),
+    [
+        ("2", None, None, "--shares: no --out"),
+        (None, "vlan", None, "--share: no"),
+        (None, None, "drain", "--on-dead: no --out"),
+    ],
 )
-def test_shares_of_nothing(shares: str | None, rule: str | None, words: str) -> None:
+def test_shares_of_nothing(shares: str | None, rule: str | None, on_dead: str | None, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        choose_outputs(["pcap:a"], shares, rule, 2)
+        choose_outputs(["pcap:a"], shares, rule, 2, on_dead)
 
 
 def test_two_outputs_on_one_name() -> None:
