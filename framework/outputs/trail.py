@@ -26,8 +26,8 @@ RECORD_HEAD: Final = 16
 
 
 @compiled
-def note(base, words, pieces, end):  # type: ignore[no-untyped-def]
-    """Note the end of each record of pcap in these pieces.
+def note(base, words, pieces, end, ng):  # type: ignore[no-untyped-def]
+    """Note the end of each record in these pieces. ng: whether they are blocks of pcapng.
 
     base: address of the trail. words, pieces: address and length of each, and how many there are. end: where the first
     one begins.
@@ -37,7 +37,7 @@ def note(base, words, pieces, end):  # type: ignore[no-untyped-def]
         at = words[2 * piece]
         last = at + words[2 * piece + 1]
         while at < last:
-            size = RECORD_HEAD + load_u32(at + 8)
+            size = load_u32(at + 4) if ng else RECORD_HEAD + load_u32(at + 8)
             at, end = at + size, end + size
             store_u64(base + ENDS + (head & CAPACITY - 1) * 8, end)
             head += 1
@@ -47,13 +47,14 @@ def note(base, words, pieces, end):  # type: ignore[no-untyped-def]
 def entry_points() -> tuple[Job, ...]:
     """What every writer calls."""
     word, words = types.int64, types.Array(types.int64, 1, "C")
-    return (Job("zcframe", note, (word, words, word, word)),)
+    return (Job("zcframe", note, (word, words, word, word, types.boolean)),)
 
 
 class Trail:
-    """The trail in such memory. Positions count bytes of the stream of one reader."""
+    """The trail in such memory. Positions count bytes of the stream of one reader. ng: of blocks of pcapng."""
 
-    def __init__(self, memory: mmap.mmap) -> None:
+    def __init__(self, memory: mmap.mmap, *, ng: bool = False) -> None:
+        self._ng = ng
         self._words: Words = np.frombuffer(memory, np.int64)
         self._ends = self._words[1:]
 
@@ -70,7 +71,7 @@ class Trail:
 
     def note(self, words: Words, pieces: int, begin: int) -> None:
         """Note records that are about to be written at position `begin`; see `note`."""
-        note(self._words.ctypes.data, words, pieces, begin)
+        note(self._words.ctypes.data, words, pieces, begin, self._ng)
 
     def behind(self, position: int) -> int:
         """How many records end behind a position."""

@@ -12,7 +12,8 @@ from zcframe.framework.outputs.output import BY_QUEUE, Input, OutputSpec, Stream
 from zcframe.framework.outputs.sink import Sink
 from zcframe.framework.share import Shares
 
-from .fifo import Fifo, FifoSink
+from .fifo import Fifo
+from .fifo_sink import FifoSink
 from .pcapng import pcapng_head
 
 
@@ -21,8 +22,8 @@ class ExtcapSink(FifoSink):
 
     greets = True
 
-    def left(self) -> None:
-        super().left()
+    def part(self) -> None:
+        super().part()
         os.kill(os.getppid(), signal.SIGTERM)
 
 
@@ -52,4 +53,4 @@ class Extcap(Fifo):
         if self.inputs[stream].queue != self.spec.options.get("queue", self.inputs[stream].queue):
             return NoSink()
         head = pcapng_head(self.inputs, self.snaplen, str(self.spec.options.get("filter", "")))
-        return ExtcapSink(self.spec.target, self._fds[0], head)
+        return ExtcapSink(self._entrance(0), head, self._trail(0))

@@ -87,13 +87,17 @@ class Fifo(Output):
                 reason = "no permission" if error.errno in (errno.EACCES, errno.EPERM) else error.strerror
                 raise OutputError(f"{self.prefix}{path} cannot be made: {reason}") from error
 
-    def sink(self, stream: int) -> Sink:
+    def _entrance(self, stream: int) -> Entrance:
         way = self._ways[stream]
         if way.departures is not None:
-            entrance: Entrance = FoundPipe(way.door.path, way.door.fd, way.departures)
-        else:
-            entrance = OwnPipes(stream, way.pipe, way.readers, self._post)
-        return FifoSink(entrance, pcap_head(self.snaplen), Trail(way.trail))
+            return FoundPipe(way.door.path, way.door.fd, way.departures)
+        return OwnPipes(stream, way.pipe, way.readers, self._post)
+
+    def _trail(self, stream: int) -> Trail:
+        return Trail(self._ways[stream].trail, ng=self.record == "pcapng")
+
+    def sink(self, stream: int) -> Sink:
+        return FifoSink(self._entrance(stream), pcap_head(self.snaplen), self._trail(stream))
 
     def absent(self) -> Sequence[str]:
         self.tend()

@@ -38,12 +38,12 @@ class FifoSink(Sink):
     @property
     def taken(self) -> bool:
         if self._pipe is not None and self._entrance.deserted(self._pipe):
-            self._part()
+            self.part()
         if self._pipe is None:
             self._take(self._entrance.admit(), 0)
         return self._pipe is not None
 
-    def _part(self) -> None:
+    def part(self) -> None:
         """The reader has left: count what it had not taken."""
         assert self._pipe is not None
         left = self._entrance.leave(self._pipe)
@@ -75,6 +75,6 @@ class FifoSink(Sink):
         with suppress(BlockingIOError, BrokenPipeError):
             self._accepted += pieces.write(self._pipe.fd)
         if pieces.left and self._entrance.deserted(self._pipe):
-            self._part()
+            self.part()
             return True
         return not pieces.left

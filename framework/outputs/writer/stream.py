@@ -87,7 +87,7 @@ class Stream:
 
     def _greet(self) -> bool:
         """Write what is due before the first record, for a reader who waits for it."""
-        return self._sink.greets and self._send(self._sink.opening(self._place), readers=self._sink.reads)
+        return self._sink.greets and self._begin_file()
 
     def _end(self, *, ended: bool) -> bool:
         """Finish the file, where nothing is left that could come."""
