@@ -26,6 +26,7 @@ from .sharing import share_rows
 from .start import start_rows
 from .table import Row, machine, render, write_section
 from .table_load import flow_table_rows
+from .taps import tap_rows
 
 BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "chain": chain_rows,
@@ -38,6 +39,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "dump": filecopy_rows,
     "ids": ids_rows,
     "share": share_rows,
+    "taps": tap_rows,
     "queues": queue_rows,
     "start": start_rows,
     "first": first_rows,

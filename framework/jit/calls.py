@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numba import types
 
-from .address import load_u64
+from .address import load_u32, load_u64
 from .compiler import inlined
 
 _clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
 _read = types.ExternalFunction("pread", types.int64(types.int32, types.int64, types.int64, types.int64))
+_write = types.ExternalFunction("write", types.int64(types.int32, types.int64, types.int64))
+_errno = types.ExternalFunction("__errno_location", types.int64())
 _sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 _yield = types.ExternalFunction("sched_yield", types.int32())
 
@@ -20,6 +22,18 @@ CLOCK_MONOTONIC = 1
 def read_at(fd, address, size, offset):  # type: ignore[no-untyped-def]
     """Read up to `size` bytes of a file, from `offset` on, to `address`: how many; 0 at its end, -1 for an error."""
     return _read(np.int32(fd), address, size, offset)
+
+
+@inlined
+def write_to(fd, address, size):  # type: ignore[no-untyped-def]
+    """Write `size` bytes from `address`: how many were taken, -1 for an error."""
+    return _write(np.int32(fd), address, size)
+
+
+@inlined
+def last_error():  # type: ignore[no-untyped-def]
+    """errno of the call before, which has failed."""
+    return load_u32(_errno())
 
 
 @inlined

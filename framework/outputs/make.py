@@ -26,20 +26,49 @@ class Chosen(NamedTuple):
     program: Program | None
 
 
-def _streams(spec: OutputSpec, shares: str | None, rule: str | None, on_dead: str | None, workers: int) -> Streams:
+class Asked(NamedTuple):
+    """--shares, --share, --on-dead; None where they were not given. workers: how many the run has."""
+
+    shares: str | None
+    rule: str | None
+    on_dead: str | None
+    workers: int
+
+    def rule_of(self, spec: OutputSpec) -> str:
+        return str(spec.options.get("share", self.rule or DEFAULT_RULE))
+
+    def made(self, spec: OutputSpec, count: str) -> Streams:
+        """Streams of so many shares. Raises UsageError."""
+        rule = self.rule_of(spec)
+        found = Shares.parse(rule, count)
+        found.require_queues(self.workers)
+        drains = str(spec.options.get("dead", self.on_dead)) == DRAIN
+        if drains and rule == BY_QUEUE:
+            raise UsageError(f"--out {spec.text}: --on-dead drain cannot move what --share queue keeps in one queue")
+        return Streams(found.count, found, drains)
+
+
+def _streams(kind: type[Output], spec: OutputSpec, asked: Asked) -> Streams:
+    if number := kind.streams_in(spec):
+        return _streams_in(spec, number, asked)
     if SHARE not in spec.target:
         if spec.options.keys() & {"share", "shares", "dead"}:
             raise UsageError(f"--out {spec.text}: shares need names of their own: put {{}} into the name")
         return Streams()
-    chosen, text = str(spec.options.get("share", rule or DEFAULT_RULE)), spec.options.get("shares", shares)
-    if text is None and chosen != BY_QUEUE:
+    text = spec.options.get("shares", asked.shares)
+    if text is None and asked.rule_of(spec) != BY_QUEUE:
         raise UsageError(f"--out {spec.text}: {{}} stands for a share: say how many there are by --shares N")
-    found = Shares.parse(chosen, str(text if text is not None else workers))
-    found.require_queues(workers)
-    drains = str(spec.options.get("dead", on_dead)) == DRAIN
-    if drains and chosen == BY_QUEUE:
-        raise UsageError(f"--out {spec.text}: --on-dead drain cannot move what --share queue keeps in one queue")
-    return Streams(found.count, found, drains)
+    return asked.made(spec, str(text if text is not None else asked.workers))
+
+
+def _streams_in(spec: OutputSpec, number: int, asked: Asked) -> Streams:
+    """Shares of a target that has so many streams."""
+    if SHARE in spec.target:
+        raise UsageError(f"--out {spec.text}: {spec.kind} has its shares in one target: leave {{}} out of its name")
+    streams = asked.made(spec, str(spec.options.get("shares", number)))
+    if streams.number != number:
+        raise UsageError(f"--out {spec.text}: {streams.number} shares for what takes {number}: give as many of both")
+    return streams
 
 
 def _program(spec: OutputSpec) -> Program | None:
@@ -51,13 +80,15 @@ def choose_outputs(
     texts: Sequence[str], shares: str | None, rule: str | None, workers: int, on_dead: str | None = None
 ) -> tuple[Chosen, ...]:
     """The outputs of --out. workers: how many the run has. on_dead: DRAIN or DROP. Raises UsageError."""
+    asked = Asked(shares, rule, on_dead, workers)
     parsed = [parse_output(text) for text in texts]
-    chosen = tuple(
-        Chosen(kind, spec, _streams(spec, shares, rule, on_dead, workers), _program(spec)) for kind, spec in parsed
-    )
-    given = [name for name, value in (("shares", shares), ("share", rule), ("on-dead", on_dead)) if value is not None]
-    if given and not any(SHARE in one.spec.target for one in chosen):
-        raise UsageError(f"--{given[0]}: no --out has shares: one with {{}} in its name is needed")
+    chosen = tuple(Chosen(kind, spec, _streams(kind, spec, asked), _program(spec)) for kind, spec in parsed)
+    named = any(SHARE in one.spec.target for one in chosen)
+    shared = any(one.streams.shares for one in chosen)
+    useless = (("shares", shares, named), ("share", rule, shared), ("on-dead", on_dead, shared))
+    for option, value, used in useless:
+        if value is not None and not used:
+            raise UsageError(f"--{option}: no --out has shares: one with {{}} in its name is needed")
     return chosen
 
 

@@ -22,7 +22,9 @@ SNAPLEN: Final = 262144
 SHARE: Final = "{}"
 ETHERNET: Final = 1
 BY_QUEUE: Final = "queue"
-GUARDED: Final = frozenset(("targets", "open", "sink", "absent", "tend", "renew", "let_go", "close", "end"))
+GUARDED: Final = frozenset(
+    ("targets", "open", "sink", "absent", "tend", "news", "renew", "end", "finish", "let_go", "close")
+)
 
 
 @dataclass(frozen=True)
@@ -104,6 +106,11 @@ class Output:
     def __init__(self, spec: OutputSpec, streams: Streams, inputs: Sequence[Input], number: int) -> None:
         self.spec, self.streams, self.inputs, self.number = spec, streams, inputs, number
 
+    @classmethod
+    def streams_in(cls, spec: OutputSpec) -> int:
+        """How many streams one target takes apart, such as a tap with several queues; 0: a target is one stream."""
+        return 0
+
     @property
     def snaplen(self) -> int:
         """Bytes of a frame that are handed on at most."""
@@ -165,8 +172,16 @@ class Output:
         """
         return False
 
+    def news(self) -> Sequence[str]:
+        """Lines about what has changed of what it writes to since the last call, while frames flow."""
+        return ()
+
     def renew(self, stream: int) -> None:
         """A writer died in a write to this stream: make ready what its successor needs. Raises OutputError."""
+
+    def finish(self) -> None:
+        """All is written: let readers see the end of their streams."""
+        self.let_go()
 
     def let_go(self) -> None:
         """In a fork that does not write: close what the supervisor opened for the writer."""

@@ -12,6 +12,8 @@ import numpy as np
 from zcframe.framework.jit.words import Words
 
 FOREVER: Final = (1 << 63) - 1
+# Of frames in a write: no bound.
+UNBOUND: Final = 1 << 62
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
 _libc.writev.restype = ctypes.c_ssize_t
@@ -27,12 +29,18 @@ class Place(NamedTuple):
 
 
 class Pieces:
-    """Bytes to be written, here or in shared memory. words: address and length of each piece, as writev takes them."""
+    """Bytes to be written, here or in shared memory. words: address and length of each piece, as writev takes them.
 
-    def __init__(self, words: Words, count: int, octets: int) -> None:
-        self._words, self._count, self._at = words, count, 0
+    frames: how many they hold. refused, down, unsent: frames that the sink could not write, since they are too long or
+    too short for it, or since an interface is down; and the bytes of both.
+    """
+
+    def __init__(self, words: Words, count: int, octets: int, frames: int = 0) -> None:
+        self.words, self.count, self._at = words, count, 0
         self._held: object = None
         self.octets = self.left = octets
+        self.frames = frames
+        self.refused = self.down = self.unsent = 0
 
     @classmethod
     def of(cls, data: bytes) -> Self:
@@ -42,19 +50,10 @@ class Pieces:
         made._held = held
         return made
 
-    @property
-    def words(self) -> Words:
-        return self._words
-
-    @property
-    def count(self) -> int:
-        """How many pieces there are."""
-        return self._count
-
     def write(self, fd: int) -> int:
         """One writev of what is left; returns the bytes that were taken. Raises OSError."""
-        at = self._words.ctypes.data + 16 * self._at
-        taken = int(_libc.writev(fd, at, self._count - self._at))
+        at = self.words.ctypes.data + 16 * self._at
+        taken = int(_libc.writev(fd, at, self.count - self._at))
         if taken < 0:
             number = ctypes.get_errno()
             raise OSError(number, os.strerror(number))
@@ -63,21 +62,21 @@ class Pieces:
 
     def _advance(self, taken: int) -> None:
         self.left -= taken
-        while taken and taken >= self._words[2 * self._at + 1]:
-            taken -= int(self._words[2 * self._at + 1])
+        while taken and taken >= self.words[2 * self._at + 1]:
+            taken -= int(self.words[2 * self._at + 1])
             self._at += 1
         if taken:
-            self._words[2 * self._at] += taken
-            self._words[2 * self._at + 1] -= taken
+            self.words[2 * self._at] += taken
+            self.words[2 * self._at + 1] -= taken
 
     @property
     def table(self) -> tuple[Words, int]:
         """Address and length of each piece, and how many there are, of what nothing was written of yet."""
-        return self._words, self._count
+        return self.words, self.count
 
     def joined(self) -> bytes:
         """All of it as bytes."""
-        pairs = self._words[2 * self._at : 2 * self._count].reshape(-1, 2).tolist()
+        pairs = self.words[2 * self._at : 2 * self.count].reshape(-1, 2).tolist()
         return b"".join(ctypes.string_at(address, size) for address, size in pairs)
 
 
@@ -88,12 +87,14 @@ class ReaderLeft(Exception):
 class Sink:
     """Base of all sinks, in the writer's process.
 
-    room: bytes of records for one write. cuts: whether `begin` takes back a write in which a predecessor died.
-    reads: 1 where `opening` is for a reader that came. greets: whether it is written before there is a record.
+    room: bytes of records for one write; frames: the most of them, where each costs a call. cuts: whether `begin` takes
+    back a write in which a predecessor died. reads: 1 where `opening` is for a reader that came. greets: whether it is
+    written before there is a record.
     patience_s: seconds to wait for more, where small writes cost much.
     """
 
     room = 64 * 1024
+    frames = UNBOUND
     cuts = False
     reads = 0
     greets = False

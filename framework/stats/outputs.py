@@ -31,8 +31,9 @@ class ShareLedger:
     """Frames of one share of an output. `target` is the file or FIFO, `bytes` what was written there.
 
     dropped, by reason: "ring_full" (the writer was too slow), "no_reader", "unread" (left in a FIFO by its reader),
-    "failed" (the output had failed), "unwritten" (the run ended before), "uncertain" (of a write to a FIFO in which the
-    writer was killed, or to stdout in which its reader left).
+    "failed" (the output had failed), "unwritten" (the run ended before), "uncertain" (a write in which the writer was
+    killed, or to stdout in which its reader left), "refused" (too long or too short for an interface), "down" (the
+    interface was down).
     shed: frames of whole flows that were left out on purpose. late: of those written, frames behind a younger one of
     another worker. readers: of a FIFO, that came so far. consumers: of a ring.
     """

@@ -292,6 +292,7 @@ class Supervisor:
         """Show the observer how the run goes."""
         interval = self.config.stats_interval
         self._next_tick = now + (interval or TICK_S)
+        self.writers.hear()
         # To read a worker's state is to stop it for milliseconds: not where nobody looks before the end.
         if now >= self._next_report and self.observer.reads_reports:
             self.snapshots.read_live()
@@ -355,11 +356,12 @@ class Supervisor:
             self._wait(READER_NAP_S)
 
     def _end_commands(self, signals: StopSignals, *, asked: bool) -> None:
-        """End the streams, and wait for those who read them; somebody who asks for the end does not wait for long."""
+        """End the streams, and wait for commands that read them; who asks for the end does not wait for long."""
+        self.writers.hear()
+        self.writers.finish()
         commands = self.writers.commands
         if commands is None:
             return
-        self.writers.let_go()
         began, told, count = time.monotonic(), False, signals.look()
         until = began + (COMMANDS_S if count < ENOUGH else 0.0) if asked else math.inf
         while not commands.finished and time.monotonic() < until and any(row.served for row in commands.members):

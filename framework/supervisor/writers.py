@@ -31,6 +31,14 @@ from zcframe.framework.worker.post import Post
 from .commands import Commands
 from .process import Process
 
+# Why frames that are past a ring were not written, by the word that counts them.
+NOT_WRITTEN: Final = {
+    "no_reader": COUNT.absent,
+    "unread": COUNT.unread,
+    "uncertain": COUNT.uncertain,
+    "refused": COUNT.refused,
+    "down": COUNT.down,
+}
 # Deaths in a row in which a writer wrote nothing.
 FUTILE: Final = 20
 
@@ -161,6 +169,13 @@ class Writers:
 
     # --- watch
 
+    def hear(self) -> None:
+        """Take the news of the outputs."""
+        for member in self.members:
+            with contextlib.suppress(ZcframeError):
+                for text in member.output.news():
+                    member.warnings.append(text)
+
     @property
     def finished(self) -> bool:
         return all(member.finished for member in self.members)
@@ -253,10 +268,10 @@ class Writers:
         """Whether the run was for commands alone, and all have ended."""
         return self.commands is not None and self.commands.finished and len(self.members) == 1
 
-    def let_go(self) -> None:
-        """All writers have ended: readers of FIFOs see the end of their streams."""
+    def finish(self) -> None:
+        """All writers have ended: readers see the end of their streams."""
         for member in self.members:
-            member.output.let_go()
+            member.output.finish()
 
     # --- account
 
@@ -279,9 +294,9 @@ class Writers:
             frames, dropped = self._book(member.rings, worker, book)
             handed, full = handed + frames, full + dropped
         written = int(words[COUNT.written])
-        reasons = {"no_reader": COUNT.absent, "unread": COUNT.unread, "uncertain": COUNT.uncertain}
-        reasons = {"ring_full": full} | {reason: int(words[at]) for reason, at in reasons.items()}
-        rest = handed - written - sum(reasons.values()) + full
+        reasons = {reason: int(words[at]) for reason, at in NOT_WRITTEN.items()}
+        rest = handed - written - sum(reasons.values())
+        reasons["ring_full"] = full
         if final or member.fault:
             reasons["failed" if member.fault else "unwritten"], rest = rest, 0
         return ShareLedger(

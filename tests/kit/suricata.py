@@ -1,4 +1,4 @@
-"""Suricata for tests: had from Debian where it is not installed, run on a capture file or FIFO in one thread, its eve.json read."""
+"""Suricata for tests: had from Debian where it is not installed, run on a file, a FIFO or taps, its eve.json read."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,24 +23,37 @@ CONFIG = """\
 classification-file: {etc}/classification.config
 reference-config-file: {etc}/reference.config
 threshold-file: {etc}/threshold.config
-stats: {{enabled: yes, interval: 3600}}
+stats: {enabled: yes, interval: 3600}
 outputs:
   - eve-log:
       enabled: yes
       filetype: regular
       filename: eve.json
       types:
-        - alert: {{tagged-packets: no}}
+        - alert: {tagged-packets: no}
         - flow
-        - stats: {{totals: yes, threads: no, deltas: no}}
+        - stats: {totals: yes, threads: no, deltas: no}
 app-layer:
   protocols:
-    http: {{enabled: yes}}
-    tls: {{enabled: yes, detection-ports: {{dp: 443}}}}
+    http: {enabled: yes}
+    tls: {enabled: yes, detection-ports: {dp: 443}}
     dns:
-      tcp: {{enabled: yes, detection-ports: {{dp: 53}}}}
-      udp: {{enabled: yes, detection-ports: {{dp: 53}}}}
-unix-command: {{enabled: no}}
+      tcp: {enabled: yes, detection-ports: {dp: 53}}
+      udp: {enabled: yes, detection-ports: {dp: 53}}
+unix-command: {enabled: no}
+"""
+# What it takes from an interface, a thread a queue.
+LIVE = """\
+af-packet:
+  - interface: {name}
+    threads: {threads}
+    cluster-id: 7
+    cluster-type: cluster_qm
+    defrag: no
+    checksum-checks: yes
+    tpacket-v3: yes
+    block-size: 1048576
+    ring-size: 16384
 """
 
 
@@ -71,11 +85,20 @@ def environment() -> dict[str, str]:
 
 def command(capture: Path | str, rules: Path, log: Path, folder: Path) -> list[str]:
     """Its words, to read a capture in one thread; its settings are written to `folder`, and `log` must be there."""
-    config = folder / "suricata.yaml"
-    config.write_text(CONFIG.format(etc=_root() / "etc" / "suricata"))
+    return [*_words(rules, log, folder, CONFIG), "-r", str(capture), "--runmode", "single"]
+
+
+def live_command(name: str, threads: int, rules: Path, folder: Path) -> list[str]:
+    """Its words, to take what comes on an interface in so many threads, each with a queue of it."""
+    config = CONFIG.replace("interval: 3600", "interval: 1") + LIVE.format(name=name, threads=threads)
+    return [*_words(rules, folder, folder, config), f"--af-packet={name}", "--runmode", "workers"]
+
+
+def _words(rules: Path, log: Path, folder: Path, config: str) -> list[str]:
+    path = folder / "suricata.yaml"
+    path.write_text(config.replace("{etc}", str(_root() / "etc" / "suricata")))
     program = shutil.which(PROGRAM) or str(_root() / "usr" / "bin" / PROGRAM)
-    words = ["-c", str(config), "-S", str(rules), "-l", str(log), "-r", str(capture), "--runmode", "single"]
-    return [program, *words]
+    return [program, "-c", str(path), "-S", str(rules), "-l", str(log)]
 
 
 def reason_against() -> str:
@@ -176,3 +199,36 @@ class Instance:
 def run(capture: Path, rules: Path, folder: Path) -> Report:
     """What one instance finds in a capture file."""
     return Instance(capture, rules, folder).finish()
+
+
+class LiveInstance:
+    """An instance that takes what comes on an interface; it makes its folder. launcher: words in front of it."""
+
+    def __init__(self, name: str, threads: int, rules: Path, folder: Path, launcher: list[str]) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True)
+        words = [*launcher, *live_command(name, threads, rules, folder)]
+        with (folder / "said").open("w") as said:
+            self.process = subprocess.Popen(words, stdout=said, stderr=said, env=os.environ | environment())
+
+    def __enter__(self) -> LiveInstance:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    @property
+    def decoded(self) -> int:
+        """Packets that it says it has read, which it tells each second."""
+        whole, _, _ = (self.folder / "eve.json").read_text().rpartition("\n")
+        told = [event["stats"] for event in map(json.loads, whole.splitlines()) if event["event_type"] == "stats"]
+        return int(told[-1]["decoder"]["pkts"]) if told else 0
+
+    def stop(self, seconds: float = 120) -> Report:
+        """Ask for its end, as Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+        code = self.process.wait(seconds)
+        said = (self.folder / "said").read_text()
+        assert code == 0, said
+        return report(self.folder)

@@ -34,7 +34,7 @@ def test_the_words_of_an_output() -> None:
     ("text", "words"),
     [
         ("a.pcap", "KIND:TARGET is needed; did you mean pcap?"),
-        ("7:x", "there are: "),
+        ("7:x", "there are: extcap, fifo, iface, pcap, pcapng, ring, tap"),
         ("pcpa:a.pcap", "did you mean pcap?"),
         ("pcap:", "a name is needed behind pcap:"),
         ("pcap:a,snaplen=0", "a whole number from 1 on is needed"),
@@ -42,6 +42,9 @@ def test_the_words_of_an_output() -> None:
         ("pcap:a,user=nobody-of-this-name", "there is no such user"),
         ("pcap:a,snaplne=5", "did you mean snaplen?"),
         ("fifo:a,size=1", "fifo has no option size"),
+        ("tap:a,queues=200", "128 are possible"),
+        ("tap:a{},queues=2", "leave {} out of its name"),
+        ("tap:a,queues=2,shares=3:1:1", "3 shares for what takes 2"),
         ("pcap:a{}", "--shares N"),
         ("pcap:a,shares=2", "put {} into the name"),
         ("pcap:a{},shares=2,share=ip", "ip-pair"),

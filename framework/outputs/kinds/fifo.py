@@ -127,14 +127,17 @@ class Fifo(Output):
             raise OutputError("the writer was killed in a write to a FIFO that it did not make: its stream ends there")
         way.shut()
 
+    def finish(self) -> None:
+        # The name goes first: a reader that comes again would open it, and wait for ever.
+        for way in self._ways:
+            way.door.remove()
+        self.let_go()
+
     def let_go(self) -> None:
         for way in self._ways:
             way.close()
         self._post.close()
 
     def close(self) -> None:
-        # The name goes first: a reader that comes again would open it, and wait for ever.
-        for way in self._ways:
-            way.door.remove()
-        self.let_go()
+        self.finish()
         self._ways = []

@@ -50,6 +50,8 @@ class Count(NamedTuple):
     readers: int  # that came
     closed: int  # whether the file in progress has its last bytes
     unread: int  # left in a pipe by the reader that it was written for
+    refused: int  # too long or too short for where they were to go
+    down: int  # for an interface that was down
 
 
 COUNT: Final = numbered(Count)

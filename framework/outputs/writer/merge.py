@@ -23,7 +23,7 @@ from zcframe.framework.chain.workspace import DONE
 from zcframe.framework.jit.address import acquire_u32, acquire_u64, load_u32
 from zcframe.framework.jit.compiler import Job, compiled, inlined
 from zcframe.framework.jit.words import Words, numbered
-from zcframe.framework.outputs.sink import FOREVER
+from zcframe.framework.outputs.sink import FOREVER, UNBOUND
 
 HOLD_S: Final = 0.03
 LATE_S: Final = 0.2
@@ -126,15 +126,18 @@ def take_whole(rows, waiting, pieces, merged):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def merge(rows, ng, room, until, heads, pieces, merged):  # type: ignore[no-untyped-def]
-    """Take records of at most `room` bytes, but one at least, in order of time, and move the rows' positions past them.
+def merge(rows, ng, room, most, until, heads, pieces, merged):  # type: ignore[no-untyped-def]
+    """Take at most `most` records, of at most `room` bytes but one at least, in order of time.
+
+    The rows' positions are moved past them.
 
     until: a record of this time, or later, is not taken; its time is then left as `next`, which is else FOREVER.
     heads: int64[rows], scratch. pieces: int64[2 * MOST_PIECES], address and length of what is to be written, as writev
     takes it. merged: words of Merged, to be filled; `last` of the call before is needed.
     """
     waiting = rows[0, ROW.end] - rows[0, ROW.position]
-    if rows.shape[0] == 1 and 0 < waiting <= room and until == FOREVER:
+    fits = 0 < waiting <= room and rows[0, ROW.frames] - rows[0, ROW.taken] <= most
+    if rows.shape[0] == 1 and fits and until == FOREVER:
         take_whole(rows, waiting, pieces, merged)
         return
     count, octets, frames, late, last = 0, 0, 0, 0, merged[MERGED.last]
@@ -169,7 +172,7 @@ def merge(rows, ng, room, until, heads, pieces, merged):  # type: ignore[no-unty
                 merged[MERGED.broken], full = best + 1, True
                 break
             joins = count > 0 and pieces[2 * count - 2] + pieces[2 * count - 1] == at
-            if frames > 0 and (octets + size > room or (not joins and count == MOST_PIECES)):
+            if frames > 0 and (octets + size > room or frames == most or (not joins and count == MOST_PIECES)):
                 full = True
                 break
             if joins:
@@ -263,14 +266,14 @@ class Merge:
         while len(self._seen) > 1 and now - self._seen[1][0] > LATE_S:
             self._seen.popleft()
 
-    def take(self, room: int, until: int = FOREVER) -> Merged:
-        """Take records of at most `room` bytes, one at least where there is one that is older than `until`."""
-        merge(self.rows, self._ng, room, until, self._heads, self.pieces, self.merged)
+    def take(self, room: int, until: int = FOREVER, most: int = UNBOUND) -> Merged:
+        """Take at most `most` records, of at most `room` bytes; one at least where there is one older than `until`."""
+        merge(self.rows, self._ng, room, most, until, self._heads, self.pieces, self.merged)
         return Merged(*self.merged.tolist())
 
 
 def entry_points() -> tuple[Job, ...]:
     """What every writer calls."""
     table, words = types.Array(types.int64, 2, "C"), types.Array(types.int64, 1, "C")
-    arguments = (table, types.boolean, types.int64, types.int64, words, words, words)
+    arguments = (table, types.boolean, types.int64, types.int64, types.int64, words, words, words)
     return Job("zcframe", look, (table,)), Job("zcframe", merge, arguments)

@@ -9,13 +9,13 @@ from typing import Final
 import numpy as np
 
 from zcframe.framework.errors import OutputError
-from zcframe.framework.outputs.sink import FOREVER, Pieces, Place, ReaderLeft, Sink
+from zcframe.framework.outputs.sink import FOREVER, UNBOUND, Pieces, Place, ReaderLeft, Sink
 
 from .account import COUNT, WORDS, Account
 from .merge import Merge, Merged
 
 # Frames that are past a ring.
-TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain, COUNT.unread)
+TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain, COUNT.unread, COUNT.refused, COUNT.down)
 # Bytes of records that are discarded at once.
 DISCARDED: Final = 1 << 30
 
@@ -151,15 +151,15 @@ class Stream:
         if self._begin_file():
             return True
         room, until = self._sink.bounds(self._place)
-        found = self._taken(room, until)
+        found = self._taken(room, until, self._sink.frames)
         if not found.frames:
             # 0 would say that no record is there.
             return found.next != FOREVER and self._open_next(max(1, found.next))
-        pieces = Pieces(self._merge.pieces, found.pieces, found.octets)
+        pieces = Pieces(self._merge.pieces, found.pieces, found.octets, found.frames)
         return self._begin_write(self._sink.pack(pieces), found)
 
-    def _taken(self, room: int, until: int) -> Merged:
-        found = self._merge.take(room, until)
+    def _taken(self, room: int, until: int, most: int = UNBOUND) -> Merged:
+        found = self._merge.take(room, until, most)
         if found.broken and not found.frames:
             raise OutputError(f"worker {found.broken - 1} left in its ring what is no record: nothing more is written")
         return found
@@ -216,11 +216,21 @@ class Stream:
             self._sink.cut(self._place)
             raise
         self._pending = None
+        if pieces.unsent:
+            self._correct(pieces)
         self._account.commit()
         self._place = self._place._replace(length=self._place.length + pieces.octets)
         if left:
             self._sink.left()
         return True
+
+    def _correct(self, pieces: Pieces) -> None:
+        """Some frames of a write that is done could not be written."""
+        draft = self._account.interrupted_draft()
+        draft[COUNT.written] -= pieces.refused + pieces.down
+        draft[COUNT.octets] -= pieces.unsent
+        draft[COUNT.refused] += pieces.refused
+        draft[COUNT.down] += pieces.down
 
     def _doubt(self, frames: int) -> None:
         """Nobody knows which frames of a write its reader has taken."""
