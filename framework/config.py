@@ -263,7 +263,7 @@ class RunConfig:
         "rss-fields",
         _choice("ip-pair", "5-tuple"),
         "ip-pair|5-tuple",
-        "what the NIC hashes (5-tuple)",
+        "what the NIC hashes (5-tuple; ip-pair where --out has shares by ip-pair)",
     )
     cpus: str = _option("auto", "cpus", _text, "auto|LIST", "CPUs for the workers, such as 0-3,8 (auto)")
     tune: bool = _option(

@@ -16,8 +16,8 @@ import struct
 import sys
 import time
 
-from zcframe.framework.sources.xdp.assembler import Assembler
-from zcframe.framework.sources.xdp.bpf import load_program
+from zcframe.framework.sources.ebpf.assembler import Assembler
+from zcframe.framework.sources.ebpf.bpf import load_program
 
 SYS_BPF = 321
 MAP_CREATE, PROG_TEST_RUN = 0, 10

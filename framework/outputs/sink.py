@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple, Self
 
 import numpy as np
@@ -89,7 +89,8 @@ class Sink:
 
     room: bytes of records for one write; frames: the most of them, where each costs a call. cuts: whether `begin` takes
     back a write in which a predecessor died. reads: 1 where `opening` is for a reader that came. greets: whether it is
-    written before there is a record.
+    written before there is a record. note: makes a record of another one, with a text in it; None: records have no room
+    for one.
     patience_s: seconds to wait for more, where small writes cost much.
     """
 
@@ -99,6 +100,7 @@ class Sink:
     reads = 0
     greets = False
     patience_s = 0.0
+    note: Callable[[bytes, str], bytes] | None = None
 
     def begin(self, place: Place, *, interrupted: bool) -> None:
         """Go on at `place`; interrupted: a predecessor died in a write behind it. Raises OSError."""

@@ -58,6 +58,11 @@ class PulledRing:
         """The header, RING_HEADER, writable, for the kernel's counts of arrivals and losses."""
         return self._books.view(abi.RING_HEADER)
 
+    @property
+    def refused(self) -> tuple[int, int]:
+        """None, where a source does not filter."""
+        return 0, 0
+
     def notes(self) -> Mapping:
         """The puller's memory, zeroed when the ring was made."""
         return Mapping(self._notes_fd, self._notes_size, writable=True, populate=True)

@@ -113,6 +113,8 @@ class ReceiveRing(Protocol):
     each. spread: the settings against which the worker verifies each frame; None: it verifies nothing. memory: bytes
     that the ring takes, those of its frames among them; what several rings share is counted in one of them. turn: file
     descriptor and offset of a word that is odd while frames are published to several rings; None: there is none.
+    refused: frames that the run's filter refused before they reached the ring, and their bytes on the wire. They are in
+    no counter of the header.
     """
 
     ifname: str
@@ -123,6 +125,9 @@ class ReceiveRing(Protocol):
     domain: int
     spread: Spread | None
     turn: tuple[int, int] | None
+
+    @property
+    def refused(self) -> tuple[int, int]: ...
 
     @property
     def memory(self) -> int: ...
@@ -164,6 +169,7 @@ class Ring:
     domain = 0
     spread: Spread | None = None
     turn: tuple[int, int] | None = None
+    refused = (0, 0)
 
     def __init__(
         self,

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from zcframe.framework.filters.program import Program
 from zcframe.framework.nic import Change
 from zcframe.framework.rss import RssConfig
 from zcframe.framework.rss.reta import check_queues, check_reta
@@ -24,8 +25,9 @@ class LivePlan:
     back at the end. fanout: how AF_PACKET shares frames out. hugepages: whether User Buffers lie in huge pages. force:
     whether to take an interface that this machine needs itself. verify: whether to compare each frame's queue, and the
     card's own hash where there is one, with the card's settings. promiscuous: whether to have frames for other machines
-    come, too. changes: called once the interface is up; returns
-    what else to set on it, interrupts above all, and to put back at the end. Raises UsageError for what cannot be.
+    come, too. program: of the frames that anything of the run gets to see; a source may leave out the others, and count
+    them. changes: called once the interface is up; returns what else to set on it, interrupts above all, and to put
+    back at the end. Raises UsageError for what cannot be.
     """
 
     backend: str
@@ -42,6 +44,7 @@ class LivePlan:
     force: bool = False
     verify: bool = False
     promiscuous: bool = True
+    program: Program | None = None
     changes: Callable[[], Sequence[Change]] = tuple
 
     def __post_init__(self) -> None:

@@ -43,7 +43,7 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
     """One queue's row. source_died: frames that the NIC counted and never published are lost, as nic_drop.
 
     Counters are read against the direction in which packets travel, delivered before arrived, so that a row never
-    shows more delivered than arrived.
+    shows more delivered than arrived. What the filter refused in front of the ring counts as what it drops behind it.
     """
     names = [plugin.name for plugin in chain.plugins]
     delivered, wire, *codes = (int(n) for n in member.post.ledger())
@@ -56,12 +56,13 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
     if source_died:
         losses["nic_drop"] += unpublished
         unpublished = 0
-    filtered = {FILTER: codes.pop()} if chain.program is not None else {}
+    refused, octets = member.post.ring.refused
+    filtered = {FILTER: codes.pop() + refused} if chain.program is not None else {}
     dropped = filtered | _by_name(names, codes[1 : len(names) + 1])
     faulted = _by_name(names, codes[len(names) + 1 :])
     ledger = Ledger(
-        arrived=arrived,
-        delivered=delivered,
+        arrived=arrived + refused,
+        delivered=delivered + refused,
         **losses,
         in_flight=unread + unpublished,
         accepted=codes[0],
@@ -77,8 +78,8 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
         cpu=member.cpu,
         pid=member.pid,
         restarts=member.restarts,
-        packets=delivered,
-        bytes=wire,
+        packets=delivered + refused,
+        bytes=wire + octets,
         ring_fill=min(unread / books.slots, 1.0),
         ledger=ledger,
         ifname=ring.ifname,

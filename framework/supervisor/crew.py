@@ -90,8 +90,8 @@ class Crew:
 
     @property
     def packets(self) -> int:
-        """Packets that all workers have finished."""
-        return sum(member.post.done for member in self.members)
+        """Packets that all workers have finished, and those that the filter refused in front of their rings."""
+        return sum(member.post.done + member.post.ring.refused[0] for member in self.members)
 
     def check(self) -> RssCheck | None:
         """What all workers verified so far; None without --verify-rss."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, replace
+from typing import Final
 
 from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
 from zcframe.framework.chain.bound import BoundPlugin, bind
@@ -30,6 +31,9 @@ from zcframe.framework.stats.ledger import FILTER
 
 from .room import require_room, state_plan
 from .workers import with_queues
+
+# A rule of --share, and the fields of --rss-fields that suit it.
+BY_PAIR: Final = "ip-pair"
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,9 @@ def _tuning(config: RunConfig, cpus: tuple[int, ...], port: int) -> Tuning:
     return plan_tuning(config.iface[port], cpus[first : first + config.queues], everything=config.tune)
 
 
-def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: int) -> LivePlan:
+def _live_plan(
+    config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: int, program: Program | None
+) -> LivePlan:
     """The plan for interface number `port`. Raises NicError, UsageError."""
     ifname, first = config.iface[port], port * config.queues
     backend = choose_backend(ifname, config.backend)
@@ -103,13 +109,14 @@ def _live_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], port: i
         force=config.force,
         verify=config.verify_rss,
         promiscuous=not config.no_promiscuous,
+        program=program,
         # Without --tune, what only looks on leaves interrupts, too.
         changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend.sets_interrupts else (),
     )
 
 
-def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...]) -> SourcePlan:
-    live = tuple(_live_plan(config, rss, cpus, port) for port in range(len(config.iface)))
+def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], program: Program | None) -> SourcePlan:
+    live = tuple(_live_plan(config, rss, cpus, port, program) for port in range(len(config.iface)))
     if live:
         return live[0] if len(live) == 1 else SeveralPlan(live)
     assert config.loop is not None
@@ -132,14 +139,27 @@ def _domains(config: RunConfig) -> int:
     return max(1, len(config.iface))
 
 
+def _rss_fields(config: RunConfig, outputs: tuple[Chosen, ...]) -> str:
+    """What the NIC hashes. A queue's frames keep their order, so that shares by pair want a pair's frames in one queue.
+
+    A card is set up so only where runs set it up anyway.
+    """
+    set_anyway = not config.iface or any(choose_backend(name, config.backend).sets_rss for name in config.iface)
+    if "rss_fields" in config.given or not set_anyway:
+        return config.rss_fields
+    rules = [chosen.streams.shares.rule for chosen in outputs if chosen.streams.shares is not None]
+    return BY_PAIR if BY_PAIR in rules else config.rss_fields
+
+
 def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, filters, CPUs, files and interface. Raises UsageError, LibpcapError, NicError."""
     topology = read_topology()
     config = with_queues(replace(config, iface=real_names(config.iface)), topology)
-    rss = RssConfig.make(config.rss_key, config.rss_fields, config.queues)
+    workers = config.queues * _domains(config)
+    outputs = choose_outputs(config.out, config.shares, config.share, workers, config.on_dead)
+    rss = RssConfig.make(config.rss_key, _rss_fields(config, outputs), config.queues)
     program = compile_expression(config.filter, "--filter") if config.filter else None
     specs = tuple(parse_spec(text) for text in config.plugins)
-    workers = config.queues * _domains(config)
     node = nic_node(config.iface[0]) if config.iface and config.iface[0] != ANY else None
     affinity = make_plan(topology, workers, config.cpus, node)
     plugins = _bind_all(specs, workers, (FILTER,) if program is not None else ())
@@ -151,8 +171,8 @@ def prepare(config: RunConfig) -> Prepared:
         plugins=plugins,
         affinity=affinity,
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
-        source_plan=_source_plan(config, rss, affinity.cpus),
-        outputs=choose_outputs(config.out, config.shares, config.share, workers, config.on_dead),
+        source_plan=_source_plan(config, rss, affinity.cpus, program),
+        outputs=outputs,
         warnings=tuple(filter(None, [kept_line(kept_by_workers())])) if config.iface else (),
         program=program,
     )

@@ -160,8 +160,8 @@ def test_too_few_descriptors_are_a_limit_to_raise(space: Space, backend: str, li
 FOREIGN = """
 import ctypes, os, socket, struct, sys
 from pyroute2 import IPRoute
-from zcframe.framework.sources.xdp import bpf
-from zcframe.framework.sources.xdp.assembler import Assembler
+from zcframe.framework.sources.ebpf import bpf
+from zcframe.framework.sources.ebpf.assembler import Assembler
 how, index = sys.argv[1], socket.if_nametoindex("near")
 code = Assembler()
 code.alu("mov", 0, 2)
@@ -187,7 +187,7 @@ if how == "held":
 # What `bpftool link detach id N` does.
 DETACH = """
 import struct, sys
-from zcframe.framework.sources.xdp import bpf
+from zcframe.framework.sources.ebpf import bpf
 fd = bpf._bpf(bpf.LINK_BY_ID, struct.pack("=III", int(sys.argv[1]), 0, 0))
 bpf._bpf(34, struct.pack("=I", fd))
 """

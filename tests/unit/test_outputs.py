@@ -13,6 +13,7 @@ import pytest
 from zcframe.framework import abi
 from zcframe.framework.chain.handover import END, FRAMES, LINE, MARK
 from zcframe.framework.chain.workspace import DONE, GENERATION
+from zcframe.framework.config import load
 from zcframe.framework.errors import UsageError
 from zcframe.framework.outputs.kinds.file import FileSink, Names
 from zcframe.framework.outputs.make import choose_outputs, make_outputs
@@ -22,6 +23,8 @@ from zcframe.framework.outputs.spec import parse_output
 from zcframe.framework.outputs.writer.account import COUNT, WORDS, Account, account_size
 from zcframe.framework.outputs.writer.merge import Merge, Row
 from zcframe.framework.ring import Mapping, make_memory
+from zcframe.framework.sources.backends import BACKENDS
+from zcframe.framework.supervisor import plan, prepare
 
 
 def test_the_words_of_an_output() -> None:
@@ -228,6 +231,20 @@ def test_without_a_turn_waiting_ends_by_time(
     assert len(stamps(merge)) == found
 
 
+def test_a_ring_that_is_half_full_waits_for_no_idle_worker() -> None:
+    """Live, that is: frames would be lost before order could be kept."""
+    for live in (True, False):
+        one, other = Ring(), Ring()
+        one.hand_on(*range(1, 1400))
+        merge = Merge([ring.row(0) for ring in (one, other)], ng=False, live=live)
+        merge.look(ended=False)
+        assert len(stamps(merge)) == (1399 if live else 0)
+        other.be_busy()
+        merge = Merge([ring.row(0) for ring in (one, other)], ng=False, live=live)
+        merge.look(ended=False)
+        assert stamps(merge) == []
+
+
 def test_bytes_that_are_no_record_are_not_written() -> None:
     one, other = Ring(), Ring()
     one.hand_on(1)
@@ -255,3 +272,30 @@ def test_an_account_holds_what_was_committed() -> None:
     assert not account.interrupted
     assert [int(words[at]) for at in (COUNT.length, COUNT.written, WORDS, WORDS + 1)] == [100, 2, 0, 100]
     assert ctypes.sizeof(ctypes.c_int64) * len(words) <= account_size(2)
+
+
+# --- what the NIC hashes where frames are shared out
+
+
+@pytest.mark.parametrize(
+    ("words", "fields"),
+    [
+        ({"out": ["pcap:a{}"], "shares": "2"}, "ip-pair"),
+        ({"out": ["pcap:b", "pcap:a{},shares=2"]}, "ip-pair"),
+        ({"out": ["pcap:a"]}, "5-tuple"),
+        ({"out": ["pcap:a{}"], "shares": "2", "share": "5-tuple"}, "5-tuple"),
+        ({"out": ["pcap:a{}"], "shares": "2", "rss_fields": "5-tuple"}, "5-tuple"),
+        ({"out": ["pcap:a{}"], "shares": "2", "iface": ["lo"], "backend": "packet"}, "5-tuple"),
+        ({}, "5-tuple"),
+    ],
+)
+def test_shares_by_pair_have_the_nic_hash_pairs(words: dict[str, Any], fields: str) -> None:
+    """Where the run sets the NIC up anyway, and nobody said otherwise."""
+    assert plan(load(words)).rss.fields == fields
+
+
+def test_a_card_that_runs_set_up_gets_the_fields_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(prepare, "choose_backend", lambda ifname, wanted: BACKENDS["zerocopy"])
+    config = load({"out": ["pcap:a{}"], "shares": "2", "iface": ["zc0"], "queues": "2"})
+    outputs = choose_outputs(config.out, config.shares, config.share, 2)
+    assert prepare._rss_fields(config, outputs) == "ip-pair"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import random
 import struct
@@ -12,31 +11,15 @@ from collections.abc import Callable, Iterator
 import dpkt
 import pytest
 
-from zcframe.framework.sources.xdp.assembler import Assembler
-from zcframe.framework.sources.xdp.bpf import SYSCALL, load_program, make_xskmap
+from tests.kit.bpf_run import retval
+from zcframe.framework.sources.ebpf.assembler import Assembler
+from zcframe.framework.sources.ebpf.bpf import load_program, make_xskmap
 from zcframe.framework.sources.xdp.program import RESULT, SLOT, XDP_PASS, choose_slot, redirect_program
 from zcframe.framework.sources.xdp.share import Share
 
-PROG_TEST_RUN = 10
 NOBODY = 99
 
 Run = Callable[[bytes], int]
-
-
-def test_run(program: int, frame: bytes) -> int:
-    """What the program returns for a frame on queue 0."""
-    data, out = ctypes.create_string_buffer(frame, len(frame)), ctypes.create_string_buffer(4096)
-    attributes = struct.pack(
-        "=IIIIQQIIIIQQIII", program, 0, len(frame), 4096, ctypes.addressof(data), ctypes.addressof(out), *[0] * 9
-    )
-    memory = ctypes.create_string_buffer(attributes, len(attributes))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.syscall(SYSCALL[os.uname().machine], PROG_TEST_RUN, memory, len(attributes)) < 0:
-        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
-    return int(struct.unpack_from("=I", memory.raw, 4)[0])
-
-
-test_run.__test__ = False  # type: ignore[attr-defined]
 
 
 @pytest.fixture
@@ -53,7 +36,7 @@ def slot_of() -> Iterator[Callable[[Share], Run]]:
         code.alu("mov", RESULT, NOBODY)
         code.leave()
         fds.append(load_program(code.assemble()))
-        return lambda frame: test_run(fds[-1], frame)
+        return lambda frame: retval(fds[-1], frame)
 
     yield load
     for fd in fds:
@@ -124,7 +107,7 @@ def test_a_frame_whose_worker_has_no_socket_passes() -> None:
     sockets = make_xskmap(share.workers)
     program = load_program(redirect_program(share, sockets))
     try:
-        assert {test_run(program, frame_of(src, dst)) for src, dst in pairs(20, 4)} == {XDP_PASS}
+        assert {retval(program, frame_of(src, dst)) for src, dst in pairs(20, 4)} == {XDP_PASS}
     finally:
         os.close(program)
         os.close(sockets)

@@ -19,6 +19,8 @@ STDOUT: Final = "-"
 STDOUT_FD: Final = 1
 # Makes the last bytes of a file of what each queue received and dropped.
 Tail = Callable[[Sequence[tuple[int, int]]], bytes]
+# Puts a text into a record.
+Note = Callable[[bytes, str], bytes]
 # Records of one compressed frame, and how long a writer waits for so many.
 PACKED: Final = 1 << 20
 PACKING_S: Final = 0.5
@@ -111,13 +113,16 @@ class Names:
 
 
 class FileSink(Sink):
-    """Files by these names. head: bytes at the beginning of each. tail: makes the last bytes of a file."""
+    """Files by these names. head: bytes at the beginning of each. tail: makes the last bytes of a file.
+
+    note: see Sink.
+    """
 
     room = 1024 * 1024
     cuts = True
 
-    def __init__(self, names: Names, head: bytes, tail: Tail | None = None) -> None:
-        self._names, self._head, self._tail = names, head, tail
+    def __init__(self, names: Names, head: bytes, tail: Tail | None = None, note: Note | None = None) -> None:
+        self._names, self._head, self._tail, self.note = names, head, tail, note
         self._packer: Packer | None = None
         self._fd, self._open = -1, Place(-1)
         if names.suffix:
@@ -193,8 +198,8 @@ class FileSink(Sink):
 class PipeSink(Sink):
     """Standard output, or a device. A writer that dies in a write to it has no successor. path: "-", or its name."""
 
-    def __init__(self, path: str, head: bytes, tail: Tail | None = None) -> None:
-        self._path, self._head, self._tail = path, head, tail
+    def __init__(self, path: str, head: bytes, tail: Tail | None = None, note: Note | None = None) -> None:
+        self._path, self._head, self._tail, self.note = path, head, tail, note
         self._fd = STDOUT_FD
 
     def begin(self, place: Place, *, interrupted: bool) -> None:

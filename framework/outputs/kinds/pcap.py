@@ -15,7 +15,7 @@ from zcframe.framework.outputs.options import count, size, user
 from zcframe.framework.outputs.output import ETHERNET, Output
 from zcframe.framework.outputs.sink import Place, Sink
 
-from .file import STDOUT, FileSink, Names, PipeSink, Tail
+from .file import STDOUT, FileSink, Names, Note, PipeSink, Tail
 
 MAGIC_NS: Final = 0xA1B23C4D
 
@@ -41,6 +41,7 @@ class Pcap(Output):
         return pcap_head(self.snaplen)
 
     _tail: Tail | None = None
+    _note: Note | None = None
 
     def _names(self, stream: int) -> Names:
         chosen = self.spec.options
@@ -92,5 +93,5 @@ class Pcap(Output):
     def sink(self, stream: int) -> Sink:
         target = self.target_of(stream)
         if target == STDOUT or (os.path.exists(target) and not os.path.isfile(target)):
-            return PipeSink(target, self._head, self._tail)
-        return FileSink(self._names(stream), self._head, self._tail)
+            return PipeSink(target, self._head, self._tail, self._note)
+        return FileSink(self._names(stream), self._head, self._tail, self._note)

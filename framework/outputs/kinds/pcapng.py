@@ -1,4 +1,4 @@
-"""`pcapng:FILE`: as pcap, with an interface a queue and, at the end of a file, what each received and lost."""
+"""`pcapng:FILE`: as pcap, with an interface a queue, what each received and lost, and comments behind gaps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from zcframe import __version__
 from zcframe.framework.outputs.output import ETHERNET, Input
 
-from .file import Tail
+from .file import Note, Tail
 from .pcap import Pcap
 
 SECTION, INTERFACE, STATISTICS = 0x0A0D0D0A, 1, 5
@@ -68,6 +68,12 @@ def pcapng_tail(counts: Sequence[tuple[int, int]]) -> bytes:
     return b"".join(blocks)
 
 
+def with_comment(block: bytes, text: str) -> bytes:
+    """An Enhanced Packet Block that has no options, with a comment."""
+    (kind,) = struct.unpack_from("=I", block)
+    return _block(kind, block[8:-4] + _options([(COMMENT, text.encode())]))
+
+
 class Pcapng(Pcap):
     """Files, or standard output: `-`."""
 
@@ -78,3 +84,4 @@ class Pcapng(Pcap):
         return pcapng_head(self.inputs, self.snaplen, str(self.spec.options.get("filter", "")))
 
     _tail: Tail | None = staticmethod(pcapng_tail)
+    _note: Note | None = staticmethod(with_comment)

@@ -25,7 +25,8 @@ from zcframe.framework.jit.compiler import Job, compiled, inlined
 from zcframe.framework.jit.words import Words, numbered
 from zcframe.framework.outputs.sink import FOREVER, UNBOUND
 
-HOLD_S: Final = 0.03
+# The kernel keeps a frame of a quiet interface for 20 ms and a tick, until its block is due; a worker naps 4 ms.
+HOLD_S: Final = 0.045
 LATE_S: Final = 0.2
 STEP_S: Final = HOLD_S / 4
 # Entries of one writev.
@@ -263,6 +264,9 @@ class Merge:
             aged = [ends for seen, ends in self._seen if now - seen >= age]
             if aged and wanted:
                 self.rows[:, column] = aged[-1]
+        if timed and self._live and self.half_full:
+            # Rather out of order than lost.
+            self.rows[:, ROW.ripe] = self.rows[:, ROW.end]
         while len(self._seen) > 1 and now - self._seen[1][0] > LATE_S:
             self._seen.popleft()
 

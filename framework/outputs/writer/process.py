@@ -6,11 +6,12 @@ import logging
 import os
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from zcframe.framework import abi
 from zcframe.framework.chain.handover import BOOK, FULL, LINE
-from zcframe.framework.chain.workspace import GENERATION, PROGRESS_SIZE
+from zcframe.framework.chain.workspace import DONE, GENERATION, PROGRESS_SIZE
 from zcframe.framework.child import die_with
 from zcframe.framework.errors import ZcframeError, refusal
 from zcframe.framework.jit.compiler import Job
@@ -22,6 +23,7 @@ from zcframe.framework.share import BUCKETS
 
 from . import account, merge
 from .account import FAULT_SIZE, Account
+from .gaps import Gap, Gaps, Losses, State
 from .merge import Merge, Row
 from .owners import Owners
 from .rings import TABLE, OutputRings
@@ -111,7 +113,9 @@ class Writer:
         merged = Merge(rows, ng=self._output.record != "pcap", live=self._live)
         one = Account(self._accounts, rings.account_offset(number), rings.workers)
         workers = [worker for worker, _ in feeding]
-        return Stream(merged, workers, one, self._output.sink(number), lambda: self._counts(rings))
+        names = [f"{name}/{queue}" for name, queue in self._output.inputs]
+        gaps = Gaps([Gap(names[worker], partial(self._state, worker, book)) for worker, book in feeding])
+        return Stream(merged, workers, one, self._output.sink(number), lambda: self._counts(rings), gaps)
 
     def _counts(self, rings: OutputRings) -> list[tuple[int, int]]:
         """(received, dropped) of each worker's queue, with what found no room in its rings for this output."""
@@ -119,10 +123,23 @@ class Writer:
 
     def _count(self, worker: int, books: int) -> tuple[int, int]:
         header = self._headers[worker].view(abi.RING_HEADER)
-        generation = int(self._progress[worker].view("u8", GENERATION)[0])
-        places = [book * BOOK + (generation & 1) * LINE + FULL for book in range(books)]
-        full = sum(int(self._books[worker].view("u8", place)[0]) for place in places)
+        full = sum(self._full(worker, book) for book in range(books))
         return int(header["arrived"][0]), int(header["nic_drop"][0]) + int(header["ring_full"][0]) + full
+
+    def _full(self, worker: int, book: int) -> int:
+        """Frames that found no room in a ring."""
+        generation = self._progress[worker].view("u8", GENERATION)
+        while True:
+            before = int(generation[0])
+            full = int(self._books[worker].view("u8", book * BOOK + (before & 1) * LINE + FULL)[0])
+            if int(generation[0]) == before:
+                return full
+
+    def _state(self, worker: int, book: int) -> State:
+        """How far a worker is: losses first, so that what was written before them is in `written`."""
+        header = self._headers[worker].view(abi.RING_HEADER)
+        lost = Losses(int(header["nic_drop"][0]), int(header["ring_full"][0]), self._full(worker, book))
+        return State(lost, int(header["write"][0]), int(self._progress[worker].view("u8", DONE)[0]))
 
     def run(self) -> None:
         """Write until the order to end, or until there is nothing more to come. Raises OSError, ZcframeError."""

@@ -12,7 +12,8 @@ from zcframe.framework.errors import OutputError
 from zcframe.framework.outputs.sink import FOREVER, UNBOUND, Pieces, Place, ReaderLeft, Sink
 
 from .account import COUNT, WORDS, Account
-from .merge import Merge, Merged
+from .gaps import Gaps
+from .merge import ROW, Merge, Merged
 
 # Frames that are past a ring.
 TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain, COUNT.unread, COUNT.refused, COUNT.down)
@@ -25,11 +26,14 @@ Counts = Callable[[], Sequence[tuple[int, int]]]
 class Stream:
     """Rings of these workers (their numbers) merged into a sink, by an account. counts: see `Sink.closing`.
 
-    taken: whether somebody took frames at the last look.
+    taken: whether somebody took frames at the last look. gaps: told in the sink, where it takes notes.
     """
 
-    def __init__(self, merge: Merge, workers: Sequence[int], account: Account, sink: Sink, counts: Counts) -> None:
+    def __init__(
+        self, merge: Merge, workers: Sequence[int], account: Account, sink: Sink, counts: Counts, gaps: Gaps
+    ) -> None:
         self._merge, self._account, self._sink, self._counts = merge, account, sink, counts
+        self._gaps = gaps if sink.note is not None else None
         self._workers = np.array(workers, np.int64)
         self._words = self._workers + WORDS
         self._added = np.zeros(WORDS, np.int64)
@@ -56,6 +60,8 @@ class Stream:
         words = self._account.read()
         self._merge.begin(words[self._words], sum(int(words[at]) for at in TAKEN), int(words[COUNT.last]))
         self._closed = bool(words[COUNT.closed])
+        if self._gaps is not None and words[COUNT.octets]:
+            self._gaps.begin()
 
     def _remember(self) -> None:
         """Note where the sink is, as it is on record."""
@@ -151,12 +157,31 @@ class Stream:
         if self._begin_file():
             return True
         room, until = self._sink.bounds(self._place)
+        if self._gaps is not None and (text := self._gap()):
+            return self._write_noted(text, until)
         found = self._taken(room, until, self._sink.frames)
         if not found.frames:
             # 0 would say that no record is there.
             return found.next != FOREVER and self._open_next(max(1, found.next))
         pieces = Pieces(self._merge.pieces, found.pieces, found.octets, found.frames)
         return self._begin_write(self._sink.pack(pieces), found)
+
+    def _gap(self) -> str:
+        """What was lost in front of the next record."""
+        assert self._gaps is not None
+        self._gaps.check(self._merge.rows[:, ROW.end])
+        return self._gaps.due(self._merge.positions)
+
+    def _write_noted(self, text: str, until: int) -> bool:
+        """Write one record, with this note."""
+        assert self._gaps is not None and self._sink.note is not None
+        before = self._merge.positions.copy()
+        found = self._taken(1, until)
+        if not found.frames:
+            return found.next != FOREVER and self._open_next(max(1, found.next))
+        self._gaps.told(before)
+        record = Pieces(self._merge.pieces, found.pieces, found.octets).joined()
+        return self._begin_write(self._sink.pack(Pieces.of(self._sink.note(record, text))), found)
 
     def _taken(self, room: int, until: int, most: int = UNBOUND) -> Merged:
         found = self._merge.take(room, until, most)

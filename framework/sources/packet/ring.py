@@ -8,6 +8,7 @@ import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.config import ANY
+from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.packet.decode import MAX_LENGTH
 from zcframe.framework.ring import Mapping, PulledRing, RingEnd
@@ -17,6 +18,7 @@ from zcframe.framework.sources.plan import LivePlan
 from . import gate
 from .losses import Losses
 from .pull import PullContext, notes_size, pull_for
+from .refuse import Refusal, refusal_for
 from .socket import clear_error, make_blocks, open_socket, statistics
 
 # A block is handed over when its time is up, however little is in it. 32 blocks last for 0.6 s of sparse traffic while
@@ -101,8 +103,8 @@ class Puller:
 class PacketRing(PulledRing):
     """The ring of worker `number` of the interface, and its socket, to which nothing comes before `open_gate()`.
 
-    shape: of the interface's frames. losses: of the interface as a whole, counted in this ring. Raises PacketError, and
-    RingError where memory does not suffice.
+    shape: of the interface's frames. losses: of the interface as a whole, counted in this ring. filter_in_kernel() is
+    called before `open_gate()`. Raises PacketError, and RingError where memory does not suffice.
     """
 
     def __init__(self, plan: LivePlan, number: int, shape: Shape, losses: Losses | None = None) -> None:
@@ -111,6 +113,8 @@ class PacketRing(PulledRing):
         self._tables = toeplitz_tables(plan.rss.key)
         self._arrived = self._dropped = 0
         self._settled = False
+        self._refusal: Refusal | None = None
+        self._refused = 0, 0
         domain, notes = plan.first + number, notes_size(self._blocks)
         super().__init__(number, plan.ring_slots, plan.ifname, domain=domain, longest=MAX_LENGTH, notes=notes)
         with self._undo as undo:
@@ -126,12 +130,27 @@ class PacketRing(PulledRing):
 
     def open_gate(self) -> None:
         """Let frames come; those that this machine sends only where they are seen once, and queues are not verified."""
+        if self._refusal is not None and self._refusal.attach(self.socket):
+            return
         if self._plan.verify or self._shape.loopback:
             gate.open_for_received(self.socket)
         elif self._plan.ifname == ANY:
             gate.open_for_all_once(self.socket)
         else:
             gate.open_for_all(self.socket)
+
+    def filter_in_kernel(self, program: Program) -> None:
+        """Have the kernel refuse frames that this program rejects, where it takes it."""
+        self._refusal = refusal_for(program, self.ifname, loopback=self._shape.loopback)
+        if self._refusal is not None:
+            self._undo.closing(self._refusal)
+
+    @property
+    def refused(self) -> tuple[int, int]:
+        """Frames and bytes that the kernel refused; final when all is settled."""
+        if self._refusal is not None and not self._settled:
+            self._refused = self._refusal.read()
+        return self._refused
 
     def close_gate(self) -> None:
         """Let no more frames come; what has come stays."""
@@ -167,5 +186,6 @@ class PacketRing(PulledRing):
         """Whether the worker has fetched all that came before the gate was shut; then the counters are final."""
         self.account()
         fetched = int(self.counters["write"][0])
+        self._refused = self.refused
         self._settled = self._settled or fetched == (self._arrived - self._dropped) & COUNTER_BITS
         return self._settled

@@ -80,6 +80,10 @@ class Packet(LiveSource[PacketRing]):
             self._spread()
         if self.plan.verify:
             self._verify()
+        elif self.plan.program is not None and not self._shape.mixed:
+            # Programs are for Ethernet headers. All frames are verified, those too that do not match.
+            for ring in self.rings:
+                ring.filter_in_kernel(self.plan.program)
         self._warn_of_state()
 
     def _warn_of_state(self) -> None:

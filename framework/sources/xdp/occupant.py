@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from zcframe.framework.sources.ebpf.bpf import links_of
 from zcframe.framework.sysfs import PROC
-
-from .bpf import links_of
 
 RTM_NEWLINK, RTM_GETLINK = 16, 18
 NLM_F_REQUEST: Final = 1

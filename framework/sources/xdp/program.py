@@ -12,7 +12,8 @@ import socket
 from collections.abc import Mapping
 from typing import Final
 
-from .assembler import Assembler
+from zcframe.framework.sources.ebpf.assembler import Assembler
+
 from .metadata import AT_FLAGS, MAGIC, PLACES, RECORD_SIZE
 from .share import Share
 

@@ -13,8 +13,16 @@ from zcframe.framework.capabilities import STATUS, advice
 from zcframe.framework.errors import XdpError
 from zcframe.framework.nic import link_state
 from zcframe.framework.ring import Undo
+from zcframe.framework.sources.ebpf.bpf import (
+    MODE_GENERIC,
+    MODE_NATIVE,
+    attach,
+    load_program,
+    make_xskmap,
+    put_socket,
+    take_socket,
+)
 
-from .bpf import MODE_GENERIC, MODE_NATIVE, attach, load_program, make_xskmap, put_socket, take_socket
 from .btf import function_ids
 from .metadata import FUNCTIONS
 from .occupant import occupant_of

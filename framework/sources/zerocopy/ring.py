@@ -25,6 +25,8 @@ class SocketRing:
     Raises ZerocopyError, and RingError where memory does not suffice.
     """
 
+    refused = (0, 0)
+
     def __init__(self, family: int, plan: LivePlan, queue: int, buckets: Sequence[int], spread: Spread | None) -> None:
         self.ifname, self.queue, self.slots, self.buckets = plan.ifname, queue, plan.ring_slots, buckets
         # All queues of a card share out its buckets.

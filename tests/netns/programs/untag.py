@@ -10,7 +10,7 @@ import socket
 import struct
 import sys
 
-from zcframe.framework.sources.xdp.assembler import INSTRUCTION, Assembler
+from zcframe.framework.sources.ebpf.assembler import INSTRUCTION, Assembler
 
 from .bpf import bpf
 

@@ -1,4 +1,4 @@
-"""The system call bpf(), as far as a program on an interface and a map of sockets need it.
+"""The system call bpf(), as far as programs on interfaces and sockets, and their maps, need it.
 
 Every function returns a file descriptor, close-on-exec, or raises OSError as the kernel says.
 """
@@ -9,15 +9,23 @@ import ctypes
 import os
 import platform
 import struct
-from typing import Final
+from typing import Final, NamedTuple
+
+import numpy as np
 
 SYSCALL: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361, "s390x": 351}
 
-MAP_CREATE, MAP_UPDATE, MAP_DELETE, PROG_LOAD, LINK_CREATE = 0, 2, 3, 5, 28
+MAP_CREATE, MAP_LOOKUP, MAP_UPDATE, MAP_DELETE, PROG_LOAD, LINK_CREATE = 0, 1, 2, 3, 5, 28
 GET_INFO, LINK_BY_ID, LINK_NEXT_ID = 15, 30, 31
 # struct bpf_link_info: type, id, id of the program.
 LINK_INFO: Final = struct.Struct("=III")
+TYPE_PERCPU_ARRAY: Final = 6
 TYPE_XSKMAP: Final = 17
+# Processes can only read the map.
+READ_ONLY: Final = 1 << 3
+# The kernel writes a value for each CPU that there can be: at most as many as the largest CONFIG_NR_CPUS.
+MOST_CPUS: Final = 8192
+TYPE_SOCKET_FILTER: Final = 1
 TYPE_XDP: Final = 6
 ATTACH_XDP: Final = 37
 MODE_GENERIC: Final = 1 << 1
@@ -50,32 +58,62 @@ def make_xskmap(entries: int) -> int:
     return _bpf(MAP_CREATE, struct.pack("=7I16s", TYPE_XSKMAP, 4, 4, entries, 0, 0, 0, NAME))
 
 
-def _load(instructions: bytes, ifindex: int, log: ctypes.Array[ctypes.c_char] | None) -> int:
+def make_counters(words: int) -> int:
+    """A map with one entry, `words` of 64 bits for each CPU, all 0; only programs write it."""
+    return _bpf(MAP_CREATE, struct.pack("=7I16s", TYPE_PERCPU_ARRAY, 4, 8 * words, 1, READ_ONLY, 0, 0, NAME))
+
+
+def read_counters(map_fd: int, words: int) -> tuple[int, ...]:
+    """The words of `make_counters`, each added up over all CPUs."""
+    key, values = ctypes.c_uint32(0), np.zeros((MOST_CPUS, words), np.uint64)
+    _bpf(MAP_LOOKUP, struct.pack("=IxxxxQQQ", map_fd, ctypes.addressof(key), values.ctypes.data, 0))
+    return tuple(values.sum(axis=0).tolist())
+
+
+class _Kind(NamedTuple):
+    """Of a program: its type, where it is attached, and the only interface that it is for, 0: any."""
+
+    kind: int
+    attached: int = 0
+    ifindex: int = 0
+
+
+def _load(instructions: bytes, kind: _Kind, log: ctypes.Array[ctypes.c_char] | None) -> int:
     code = ctypes.create_string_buffer(instructions, len(instructions))
     license_text = ctypes.create_string_buffer(b"GPL")
     level, size, at = (1, LOG_SIZE, ctypes.addressof(log)) if log is not None else (0, 0, 0)
     attributes = struct.pack(
         "=IIQQIIQII16sII",
-        *(TYPE_XDP, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_text)),
-        *(level, size, at, 0, BOUND_TO_DEVICE if ifindex else 0, NAME, ifindex, ATTACH_XDP),
+        *(kind.kind, len(instructions) // 8, ctypes.addressof(code), ctypes.addressof(license_text)),
+        *(level, size, at, 0, BOUND_TO_DEVICE if kind.ifindex else 0, NAME, kind.ifindex, kind.attached),
     )
     return _bpf(PROG_LOAD, attributes)
 
 
-def load_program(instructions: bytes, ifindex: int = 0) -> int:
-    """Load an XDP program. The verifier's reason against it is in the OSError.
-
-    ifindex: the only interface that it is for, whose driver's functions it may call; 0: any.
-    """
+def _load_or_tell(instructions: bytes, kind: _Kind) -> int:
+    """Load a program. The verifier's reason against it is in the OSError."""
     try:
-        return _load(instructions, ifindex, None)
+        return _load(instructions, kind, None)
     except OSError:
         # Load it again for the reason. With a log at the first try, a good program would fail whose log is too long.
         log = ctypes.create_string_buffer(LOG_SIZE)
     try:
-        return _load(instructions, ifindex, log)
+        return _load(instructions, kind, log)
     except OSError as error:
         raise OSError(error.errno, f"{error.strerror} {log.value.decode(errors='replace')}".strip()) from error
+
+
+def load_program(instructions: bytes, ifindex: int = 0) -> int:
+    """Load an XDP program.
+
+    ifindex: the only interface that it is for, whose driver's functions it may call; 0: any.
+    """
+    return _load_or_tell(instructions, _Kind(TYPE_XDP, ATTACH_XDP, ifindex))
+
+
+def load_socket_filter(instructions: bytes) -> int:
+    """Load a program that says of each frame how many bytes of it a socket gets."""
+    return _load_or_tell(instructions, _Kind(TYPE_SOCKET_FILTER))
 
 
 def attach(program: int, ifindex: int, mode: int) -> int:

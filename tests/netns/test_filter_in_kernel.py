@@ -1,0 +1,120 @@
+"""The run's filter as a program of the packet sockets: the same rows as without it, and those of tcpdump."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.kit import reference
+from tests.kit.command import Background
+from tests.kit.places import BUNDLED
+
+from .space import Space
+from .test_packet_capture import kill_workers
+
+pytestmark = pytest.mark.needs("root", "namespaces", "libpcap", "tcpdump")
+
+NEAR = ("--iface", "near", "--backend", "packet", "--queues", 2, "--plugin", "sizes", "flows?top=100000")
+# Tagged frames lie in the trace: the kernel takes the tags off, and leaves the verdict on them to the chain.
+EXPRESSIONS = ("tcp port 443", "vlan or (not tcp and greater 200)")
+# Without these rights, bpf() is refused.
+WITHOUT_BPF = ("setpriv", "--bounding-set=-bpf,-sys_admin")
+
+
+def matching(expression: str) -> int:
+    """How many frames of the trace tcpdump lets pass."""
+    command = ["tcpdump", "--count", "-r", str(BUNDLED), expression]
+    return int(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[0])
+
+
+def programs(run: Background) -> int:
+    """How many socket filters of eBPF the supervisor has loaded."""
+    infos = Path(f"/proc/{run.process.pid}/fdinfo").iterdir()
+    return sum("prog_type:\t1\n" in info.read_text() for info in infos)
+
+
+def captured(
+    space: Space, folder: Path, expression: str, sent: int, *, launcher: Sequence[object] = ()
+) -> tuple[dict[str, Any], int]:
+    words = ("run", "--json", "--stats-interval", 0.05, *NEAR, "--filter", expression)
+    folder.mkdir()
+    with Background(folder, *words, launcher=[*space.enter, *launcher]).looking() as run:
+        loaded = programs(run)
+        space.send(BUNDLED)
+        done = run.wait_for(sent).stop()
+    assert done.code == 0, done.stderr
+    return done.document, loaded
+
+
+def comparable(document: dict[str, Any]) -> Any:
+    """What does not depend on time and process."""
+    rows = ("queue", "packets", "bytes", "ledger")
+    queues = [{name: queue[name] for name in rows} for queue in document["queues"]]
+    flows = document["plugins"]["flows"]["packets"]
+    return queues, document["totals"], document["plugins"]["sizes"], flows
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS)
+def test_the_rows_are_the_same_with_and_without_it(
+    space: Space, tmp_path: Path, packets: list[reference.Packet], expression: str
+) -> None:
+    space.veth()
+    sent, expected = len(packets), matching(expression)
+    there, loaded = captured(space, tmp_path / "a", expression, sent)
+    without, none = captured(space, tmp_path / "b", expression, sent, launcher=WITHOUT_BPF)
+    assert (loaded, none) == (2, 0)
+    assert 0 < expected < sent
+    ledger = there["totals"]["ledger"]
+    assert ledger["arrived"] == ledger["delivered"] == there["totals"]["packets"] == sent
+    assert ledger["accepted"] == there["plugins"]["sizes"]["packets"] == expected
+    assert ledger["dropped_by"] == {"filter": sent - expected}
+    assert there["totals"]["bytes"] == sum(packet.wire for packet in packets)
+    assert comparable(there) == comparable(without)
+
+
+def test_what_is_refused_counts_whatever_becomes_of_workers(
+    space: Space, tmp_path: Path, packets: list[reference.Packet]
+) -> None:
+    space.veth()
+    rounds, expression, killed = 10, "tcp port 443", 0
+    sent = rounds * len(packets)
+    with space.capture(tmp_path, *NEAR, "--ring-slots", 65536, "--filter", expression) as run:
+        with space.sending(BUNDLED, rounds=rounds) as sender:
+            while sender.poll() is None:
+                killed += len(kill_workers(run))
+                time.sleep(0.5)
+        done = run.wait_for(sent).stop()
+    assert done.code == 0, done.stderr
+    assert sum(queue["restarts"] for queue in done.document["queues"]) == killed > 2
+    assert done.ledger["arrived"] == sent
+    assert done.ledger["delivered"] == sent - done.ledger["ring_full"]
+    assert done.ledger["accepted"] + done.ledger["dropped_by"]["filter"] == done.ledger["delivered"]
+    if done.ledger["ring_full"] == 0:
+        assert done.ledger["accepted"] == rounds * matching(expression)
+
+
+LOOPBACK = """
+import socket
+receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+receiver.bind(("127.0.0.1", 0))
+sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+for size in (100, 30000, 60000) * 10:
+    sender.sendto(bytes(size), receiver.getsockname())
+"""
+
+
+def test_on_loopback_each_frame_is_judged_once(space: Space, tmp_path: Path) -> None:
+    """And --count is of all frames, those too that were refused."""
+    words = ("--iface", "lo", "--backend", "packet", "--queues", 2, "--plugin", "sizes", "--filter", "greater 20000")
+    with space.capture(tmp_path, *words, "--count", 30) as run:
+        assert programs(run) == 2
+        space.run("python3", "-c", LOOPBACK)
+        done = run.finish()
+    assert done.ledger["accepted"] == 20
+    assert done.ledger["dropped_by"] == {"filter": 10}
+    assert done.document["totals"]["bytes"] == 10 * sum(14 + 20 + 8 + size for size in (100, 30000, 60000))
