@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
-import inspect
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
@@ -31,7 +31,7 @@ from .bound import BoundPlugin
 from .explain import explained, require_meant
 from .generate import chain_source
 from .handover import HandOver
-from .inline import Inliner
+from .inline import Inliner, codes_of
 from .note import Notes
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
@@ -79,13 +79,13 @@ def _own_modules(module: ModuleType, package: str, seen: set[str]) -> Iterator[M
             yield from _own_modules(sys.modules[name], package, seen)
 
 
-def _source(function: Any) -> str:
-    """The function's text, or its byte code where it has none."""
-    try:
-        return inspect.getsource(function)
-    except OSError:
-        code = function.__code__
-        return repr((code.co_code, code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)]))
+def _byte_code(function: Any) -> str:
+    """The function's byte code, and that of functions within it. (To look for its text takes milliseconds.)"""
+    parts = [
+        (code.co_firstlineno, code.co_code, code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)])
+        for code in codes_of(function.__code__)
+    ]
+    return repr(parts)
 
 
 def _captured(function: Any) -> list[Any]:
@@ -95,11 +95,11 @@ def _captured(function: Any) -> list[Any]:
 
 
 def _source_digest(plugin: BoundPlugin, inliner: Inliner) -> str:
-    """Hash of the sources that a plugin's functions come from, and of what these took along."""
+    """Hash of a plugin's functions, of the files that they come from, and of what they took along."""
     cls = plugin.declared.cls
     digest = hashlib.sha256(repr((cls.__module__, cls.__qualname__)).encode())
     for function in inliner.functions:
-        digest.update(_source(function).encode() + repr(_captured(function)).encode())
+        digest.update(_byte_code(function).encode() + repr(_captured(function)).encode())
     module = sys.modules.get(cls.__module__)
     if module is not None and getattr(module, "__file__", None):
         for own in _own_modules(module, module.__name__.partition(".")[0], set()):
@@ -275,4 +275,7 @@ def build_chain(
             compile_abreast(missing)
         for job in (whole, *also):
             job.run()
+    if missing:
+        # What the compiler leaves behind goes before workers are forked.
+        gc.collect()
     return Chain(module.chain, tuple(plugins), path, program)

@@ -22,17 +22,17 @@ Function = Callable[..., Any]
 FOREIGN = {*sys.stdlib_module_names, "numba", "numpy"}
 
 
-def _codes(code: CodeType) -> Iterator[CodeType]:
+def codes_of(code: CodeType) -> Iterator[CodeType]:
     """The code and that of functions defined within it."""
     yield code
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
-            yield from _codes(constant)
+            yield from codes_of(constant)
 
 
 def _names(function: FunctionType) -> Iterator[tuple[str, Any]]:
     """(name, value) of everything outside the function that its code refers to by a name of its own."""
-    for code in _codes(function.__code__):
+    for code in codes_of(function.__code__):
         for step in dis.get_instructions(code):
             if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval in function.__globals__:
                 yield step.argval, function.__globals__[step.argval]
@@ -72,13 +72,13 @@ class Inliner:
     @property
     def names(self) -> set[str]:
         """Every name that the functions use, behind a dot too."""
-        codes = (code for function in self.functions for code in _codes(function.__code__))
+        codes = (code for function in self.functions for code in codes_of(function.__code__))
         return {name for code in codes for name in code.co_names}
 
     @property
     def size(self) -> int:
         """Bytes of Python's code in all functions."""
-        return sum(len(code.co_code) for function in self.functions for code in _codes(function.__code__))
+        return sum(len(code.co_code) for function in self.functions for code in codes_of(function.__code__))
 
     def compiled(self, function: Any) -> Any:
         """`function` for numba, with its helpers. Raises PluginCompileError for one that calls itself."""

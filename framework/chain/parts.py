@@ -36,7 +36,7 @@ from zcframe.framework.jit.address import (
     work_load_u64,
     work_store_u64,
 )
-from zcframe.framework.jit.compiler import compiled, inlined
+from zcframe.framework.jit.compiler import compiled, inlined, kept
 from zcframe.framework.jit.waiting import wait, waited
 from zcframe.framework.packet.decode import MAX_LENGTH, decode, decode_others, is_plain_ipv4, plain_ipv4
 from zcframe.framework.packet.value import make_packet
@@ -105,7 +105,7 @@ def forget(counts, codes):  # type: ignore[no-untyped-def]
         work_store_u64(counts + code * 8, 0)
 
 
-@inlined
+@kept
 def commit(progress, done, wire, codes):  # type: ignore[no-untyped-def]
     """Write the ledger's other copy with the burst added, then make it the current one by one store."""
     generation = load_u64(progress + GENERATION)

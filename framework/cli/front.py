@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import atexit
 import errno
 import importlib
+import os
 import signal
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from typing import Any, NoReturn
 
 from zcframe import __version__
 from zcframe.framework import streams
 from zcframe.framework.errors import UsageError, ZcframeError
+from zcframe.framework.garbage import uncollected
 from zcframe.framework.jit.environment import shield_numba
 from zcframe.framework.nearest import hint
 
@@ -51,7 +55,8 @@ exit codes: 0 done, also after Ctrl-C; 1 failed; 2 wrong usage; 3 loss above --m
 
 def load_command(name: str) -> Any:
     """The module of a subcommand."""
-    return importlib.import_module(f".{name.replace('-', '_')}", __package__)
+    with uncollected():
+        return importlib.import_module(f".{name.replace('-', '_')}", __package__)
 
 
 def _command(name: str, arguments: Sequence[str]) -> int:
@@ -124,12 +129,22 @@ def _hold_keys() -> None:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command line `argv` (default: the process's own); returns the exit code, raises nothing."""
+    """Run the command line `argv`: returns the exit code, raises nothing. None: the process's own, which then ends."""
     streams.occupy()
     _hold_keys()
     shield_numba()
     with streams.standard():
-        return _outcome(list(sys.argv[1:] if argv is None else argv))
+        code = _outcome(list(sys.argv[1:] if argv is None else argv))
+    return _end(code) if argv is None else code
+
+
+def _end(code: int) -> NoReturn:
+    """End the process. Python would first take apart, one by one, all the objects that the kernel frees at once."""
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(code)
 
 
 def _outcome(arguments: Sequence[str]) -> int:

@@ -14,6 +14,7 @@ from dataclasses import replace
 from zcframe.framework.child import ending
 from zcframe.framework.config import OPTIONS, RunConfig, load, takes_commands
 from zcframe.framework.errors import UsageError, ZcframeError
+from zcframe.framework.garbage import uncollected
 from zcframe.framework.stats import Observer, Observers, RunResult
 from zcframe.framework.terminal import clean
 
@@ -154,7 +155,8 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
 
 
 def _supervise(config: RunConfig, watching: Iterable[Observer]) -> RunResult:
-    from zcframe.framework.supervisor import run as supervise
+    with uncollected():
+        from zcframe.framework.supervisor import run as supervise
 
     with closing(Observers(tuple(watching))) as observers:
         observers.preparing()

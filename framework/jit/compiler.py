@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 import numba
@@ -14,9 +14,11 @@ import numpy.ma  # noqa: F401
 from numba.core.registry import cpu_target
 
 from zcframe.framework.errors import CacheError
+from zcframe.framework.garbage import uncollected
 
 from .cache import cache_directory, give_up, private_directory
 from .kept import KeptPart
+from .lean import lean
 from .part import EntryCompiler, PartCompiler
 from .stored import StoredCode, store
 
@@ -28,7 +30,42 @@ numba.config.CACHE_DIR = str(CACHE or "")
 
 
 # Options of numba's decorators for parts.
-FORCE: Final = {"forceinline": True, "pipeline_class": PartCompiler}
+CALLED: Final = {"pipeline_class": PartCompiler}
+FORCE: Final = {"forceinline": True, **CALLED}
+
+
+class Part:
+    """A function of which numba makes a dispatcher once it is needed: where all is in the cache, that is never.
+
+    key: the name by which it is kept on disk; "" where it is not.
+    """
+
+    def __init__(self, function: Callable[..., Any], options: dict[str, Any]) -> None:
+        self.__wrapped__, self._options, self.key = function, options, ""
+        self.__name__, self.__qualname__ = function.__name__, function.__qualname__
+        self.__module__ = function.__module__
+
+    @cached_property
+    def dispatcher(self) -> Any:
+        """numba's own object."""
+        made = numba.njit(nogil=True, **self._options)(self.__wrapped__)
+        if self.key and CACHE is not None:
+            try:
+                made._cache = KeptPart(private_directory(CACHE / "parts"), self.key)
+            except CacheError as error:
+                give_up(error)
+        return made
+
+    @property
+    def _numba_type_(self) -> Any:
+        """What numba takes a part for that it meets in the code of another function."""
+        return self.dispatcher._numba_type_
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.dispatcher, name)
+
+    def __call__(self, *arguments: Any) -> Any:
+        return self.dispatcher(*arguments)
 
 
 class Task(Protocol):
@@ -78,12 +115,12 @@ def compiled(function: F) -> F:
 
 def inlined(function: F) -> F:
     """Compile a part of an entry point: always inlined by LLVM, so that values stay in registers."""
-    return numba.njit(nogil=True, **FORCE)(function)  # type: ignore[no-any-return]
+    return Part(function, FORCE)  # type: ignore[return-value]
 
 
 def outlined(function: F) -> F:
     """Compile a part of an entry point that is seldom needed: it is called, so that what is around it stays small."""
-    return numba.njit(nogil=True, pipeline_class=PartCompiler)(function)  # type: ignore[no-any-return]
+    return Part(function, CALLED)  # type: ignore[return-value]
 
 
 def keep(part: F, key: str) -> F:
@@ -91,11 +128,7 @@ def keep(part: F, key: str) -> F:
 
     key: a name of all that goes into it, but for the framework.
     """
-    if CACHE is not None:
-        try:
-            part._cache = KeptPart(private_directory(CACHE / "parts"), key)  # type: ignore[attr-defined]
-        except CacheError as error:
-            give_up(error)
+    part.key = key  # type: ignore[attr-defined]
     return part
 
 
@@ -106,11 +139,5 @@ def kept(function: F) -> F:
 
 def precompile(function: Callable[..., Any], *arguments: Any) -> None:
     """Compile an entry point for these numba types, or load it from the cache, without calling it."""
-    collects = gc.isenabled()
-    # The compiler makes millions of objects that live to its end: to look through them takes a tenth of its time.
-    gc.disable()
-    try:
+    with uncollected(), lean():
         function.compile(arguments)  # type: ignore[attr-defined]
-    finally:
-        if collects:
-            gc.enable()

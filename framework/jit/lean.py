@@ -11,11 +11,13 @@ import contextlib
 import functools
 import operator
 from collections.abc import Callable, Iterator, Sequence
+from types import FunctionType
 from typing import Any, Final
 
-from numba.core import ir, postproc, transforms, types
+from numba.core import base, event, ir, postproc, transforms, types
 from numba.core.base import BaseContext
 from numba.core.codegen import CPUCodegen
+from numba.core.runtime.context import NRTContext
 from numba.core.targetconfig import TargetConfig
 from numba.core.types.functions import BaseFunction
 from numba.core.typing.context import BaseContext as TypingContext
@@ -41,6 +43,10 @@ _get_abi_sizeof: Callable[..., Any] = BaseContext.get_abi_sizeof
 _refresh: Callable[..., Any] = BaseContext.refresh
 _refresh_typing: Callable[..., Any] = TypingContext.refresh
 _equal: Callable[..., Any] = TargetConfig.__eq__
+_call_incref_decref: Callable[..., Any] = NRTContext._call_incref_decref
+_has_loc: Callable[..., Any] = base._has_loc
+_start_event: Callable[..., Any] = event.start_event
+_end_event: Callable[..., Any] = event.end_event
 _compile_subroutine: Callable[..., Any] = BaseContext._compile_subroutine_no_cache
 
 
@@ -154,6 +160,44 @@ def compile_subroutine(self: Any, *args: Any, **kwargs: Any) -> Any:
         codegen._library_class = before
 
 
+@functools.cache
+def _is_counted(models: Any, kind: types.Type) -> bool:
+    """Whether values of a type hold memory of which numba counts the references."""
+    return bool(models[kind].contains_nrt_meminfo())
+
+
+def call_incref_decref(self: Any, builder: Any, typ: Any, value: Any, funcname: str) -> None:
+    """Count a reference. numba takes every number apart, and every packet, to find nothing in it that is counted."""
+    if _is_counted(self._context.data_model_manager, typ):
+        _call_incref_decref(self, builder, typ, value, funcname)
+
+
+def start_event(kind: str, data: Any = None) -> None:
+    """Tell listeners that something begins, where there are some. numba makes an event for each call of LLVM's."""
+    if event._registered.get(kind):
+        _start_event(kind, data)
+
+
+def end_event(kind: str, data: Any = None, exc_details: Any = None) -> None:
+    """The same for an end."""
+    if event._registered.get(kind):
+        _end_event(kind, data, exc_details)
+
+
+@contextlib.contextmanager
+def install_timer(kind: str, callback: Callable[[float], None]) -> Iterator[None]:
+    """Measure nothing. numba measures LLVM's time for each function, and within it that of each which it calls."""
+    yield
+
+
+def has_loc(function: Any) -> bool:
+    """Whether a function that writes LLVM code takes `loc`. numba has `inspect` find that out for each call."""
+    if type(function) is not FunctionType or hasattr(function, "__wrapped__"):
+        return _has_loc(function)  # type: ignore[no-any-return]
+    code = function.__code__
+    return "loc" in code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+
 REPLACED: Final = (
     (BaseFunction, "get_call_type", get_call_type),
     (BaseContext, "get_function", get_function),
@@ -162,6 +206,11 @@ REPLACED: Final = (
     (BaseContext, "_compile_subroutine_no_cache", compile_subroutine),
     (TypingContext, "refresh", refresh_typing),
     (TargetConfig, "__eq__", equal),
+    (NRTContext, "_call_incref_decref", call_incref_decref),
+    (base, "_has_loc", has_loc),
+    (event, "start_event", start_event),
+    (event, "end_event", end_event),
+    (event, "install_timer", install_timer),
     (CPUCodegen, "_check_llvm_bugs", lambda self: _sound(self)),
     (ir.Inst, "_rec_list_vars", lambda self, value: variables_in(value)),
     (postproc.PostProcessor, "run", run),

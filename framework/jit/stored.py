@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
+import llvmlite.binding as llvm
 from numba.core.caching import FunctionCache
-from numba.core.runtime import rtsys
+from numba.core.runtime import _nrt_python
 
 from .cache import give_up
+
+
+@functools.cache
+def _add_symbols() -> None:
+    """Tell LLVM where functions of numba's runtime are."""
+    for name, address in _nrt_python.c_helpers.items():
+        llvm.add_symbol(name if name.startswith("_") else f"NRT_{name}", address)
 
 
 class StoredCode(FunctionCache):  # type: ignore[misc]  # numba has no types
@@ -16,10 +25,11 @@ class StoredCode(FunctionCache):  # type: ignore[misc]  # numba has no types
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """The code for a signature; None where there is none, or what is there is damaged.
 
-        numba would import all that it compiles with, first. Code that is there needs the runtime's symbols only.
+        numba would import all that it compiles with, first, and compile its runtime. Code that is there holds what it
+        needs of the runtime, but for what is written in C.
         """
         try:
-            rtsys.initialize(target_context)
+            _add_symbols()
             with self._guard_against_spurious_io_errors():
                 return self._load_overload(sig, target_context)
         except Exception:

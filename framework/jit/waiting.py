@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from .address import load_u64, store_u64
 from .calls import monotonic_ns, sleep_us, yield_cpu
-from .compiler import inlined
+from .compiler import inlined, kept
 from .words import numbered
 
 
@@ -56,7 +56,7 @@ def let_run(waiting, patience):  # type: ignore[no-untyped-def]
         store_u64(waiting + WARY, WARY_WAITS)
 
 
-@inlined
+@kept
 def wait(waiting, yields, patience, nap):  # type: ignore[no-untyped-def]
     """Wait once; returns whether it slept. waiting: address of the words of Waiting.
 

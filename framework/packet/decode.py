@@ -84,7 +84,7 @@ def is_plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
     return rx_load_be16(frame + 20) & 0x3FFF == 0 and rx_load_u8(frame + 23) != IPPROTO_AH
 
 
-@inlined
+@kept
 def plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
     """(offsets, facts) of such a frame, of which all but few bits are constants to the compiler."""
     total = rx_load_be16(frame + 16)

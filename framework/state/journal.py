@@ -35,7 +35,7 @@ from zcframe.framework.jit.address import (
     state_store_u64,
     store_u64,
 )
-from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.jit.compiler import inlined, kept
 
 from .declare import MAX_KEYS
 
@@ -80,7 +80,7 @@ def enter(journal, used):  # type: ignore[no-untyped-def]
     order_stores()
 
 
-@inlined
+@kept
 def roll_back(journal, mark, low, high):  # type: ignore[no-untyped-def]
     """Undo the transaction down to `mark` bytes, newest first; nothing outside [low, high) is ever touched."""
     order_stores()

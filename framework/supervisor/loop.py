@@ -22,6 +22,7 @@ from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import OutputError, ZcframeError, refusal
+from zcframe.framework.garbage import uncollected
 from zcframe.framework.outputs.make import make_outputs
 from zcframe.framework.outputs.output import Door, Input
 from zcframe.framework.outputs.writer.process import entry_points as writer_entry_points
@@ -151,7 +152,7 @@ class Supervisor:
     # --- start
 
     def _start(self, signals: StopSignals) -> None:
-        gc.collect()
+        # What has been loaded stays: neither this process nor its children look through it.
         gc.freeze()
         self.crew.spawn_all()
         self.writers.spawn_all([member.post for member in self.crew.members])
@@ -425,12 +426,17 @@ def _disproved(check: RssCheck) -> str:
     return f"--verify-rss: of {check.frames:,} frames {wrong}; first {check.example}"
 
 
+def _prepared(config: RunConfig, observer: Observer, logs: funnel.LogFunnel) -> Supervisor:
+    with uncollected():
+        return Supervisor(prepare(config), observer, logs)
+
+
 def run(config: RunConfig, observer: Observer) -> RunResult:
     """Run with these options, watched by `observer`. Raises ZcframeError where the run cannot start."""
     logs = funnel.install(verbose=config.verbose)
     try:
         with StopSignals() as signals:
-            with closing(Supervisor(prepare(config), observer, logs)) as supervisor:
+            with closing(_prepared(config, observer, logs)) as supervisor:
                 signals.listen()
                 result = supervisor.run(signals)
             signals.conclude()

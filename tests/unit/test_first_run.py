@@ -60,6 +60,17 @@ build_chain([bind(spec.declared, spec.params, 1) for spec in specs], entry_point
 """
 
 
+# Names of the parts that numba made something of.
+MADE = """
+import gc
+from zcframe.framework.jit.compiler import Part
+
+for part in gc.get_objects():
+    if type(part) is Part and "dispatcher" in vars(part):
+        print(part.__qualname__)
+"""
+
+
 def write(folder: Path, name: str, step: str = "pkt.wirelen", fields: str = ONE) -> str:
     """A plugin file that counts packets and sums `step`; returns its SPEC."""
     path = folder / f"{name}.py"
@@ -67,10 +78,10 @@ def write(folder: Path, name: str, step: str = "pkt.wirelen", fields: str = ONE)
     return str(path)
 
 
-def compiled(cache: Path, *specs: str) -> list[str]:
+def compiled(cache: Path, *specs: str, program: str = BUILD) -> list[str]:
     """Names of the functions that a process compiles for a chain of these plugins and for a worker."""
     done = subprocess.run(
-        [sys.executable, "-c", BUILD, *specs],
+        [sys.executable, "-c", program, *specs],
         env=environment(XDG_CACHE_HOME=str(cache)),
         capture_output=True,
         text=True,
@@ -104,6 +115,12 @@ def test_a_plugin_that_changed_is_compiled_and_the_others_are_not(tmp_path: Path
     assert {"two_step", "two.filter", "chain"} <= set(again)
     assert not {"one_step", "one.filter", "decode", "recover", "arm"} & set(again)
     assert compiled(tmp_path, one, two) == []
+
+
+def test_a_start_from_the_cache_hands_numba_no_part(tmp_path: Path) -> None:
+    one = write(tmp_path, "one")
+    assert {"one.filter", "one_step", "decode"} <= set(compiled(tmp_path, one, program=BUILD + MADE))
+    assert compiled(tmp_path, one, program=BUILD + MADE) == []
 
 
 @pytest.mark.long

@@ -16,6 +16,7 @@ from zcframe.framework.jit.lean import REPLACED, lean
 COMPILE = """
 import itertools, json, sys
 import numba
+import numpy as np
 from numba import types
 
 def whole(a, b):
@@ -48,13 +49,20 @@ def caught(a, b):
     except Exception:
         return b
 
+def counted(a, b):
+    pair = np.empty(3, np.int64), a
+    values = pair[0]
+    for i in range(3):
+        values[i] = i
+    return values[2] + len(pair)
+
 if sys.argv[1:]:
     from zcframe.framework.jit.lean import lean
     leanly = lean()
     leanly.__enter__()
 VALUES = [-9, -1, 0, 1, 5, 7, 1 << 40]
 found = {}
-for function in (whole, divided, power, mixed, several, caught):
+for function in (whole, divided, power, mixed, several, caught, counted):
     for kinds in ((types.int64, types.int64), (types.int32, types.uint8), (types.uint64, types.boolean)):
         compiled = numba.njit(error_model="numpy")(function)
         compiled.compile(kinds)

@@ -39,8 +39,9 @@ from zcframe.framework.errors import ZcframeError
 from zcframe.framework.rss import SYMMETRIC_KEY
 from zcframe.framework.rss.toeplitz import hash_frame
 from zcframe.framework.sources.base import SourceEvent
-from zcframe.framework.sources.capture import batches, frames
+from zcframe.framework.sources.capture import CaptureReader, batches, frames
 from zcframe.framework.sources.capture.records import LENGTH, OFFSET, PORT, STATUS, TIMESTAMP, WIRE_LENGTH
+from zcframe.framework.sources.capture.scanner import told_of
 from zcframe.framework.sources.soft82576.windows.readers import readers_for
 from zcframe.framework.sources.trace import bundled_trace
 
@@ -201,6 +202,20 @@ def test_every_kind_of_capture(tmp_path: Path, kind: str) -> None:
 
 @pytest.mark.long
 @pytest.mark.usefixtures("several_cpus")
+@pytest.mark.parametrize(
+    ("kind", "is_pcapng", "is_rare"),
+    [("ethernet", False, False), ("cooked", False, False), ("ppp", False, True), ("pcapng", True, True)],
+)
+def test_readers_are_told_only_what_a_form_has(tmp_path: Path, kind: str, is_pcapng: bool, is_rare: bool) -> None:
+    """By None, numba drops what reads the other kinds of capture."""
+    path = tmp_path / "a.cap"
+    path.write_bytes(CAPTURES[kind])
+    form = CaptureReader(str(path)).form
+    assert form is not None
+    _, interfaces, rare = told_of(form)
+    assert (interfaces is not None, rare is not None) == (is_pcapng, is_rare)
+
+
 def test_damage_in_every_window(tmp_path: Path) -> None:
     """The same words as of a reader in order, and every record before the damage."""
     whole = CAPTURES["ethernet"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -46,43 +47,58 @@ def plain_form(capture: Pcap | Pcapng) -> Form | None:
 class Layout(NamedTuple):
     """A form as words for compiled code."""
 
-    is_pcap: int
     swapped: int
     head: int = 0  # of pcap, from here to `framing`
     tick: int = 0
     order: int = 0
     framing: int = 0
     interfaces: int = 0  # of pcapng: rows of the table
-    has_rare: int = 0
 
 
 LAYOUT: Final = numbered(Layout)
 
+# What `scan` is told of a form: words of Layout; the table of interfaces, int64, shape (n, WIDTH), None for pcap; 1
+# where an interface has a rare framing, else None. By its types, a file has only that compiled which it needs.
+Told = tuple[Words, Words | None, int | None]
 
-def layout_of(form: Form) -> tuple[Words, Words]:
-    """What `scan` is told of a form: words of Layout, and the table of interfaces, int64, shape (n, WIDTH)."""
+
+def told_of(form: Form) -> Told:
+    """What `scan` is told of a form."""
+    if form.pcap:
+        head, tick, order, framing = form.pcap
+        return words_of(Layout(form.swapped, head, tick, order, framing)), None, _rare([framing])
     count = len(form.interfaces)
     # A simple packet block is looked up in the first row before it is known that there is none.
     table = np.zeros((count + 1, WIDTH), np.int64)
     for number, row in enumerate(form.interfaces):
         table[number] = row
-    framings = form.pcap[-1:] or table[:count, FRAMING].tolist()
-    has_rare = int(any(framing > SLL2 for framing in framings))
-    head, tick, order, framing = form.pcap or (0, 0, 0, 0)
-    layout = Layout(int(bool(form.pcap)), form.swapped, head, tick, order, framing, count, has_rare)
-    return words_of(layout), table
+    return words_of(Layout(form.swapped, interfaces=count)), table, _rare(table[:count, FRAMING].tolist())
+
+
+def _rare(framings: Sequence[int]) -> int | None:
+    return 1 if any(framing > SLL2 for framing in framings) else None
 
 
 @inlined
-def scan(base, start, end, layout, interfaces, records):  # type: ignore[no-untyped-def]
-    """Enter the whole records of bytes [start, end) at address `base`: (rows, new start, reason, its value)."""
+def _records(base, start, end, layout, interfaces, records):  # type: ignore[no-untyped-def]
     swapped = layout[LAYOUT.swapped]
-    if layout[LAYOUT.is_pcap]:
+    if interfaces is None:
         head, tick = layout[LAYOUT.head], layout[LAYOUT.tick]
         order, framing = layout[LAYOUT.order], layout[LAYOUT.framing]
-        found = pcap_records(base, start, end, swapped, head, tick, order, framing, records)
-    else:
-        found = pcapng_records(base, start, end, swapped, interfaces, layout[LAYOUT.interfaces], records)
-    if layout[LAYOUT.has_rare]:
-        ethernet_for_rare(base, records, found[0], swapped)
+        return pcap_records(base, start, end, swapped, head, tick, order, framing, records)
+    return pcapng_records(base, start, end, swapped, interfaces, layout[LAYOUT.interfaces], records)
+
+
+@inlined
+def _name_rare(base, records, rows, layout, rare):  # type: ignore[no-untyped-def]
+    if rare is not None:
+        ethernet_for_rare(base, records, rows, layout[LAYOUT.swapped])
+
+
+@inlined
+def scan(base, start, end, told, records):  # type: ignore[no-untyped-def]
+    """Enter the whole records of bytes [start, end) at address `base`: (rows, new start, reason, its value)."""
+    layout, interfaces, rare = told
+    found = _records(base, start, end, layout, interfaces, records)
+    _name_rare(base, records, found[0], layout, rare)
     return found

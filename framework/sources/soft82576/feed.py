@@ -90,11 +90,14 @@ class Nic:
         """Give back what is more than memory: nothing."""
 
     def prepare(self) -> None:
-        """Have everything compiled before the first frame."""
+        """Have compiled, before the first frame, what frames pass through."""
         try:
             reader = self._open(self._whole[0])
         except CaptureFileError:
             return  # it was whole a moment ago; run() tells what became of it
+        self._compile(reader)
+
+    def _compile(self, reader: CaptureReader) -> None:
         reader.compile()
         self._deliver(reader, 0, 0)
         if self._pace:

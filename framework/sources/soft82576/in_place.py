@@ -28,7 +28,7 @@ from .feed import Nic, NicOrders
 from .queues import Q
 from .windows.pool import BEGIN, NEVER, SHARED, WindowPool
 from .windows.readers import Readers, readers_for
-from .windows.reading import IDLE, OVER, Job, WindowReader, compile_reading
+from .windows.reading import IDLE, OVER, Job, WindowReader
 
 # A full ring is half empty after such a nap, by a worker as fast as can be.
 DOZE_PER_SLOT: Final = 10e-9
@@ -63,11 +63,17 @@ class InPlaceNic(Nic):
         return WindowReader(self._windows, self._plan.rss, doze)
 
     def prepare(self) -> None:
-        """Compile everything, then fork the readers, which inherit it."""
+        """Compile what the first file needs, then fork the readers, which inherit it."""
         prctl(PR_SET_TIMERSLACK, 1000)
-        compile_reading()
         super().prepare()
         self._readers = Readers(readers_for(len(os.sched_getaffinity(0))), self._make_reader, self._channel)
+
+    def _compile(self, reader: CaptureReader) -> None:
+        """What reads in order comes later, unless it comes first: a file has few such places, its end is one."""
+        if reader.form:
+            self._mine.compile(reader.form)
+        else:
+            super()._compile(reader)
 
     def close(self) -> None:
         """End the readers."""

@@ -6,6 +6,7 @@ many it sent. Imports no zcframe.
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import sys
@@ -25,6 +26,18 @@ def direction(frame: bytes) -> int:
     return int(frame[at : at + size] > frame[at + size : at + 2 * size]) if at else 0
 
 
+def send(sender: socket.socket, frame: bytes) -> None:
+    """Send it once the interface has room for it."""
+    while True:
+        try:
+            sender.send(frame)
+            return
+        except OSError as error:
+            if error.errno != errno.ENOBUFS:
+                raise
+            time.sleep(1e-3)
+
+
 def main(file: str, rounds: int, pps: int, *ifnames: str) -> int:
     with Path(file).open("rb") as capture:
         frames = [bytes(frame) for _, frame in dpkt.pcap.UniversalReader(capture)]
@@ -36,7 +49,7 @@ def main(file: str, rounds: int, pps: int, *ifnames: str) -> int:
     for frame in frames * rounds:
         if sent % BURST == 0:
             time.sleep(BURST / pps)
-        senders[direction(frame)].send(frame)
+        send(senders[direction(frame)], frame)
         sent += 1
     return sent
 

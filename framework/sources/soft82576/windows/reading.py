@@ -7,10 +7,10 @@ the rings. All of it is one compiled loop, which Python calls again and again.
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
-from numba import types
+from numba import typeof
 
 from zcframe.framework import abi
 from zcframe.framework.jit.address import acquire_u32, load_u64, release_u64, store_u64
@@ -28,7 +28,7 @@ from zcframe.framework.sources.capture.records import (
     TIMESTAMP,
     RecordTable,
 )
-from zcframe.framework.sources.capture.scanner import Form, layout_of, scan
+from zcframe.framework.sources.capture.scanner import Form, scan, told_of
 from zcframe.framework.sources.soft82576.deliver import COUNTER_BITS, wake_sleepers
 from zcframe.framework.sources.soft82576.queues import Q
 
@@ -101,7 +101,8 @@ class Job(NamedTuple):
         return self.first + self.windows & COUNTER_BITS
 
 
-NO_JOB: Final = Job(0, 0, 0, 0, 0, 0, Form(0, (), ()))
+# For files that are read in order only.
+NO_FORM: Final = Form(0, (), ())
 
 
 class Desk(NamedTuple):
@@ -168,7 +169,7 @@ def read_to(desk, which, end):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def scan_window(desk, start, layout, interfaces, records):  # type: ignore[no-untyped-def]
+def scan_window(desk, start, told, records):  # type: ignore[no-untyped-def]
     """Scan the oldest window from byte `start`: (rows, start of what follows, 1 if that is of the next window).
 
     0: a record that reaches further than a window can, or no record: damage, a section, the end of the file.
@@ -176,7 +177,7 @@ def scan_window(desk, start, layout, interfaces, records):  # type: ignore[no-un
     base, window = desk[DESK.windows] + slot_start(desk, desk[NUMBER]), desk[DESK.window]
     rows = 0
     while True:
-        found, start, reason, needed = scan(base, start, desk[THERE], layout, interfaces, records[rows:])
+        found, start, reason, needed = scan(base, start, desk[THERE], told, records[rows:])
         rows += found
         if start >= window:
             return rows, start, 1
@@ -186,12 +187,12 @@ def scan_window(desk, start, layout, interfaces, records):  # type: ignore[no-un
 
 
 @inlined
-def look_over(desk, layout, interfaces, records, hashes):  # type: ignore[no-untyped-def]
+def look_over(desk, told, records, hashes):  # type: ignore[no-untyped-def]
     """Scan the oldest window, tell where the next begins, and hash its frames."""
     number = desk[NUMBER]
     place = place_of(desk, number)
     start = begin_of(desk[DESK.begins], desk[DESK.slots], number) - place
-    rows, end, whole = scan_window(desk, start, layout, interfaces, records)
+    rows, end, whole = scan_window(desk, start, told, records)
     if whole:
         pass_on(desk[DESK.begins], desk[DESK.slots], number + 1, place + end)
     else:
@@ -277,7 +278,7 @@ def take_one(desk, queues, ends):  # type: ignore[no-untyped-def]
 
 
 @inlined
-def step(desk, layout, interfaces, records, hashes, reta, queues, ends):  # type: ignore[no-untyped-def]
+def step(desk, told, records, hashes, reta, queues, ends):  # type: ignore[no-untyped-def]
     """Do one thing of those above: GOING, else why nothing can be done."""
     if acquire_u32(desk[DESK.shared] + ENDED) != 0:
         desk[DESK.held] = desk[DESK.scanned] = 0
@@ -285,7 +286,7 @@ def step(desk, layout, interfaces, records, hashes, reta, queues, ends):  # type
     if desk[DESK.held] != 0:
         number = desk[NUMBER]
         if desk[DESK.scanned] == 0 and is_known(desk[DESK.begins], desk[DESK.slots], number):
-            look_over(desk, layout, interfaces, records, hashes)
+            look_over(desk, told, records, hashes)
             return GOING
         is_ours = desk[DESK.scanned] != 0 and has_turn(desk[DESK.shared], number)
         if is_ours and bring(desk, records, hashes, reta, queues, ends):
@@ -312,15 +313,15 @@ def await_others(desk, why, queues):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def read_on(desk, layout, interfaces, records, hashes, reta, queues, ends):  # type: ignore[no-untyped-def]
+def read_on(desk, told, records, hashes, reta, queues, ends):  # type: ignore[no-untyped-def]
     """Read windows and bring them into the rings, waiting where that cannot be done; returns GOING, IDLE or OVER.
 
-    desk: words of Desk. layout, interfaces: as for `scan`. records, hashes: a row for each record of a window. reta,
+    desk: words of Desk. told: of the form, as for `scan`. records, hashes: a row for each record of a window. reta,
     queues: as for `deliver`. ends: see Windows.
     """
     left = AT_ONCE
     while left > 0:
-        why = step(desk, layout, interfaces, records, hashes, reta, queues, ends)
+        why = step(desk, told, records, hashes, reta, queues, ends)
         if why == OVER or why == IDLE:
             return why
         if why == GOING:
@@ -339,13 +340,6 @@ def make_room(shared, queues, ends):  # type: ignore[no-untyped-def]
         return True
     wake_sleepers(queues)
     return False
-
-
-def compile_reading() -> None:
-    """Have compiled what readers call."""
-    words, table = types.Array(types.int64, 1, "C"), types.Array(types.int64, 2, "C")
-    precompile(make_room, types.int64, table, table)
-    precompile(read_on, words, words, table, table, words, words, table, table)
 
 
 class WindowReader:
@@ -368,12 +362,22 @@ class WindowReader:
         desk[DESK.tables], desk[DESK.fields] = self._tables.ctypes.data, rss.field_mask
         desk[DESK.windows], desk[DESK.front] = windows.address, windows.front
         desk[DESK.window], desk[DESK.stride], desk[DESK.slots] = windows.window, windows.stride, windows.slots
-        self.begin(NO_JOB, -1)
+        self._told = told_of(NO_FORM)
+
+    def compile(self, form: Form) -> None:
+        """Have compiled what reads windows of this form."""
+        self._told = told_of(form)
+        precompile(read_on, *map(typeof, self._arguments))
+
+    @property
+    def _arguments(self) -> tuple[Any, ...]:
+        windows = self._windows
+        return self.desk, self._told, self.records, self._hashes, self._reta, windows.queues, windows.ends
 
     def begin(self, job: Job, fd: int) -> None:
         """Work on this job; fd: of its file."""
+        self.compile(job.form)
         desk = self.desk
-        self._layout, self._interfaces = layout_of(job.form)
         desk[DESK.fd], desk[DESK.first], desk[DESK.offset], desk[DESK.shift] = fd, job.first, job.offset, job.shift
         desk[DESK.timed] = job.timed
         desk[DESK.held] = desk[DESK.scanned] = 0
@@ -403,6 +407,4 @@ class WindowReader:
 
     def read_on(self) -> int:
         """Do a part of the job; returns GOING, IDLE (no window is left to take) or OVER."""
-        windows = self._windows
-        form = (self._layout, self._interfaces)
-        return int(read_on(self.desk, *form, self.records, self._hashes, self._reta, windows.queues, windows.ends))
+        return int(read_on(*self._arguments))
