@@ -15,6 +15,7 @@ from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.no_ip import no_ip_layout, state_layouts
 from zcframe.framework.chain.spec import parse_spec
 from zcframe.framework.chain.workspace import (
+    AHEAD,
     DONE,
     JOURNAL,
     LEDGER,
@@ -65,6 +66,9 @@ class ZcChain:
             no_ip=self.state.address(len(self.plugins)),
             nap=0,
             patience=0,
+            ahead=AHEAD,
+            pull=0,
+            pull_words=0,
             states=first,
         )
         self._ctx = words_of(context, *others)

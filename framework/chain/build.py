@@ -31,6 +31,7 @@ from .bound import BoundPlugin
 from .explain import explained, require_meant
 from .generate import chain_source
 from .handover import HandOver
+from .hashes import looks_at_hashes
 from .inline import Inliner, codes_of
 from .note import Notes
 
@@ -45,12 +46,14 @@ class Chain:
 
     ctx: words of ChainContext. It returns how many it took; fewer than `budget` means that the ring is empty or orders
     wait. See workspace.py. program: of the packets that plugins get to see; None for all.
+    hashes: whether it looks at packets' hashes.
     """
 
     run: Callable[[np.ndarray[Any, np.dtype[np.int64]], int], int]
     plugins: tuple[BoundPlugin, ...]
     path: Path
     program: Program | None = None
+    hashes: bool = True
 
     @property
     def codes(self) -> int:
@@ -278,4 +281,4 @@ def build_chain(
     if missing:
         # What the compiler leaves behind goes before workers are forked.
         gc.collect()
-    return Chain(module.chain, tuple(plugins), path, program)
+    return Chain(module.chain, tuple(plugins), path, program, looks_at_hashes(plugins, inliners, outputs))

@@ -33,7 +33,7 @@ def chain(ctx, budget):
     header, descs, blocks = ctx[CTX.header], ctx[CTX.descriptors], ctx[CTX.blocks]
     user, mask = ctx[CTX.user], ctx[CTX.mask]
     progress, orders, low, high = ctx[CTX.progress], ctx[CTX.orders], ctx[CTX.state_low], ctx[CTX.state_high]
-    no_ip = ctx[CTX.no_ip]
+    no_ip, ahead = ctx[CTX.no_ip], ctx[CTX.ahead]
     journal = progress + JOURNAL
     scratch, counts, stride = progress + SCRATCH, progress + SCRATCH_COUNTS, note_size()
 {states}    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
@@ -44,6 +44,13 @@ def chain(ctx, budget):
         # C, matches B of the producer: descriptors below `write` are complete.
         n = min((acquire_u32(header + HEADER_WRITE) - done) & 0xFFFFFFFF, BURST, start + budget - done)
         if seldom(n == 0):
+            if ctx[CTX.pull] != 0:
+                if call_at(ctx[CTX.pull], ctx[ctx[CTX.pull_words] :]) != 0:
+                    continue
+                if not sleep(ctx, done - rested):
+                    break
+                rested = done
+                continue
             if ctx[CTX.nap] == 0 or done - rested < BUSY:
                 break
             if wait(progress + WAITING, YIELDS, ctx[CTX.patience], ctx[CTX.nap]):
@@ -57,7 +64,7 @@ def chain(ctx, budget):
             store_u64(progress + RAISED_AT, 0)
 {worth}        wire, all_ip, note = 0, IP_BIT, scratch
 {masks}        for i in range(n):
-            prefetch_read(blocks + rx_load_u32(descs + ((done + i + AHEAD) & mask) * DESC_SIZE + DESC_OFFSET))
+            prefetch_read(blocks + rx_load_u32(descs + ((done + i + ahead) & mask) * DESC_SIZE + DESC_OFFSET))
             desc = descs + ((done + i) & mask) * DESC_SIZE
             frame = blocks + rx_load_u32(desc + DESC_OFFSET)
             wire += rx_load_u32(desc + DESC_WIRE_LEN)

@@ -50,6 +50,13 @@ def _is_own(value: Any) -> bool:
     return module.partition(".")[0] not in FOREIGN and not module.startswith("zcframe.framework.")
 
 
+def _is_opaque(value: Any) -> bool:
+    """Whether it is code, or has some, that is not looked into: compiled elsewhere, or behind the name of a module."""
+    if inspect.ismodule(value):
+        return value.__name__.partition(".")[0] not in FOREIGN
+    return hasattr(value, "py_func") and not value.__module__.startswith("zcframe.framework.")
+
+
 def _rebound(function: FunctionType, replaced: dict[str, Any]) -> FunctionType:
     """The same code with other values behind some of its names."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
@@ -66,6 +73,8 @@ class Inliner:
     def __init__(self, plugin: str) -> None:
         self.plugin = plugin
         self.functions: list[Function] = []
+        # Whether they may do what their own code does not show.
+        self.opaque = False
         self._compiled: dict[Function, Any] = {}
         self._open: list[Function] = []
 
@@ -86,7 +95,9 @@ class Inliner:
             raise self._endless(function)
         if function not in self._compiled:
             self._open.append(function)
-            replaced = {name: self.compiled(value) for name, value in _names(function) if _is_own(value)}
+            named = dict(_names(function))
+            self.opaque |= any(map(_is_opaque, named.values()))
+            replaced = {name: self.compiled(value) for name, value in named.items() if _is_own(value)}
             self._open.pop()
             self._compiled[function] = inlined(_rebound(function, replaced) if replaced else function)
             self.functions.append(function)

@@ -37,6 +37,7 @@ from zcframe.framework.jit.address import (
     work_store_u64,
 )
 from zcframe.framework.jit.compiler import compiled, inlined, kept
+from zcframe.framework.jit.pointer import call_at
 from zcframe.framework.jit.waiting import wait, waited
 from zcframe.framework.packet.decode import MAX_LENGTH, decode, decode_others, is_plain_ipv4, plain_ipv4
 from zcframe.framework.packet.value import make_packet
@@ -46,6 +47,7 @@ from .attempt import DROPPED, FAULTED, attempt
 from .fault import count_fault
 from .handover import HAND, hand_on_pcap, hand_on_pcapng, hand_on_ring, leave_mark, next_line, take_up, wait_for_room
 from .no_ip import FACTS, IP_BIT, count_burst
+from .sleep import sleep
 from .workspace import (
     BURST,
     BUSY,
@@ -72,7 +74,6 @@ from .workspace import (
     WAITING,
 )
 
-AHEAD = 16
 # So often a worker lets other processes of its CPU run before it sleeps: those that fill the ring are among them.
 YIELDS = 100
 

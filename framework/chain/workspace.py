@@ -1,7 +1,8 @@
 """The worker's own memory: how far it is, its journal and its ledger. It outlives the worker.
 
     page 0   done u64 | stage u32 | packet u32 | parked u32 | generation u64 | ready u64
-             careful u64[2] | given up u64[2] | words of waiting
+             careful u64[2] | given up u64[2] | words of waiting |
+             slept at u64 | polled u64[2]
     ledger   two copies, used in turn: generation g stands in copy g & 1
              copy: upto u64 | wire bytes u64 | one u64 per verdict code
     scratch  what the first pass over a burst found out about its packets (note.py) | verdict counts of the burst
@@ -26,6 +27,8 @@ from zcframe.framework.state.journal import JOURNAL_SIZE
 BURST = 64
 # Where so many packets came while the worker slept, more will come while it naps: see RingEnd.nap_s.
 BUSY = 64
+# Frames are fetched into the cache so many packets ahead.
+AHEAD = 16
 MAX_PLUGINS = 32
 MAX_CODES = 2 * MAX_PLUGINS + 2
 
@@ -49,6 +52,9 @@ GIVEN_UP_BY = 344
 RAISED_AT = 352
 # Words of jit.waiting.Waiting.
 WAITING = 384
+# See sleep.py.
+SLEPT_AT = 448
+POLLED = 456
 
 LEDGER = abi.PAGE_SIZE
 LEDGER_COPY = 1024
@@ -91,6 +97,10 @@ class ChainContext(NamedTuple):
     no_ip: int  # counts, see no_ip.py
     nap: int  # microseconds that the chain sleeps at an empty ring, where it has found BUSY packets since it did last
     patience: int  # nanoseconds that it lets other processes of its CPU run before that
+    ahead: int  # so many packets ahead frames are prefetched, a number
+    naps_from: int  # packets since it slept last, for a chain with `pull` to nap
+    pull: int  # of the function that brings frames into the ring where no other process does, or 0
+    pull_words: int  # where in these words those of that function begin, a number
     states: int  # of the first plugin; those of the others follow
 
 

@@ -12,9 +12,11 @@ _clock = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.
 _read = types.ExternalFunction("pread", types.int64(types.int32, types.int64, types.int64, types.int64))
 _write = types.ExternalFunction("write", types.int64(types.int32, types.int64, types.int64))
 _errno = types.ExternalFunction("__errno_location", types.int64())
+_poll = types.ExternalFunction("poll", types.int32(types.int64, types.uint64, types.int32))
 _sleep = types.ExternalFunction("usleep", types.int32(types.uint32))
 _yield = types.ExternalFunction("sched_yield", types.int32())
 
+CLOCK_REALTIME = 0
 CLOCK_MONOTONIC = 1
 
 
@@ -37,16 +39,33 @@ def last_error():  # type: ignore[no-untyped-def]
 
 
 @inlined
+def _now(clock, scratch):  # type: ignore[no-untyped-def]
+    _clock(np.int32(clock), scratch)
+    return load_u64(scratch) * 1_000_000_000 + load_u64(scratch + 8)
+
+
+@inlined
+def realtime_ns(scratch):  # type: ignore[no-untyped-def]
+    """Nanoseconds since 1970. scratch: address of 16 bytes, which are written over."""
+    return _now(CLOCK_REALTIME, scratch)
+
+
+@inlined
 def monotonic_ns(scratch):  # type: ignore[no-untyped-def]
     """CLOCK_MONOTONIC in nanoseconds. scratch: address of 16 bytes, which are written over."""
-    _clock(np.int32(CLOCK_MONOTONIC), scratch)
-    return load_u64(scratch) * 1_000_000_000 + load_u64(scratch + 8)
+    return _now(CLOCK_MONOTONIC, scratch)
 
 
 @inlined
 def sleep_us(microseconds):  # type: ignore[no-untyped-def]
     """Sleep for less than a second; a signal ends it."""
     _sleep(np.uint32(microseconds))
+
+
+@inlined
+def poll(fds, count, milliseconds):  # type: ignore[no-untyped-def]
+    """Wait for events of so many descriptors; how many have some, -1 for a signal. fds: address of struct pollfd."""
+    return _poll(fds, np.uint64(count), np.int32(milliseconds))
 
 
 @inlined

@@ -3,6 +3,7 @@
 from .mapping import Mapping, make_memory, seal_writes
 from .mirror import Mirror
 from .pulled import PulledRing
+from .puller import Puller
 from .receive import ReceiveRing, Ring, RingEnd, SharedBuffer, ring_size, whole_pages
 from .undo import Undo
 
@@ -10,6 +11,7 @@ __all__ = [
     "Mapping",
     "Mirror",
     "PulledRing",
+    "Puller",
     "ReceiveRing",
     "Ring",
     "RingEnd",

@@ -17,6 +17,7 @@ from zcframe.framework import abi
 from zcframe.framework.rss.spread import Spread
 
 from .mapping import Mapping, make_memory
+from .puller import Puller
 from .receive import NAP_S, RingEnd, check_slots, make_header, ring_size, whole_pages
 from .undo import Undo
 
@@ -67,12 +68,12 @@ class PulledRing:
         """The puller's memory, zeroed when the ring was made."""
         return Mapping(self._notes_fd, self._notes_size, writable=True, populate=True)
 
-    def end(self, buffer: Mapping, poll_fd: int, pull: Callable[[RingEnd], int], nap_s: float = NAP_S) -> RingEnd:
-        """The worker's end. buffer: where descriptors' offsets count from; pull, nap_s: see RingEnd."""
+    def end(self, buffer: Mapping, poll_fd: int, puller: Callable[[RingEnd], Puller], nap_s: float = NAP_S) -> RingEnd:
+        """The worker's end. buffer: where descriptors' offsets count from; puller: makes its `pull`, see RingEnd."""
         ring = Mapping(self._ring_fd, ring_size(self.slots), writable=True, populate=True)
         user = Mapping(self._user_fd, abi.PAGE_SIZE, writable=True, populate=True)
         end = RingEnd(ring, user, buffer, self.wake_fd, poll_fd, nap_s=nap_s)
-        end.pull = lambda: pull(end)
+        end.pull = puller(end)
         return end
 
     def observer(self) -> Mapping:

@@ -8,7 +8,7 @@ writable mapping of the producer's part.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 import numpy as np
@@ -18,6 +18,7 @@ from zcframe.framework.errors import RingError
 from zcframe.framework.rss.spread import Spread
 
 from .mapping import Mapping, make_memory, seal_writes
+from .puller import Puller
 from .undo import Undo
 
 NAP_S: Final = 100e-6
@@ -63,11 +64,11 @@ def ring_size(slots: int) -> int:
 class RingEnd:
     """One side's view of a ring: addresses for compiled code, `header` (RING_HEADER) and `user` (USER_PAGE) for Python.
 
-    pull: function that the worker calls where no producer fills the ring: it brings frames that wait elsewhere, gives
-    back those that were released, and returns the number that it brought.
+    pull: what brings frames where no producer fills the ring, set by whoever knows how.
     nap_s: seconds that a worker sleeps after it found many frames again and again: a nap costs less than a wake-up by
     the producer. The ring has room for the frames of that time. patience_ns: before that it lets other processes of its
-    CPU run, where that does not take longer; see jit/waiting.py.
+    CPU run, where that does not take longer; see jit/waiting.py. naps_from: of a ring with `pull`, how many frames must
+    have come since the last sleep for a nap: a few, where the worker's own clock gives frames their time, are not late.
     Raises RingError where the header is not of an ABI that this version knows.
     """
 
@@ -78,13 +79,14 @@ class RingEnd:
         buffer: Mapping,
         wake_fd: int,
         poll_fd: int,
-        pull: Callable[[], int] | None = None,
         *,
         nap_s: float = NAP_S,
         patience_ns: int = 0,
     ) -> None:
         self._mappings = (ring, user, buffer)
-        self.pull, self.nap_s, self.patience_ns = pull, nap_s, patience_ns
+        self.nap_s, self.patience_ns = nap_s, patience_ns
+        self.naps_from = 1
+        self.pull: Puller | None = None
         self.header: np.ndarray[Any, Any] = ring.view(abi.RING_HEADER)
         self.user: np.ndarray[Any, Any] = user.view(abi.USER_PAGE)
         found = int(self.header["magic"][0]), int(self.header["version"][0])

@@ -13,11 +13,14 @@ from numba.core import types
 from zcframe.framework import abi
 from zcframe.framework.chain.build import FRAMEWORK, Chain
 from zcframe.framework.chain.handover import CROWDED
+from zcframe.framework.chain.sleep import polled
 from zcframe.framework.chain.workspace import (
+    AHEAD,
     BUSY,
     JOURNAL,
     ORDERS,
     PARKED,
+    POLLED,
     PROGRESS_SIZE,
     READY,
     STOP_DRAIN,
@@ -76,8 +79,13 @@ class Worker:
         for k, plugin in enumerate(chain.plugins):
             if plugin.layout.per_worker:
                 states[k] += post.number * plugin.layout.shard_size
-        # What has to be done besides the chain comes between its calls: such a chain does not sleep.
-        self._nap_us = 0 if self.ring.pull or self.verifier else int(self.ring.nap_s * 1e6)
+        # A verifier comes between frames and chain: such a chain neither fetches them itself nor sleeps.
+        self._nap_us = 0 if self.verifier else int(self.ring.nap_s * 1e6)
+        self._pull = self.ring.pull if self.verifier else None
+        if self.ring.pull and self._pull is None and not chain.hashes:
+            self.ring.pull.leave_out_hashes()
+        fds = polled(self.ring.wake_fd, self.ring.poll_fd)
+        self.progress.view("u1", POLLED, len(fds))[:] = memoryview(fds)
         attached = [rings.attach(post.number) for rings in outputs]
         self._handed = [mappings for _, mappings in attached]
         self._waiting = self._handed[0][0].view("u8", CROWDED) if attached else None
@@ -94,6 +102,7 @@ class Worker:
     def _context(self, orders: int, state: StateMemory, no_ip: int, states: list[int], outputs: list[int]) -> Words:
         """What the chain is called with: addresses of orders, counts, and of each plugin's state; words of outputs."""
         ring, (first, *others) = self.ring, states or [0]
+        pull = ring.pull if self._pull is None else None
         context = ChainContext(
             header=ring.header_address,
             descriptors=ring.desc_address,
@@ -107,9 +116,14 @@ class Worker:
             no_ip=no_ip,
             nap=self._nap_us,
             patience=ring.patience_ns,
+            # Whatever was just described is in the cache; what is ahead of it are frames of a round before.
+            ahead=0 if ring.pull else AHEAD,
+            naps_from=ring.naps_from,
+            pull=pull.address if pull else 0,
+            pull_words=len(ChainContext._fields) + len(others) + len(outputs),
             states=first,
         )
-        return words_of(context, *others, *outputs)
+        return words_of(context, *others, *outputs, *(pull.words if pull else ()))
 
     def run(self) -> None:
         """Take packets until the supervisor orders to stop; sleep while there are none."""
@@ -118,11 +132,11 @@ class Worker:
             poller.register(fd, select.POLLIN)
         while True:
             stop = int(self._stop[0])
-            pulled = self.ring.pull() if self.ring.pull is not None else 0
+            pulled = self._pull() if self._pull is not None else 0
             taken = self.chain.run(self.ctx, BUDGET if self.verifier is None else min(BUDGET, self.verifier(self.ctx)))
             self._found += taken
             self._raised.describe()
-            if stop == STOP_NOW or (stop == STOP_DRAIN and not pulled and self._drained()):
+            if stop == STOP_NOW or (stop == STOP_DRAIN and self._drained()):
                 return
             if self._pausing():
                 self._pause()
@@ -139,10 +153,12 @@ class Worker:
         return True
 
     def _drained(self) -> bool:
-        """Whether the ring is empty. It stays empty: the order to drain comes after the source's last packet.
+        """Whether nothing waits. It stays so: the order to drain comes after the source's last packet.
 
         A chain that found nothing is no proof: a pause may have kept it from looking.
         """
+        if self.ring.pull is not None and self.ring.pull():
+            return False
         drained = bool(arm(self.ctx))
         disarm(self.ctx)
         return drained

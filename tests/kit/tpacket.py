@@ -10,11 +10,11 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.jit.words import words_of
 from zcframe.framework.packet.decode import MAX_LENGTH
-from zcframe.framework.ring import Mapping, PulledRing, RingEnd, make_memory
+from zcframe.framework.ring import Mapping, PulledRing, Puller, RingEnd, make_memory
 from zcframe.framework.rss import SYMMETRIC_KEY
 from zcframe.framework.rss.fields import field_mask
 from zcframe.framework.rss.toeplitz import toeplitz_tables
-from zcframe.framework.sources.packet.pull import PullContext, notes_size, pull_for
+from zcframe.framework.sources.packet.pull import CTX, PullContext, notes_size, pull_for
 
 BLOCK = struct.Struct("=IIIIIIQIIII")  # struct tpacket_block_desc
 FRAME = struct.Struct("=IIIIIIHHIIHH8x")  # struct tpacket3_hdr
@@ -125,27 +125,29 @@ class Bench(PulledRing):
         self.noted = self.notes()
         self.tables = toeplitz_tables(SYMMETRIC_KEY)
         self.kernel = Kernel(self.blocks.view("u1", 0, size * count), size, count, mixed)
-        self._pull = pull_for(mixed)
-        self.consumer_end: RingEnd = self.end(self.blocks, self.wake_fd, lambda _: self.pull())
-        end = self.consumer_end
+        self._mixed, self._size, self._count = mixed, size, count
+        self.consumer_end: RingEnd = self.end(self.blocks, self.wake_fd, self._puller)
+        ring = self.consumer_end._mappings[0]
+        self.descriptors = ring.view(abi.DESC, abi.PAGE_SIZE, slots)
+        self.areas = [m.view("u1", 0, m.size) for m in (*self.consumer_end._mappings, self.noted)]
+
+    def _puller(self, end: RingEnd) -> Puller:
         context = PullContext(
             header=end.header_address,
             descriptors=end.desc_address,
             user=end.user_address,
-            slots=slots,
+            slots=self.slots,
             notes=self.noted.address,
             blocks=self.blocks.address,
-            block_size=size,
-            block_count=count,
+            block_size=self._size,
+            block_count=self._count,
             longest=MAX_LENGTH,
             tables=self.tables.ctypes.data,
             fields=field_mask("5-tuple"),
+            hashes=1,
             port=0,
         )
-        self.words = words_of(context)
-        ring = end._mappings[0]
-        self.descriptors = ring.view(abi.DESC, abi.PAGE_SIZE, slots)
-        self.areas = [m.view("u1", 0, m.size) for m in (*end._mappings, self.noted)]
+        return Puller(pull_for(self._mixed), words_of(context), CTX.hashes, self)
 
     @property
     def read(self) -> int:
@@ -156,7 +158,8 @@ class Bench(PulledRing):
         return int(self.consumer_end.header["write"][0])
 
     def pull(self) -> int:
-        return int(self._pull(self.words))
+        assert self.consumer_end.pull is not None
+        return self.consumer_end.pull()
 
     def take(self, frames: int) -> list[int]:
         """Take so many frames, at most those that are there; returns the numbers that they bear, checked."""

@@ -120,6 +120,7 @@ class Machine:
             fill_mask=self.fill_size - 1,
             tables=int(TABLES.ctypes.data),
             fields=field_mask(FIELDS),
+            hashes=1,
             port=worker,
             socket=-1,
             reported=self.reported,

@@ -75,6 +75,7 @@ def describe() -> Describe:
             fill_mask=31,
             tables=int(TABLES.ctypes.data),
             fields=field_mask(fields),
+            hashes=1,
             socket=-1,
             reported=reported,
             types=int(types.ctypes.data),

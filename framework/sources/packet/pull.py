@@ -70,8 +70,8 @@ from .tpacket import (
     TAG_SIZE,
 )
 
-# Descriptors of one call: they stay in the cache until the chain takes them.
-AT_MOST: Final = 4096
+# Frames of one call: they and their descriptors stay in the first-level cache until the chain takes them.
+AT_MOST: Final = 256
 COUNTER_BITS: Final = 0xFFFFFFFF
 HALF_COUNTER: Final = 1 << 31
 SECOND: Final = 1_000_000_000
@@ -105,6 +105,7 @@ class PullContext(NamedTuple):
     longest: int  # bytes of a frame at most
     tables: int  # as for `rss_hash`
     fields: int  # a mask
+    hashes: int  # whether descriptors get the hash: 1 or 0
     port: int  # a number
 
 
@@ -183,7 +184,7 @@ def describe_frame(ctx, found, desc, mixed):  # type: ignore[no-untyped-def]
         captured, wire = captured - own + added, wire - own
     length = min(captured, ctx[CTX.longest])
     tpid = stripped_tag(found)
-    hashed = hash_untagged(frame, length, tpid, ctx[CTX.tables], ctx[CTX.fields])
+    hashed = hash_untagged(frame, length, tpid, ctx[CTX.tables], ctx[CTX.fields]) if ctx[CTX.hashes] else 0
     cut = length < wire + added
     status = abi.STATUS_TRUNCATED if cut else 0
     tci = 0

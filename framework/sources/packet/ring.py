@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -9,15 +10,15 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.config import ANY
 from zcframe.framework.filters.program import Program
-from zcframe.framework.jit.words import Words, words_of
+from zcframe.framework.jit.words import words_of
 from zcframe.framework.packet.decode import MAX_LENGTH
-from zcframe.framework.ring import Mapping, PulledRing, RingEnd
+from zcframe.framework.ring import Mapping, PulledRing, Puller, RingEnd
 from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.plan import LivePlan
 
 from . import gate
 from .losses import Losses
-from .pull import PullContext, notes_size, pull_for
+from .pull import CTX, PullContext, notes_size, pull_for
 from .refuse import Refusal, refusal_for
 from .socket import clear_error, make_blocks, open_socket, statistics
 
@@ -66,38 +67,27 @@ def nap_for(size: int) -> float:
     return min(LONGEST_NAP_S, size / 2 / BYTES_A_SECOND)
 
 
-class Puller:
-    """The function that the worker calls for frames.
+def make_puller(plan: LivePlan, memory: BlockMemory, tables: np.ndarray[Any, Any], mixed: bool, end: RingEnd) -> Puller:
+    """What brings frames to a worker.
 
     memory: blocks and notes, mapped; tables: as `toeplitz_tables` returns them; mixed: as for `pull_for`.
     """
-
-    def __init__(self, plan: LivePlan, memory: BlockMemory, tables: np.ndarray[Any, Any], mixed: bool) -> None:
-        self._plan, self._memory, self._tables = plan, memory, tables
-        self._pull = pull_for(mixed)
-        self._context: Words | None = None
-
-    def __call__(self, end: RingEnd) -> int:
-        if self._context is None:
-            self._context = self._make_context(end)
-        return int(self._pull(self._context))
-
-    def _make_context(self, end: RingEnd) -> Words:
-        context = PullContext(
-            header=end.header_address,
-            descriptors=end.desc_address,
-            user=end.user_address,
-            slots=end.slots,
-            notes=self._memory.notes.address,
-            blocks=self._memory.blocks.address,
-            block_size=self._memory.block_size,
-            block_count=self._memory.block_count,
-            longest=MAX_LENGTH,
-            tables=int(self._tables.ctypes.data),
-            fields=self._plan.rss.field_mask,
-            port=self._plan.port,
-        )
-        return words_of(context)
+    context = PullContext(
+        header=end.header_address,
+        descriptors=end.desc_address,
+        user=end.user_address,
+        slots=end.slots,
+        notes=memory.notes.address,
+        blocks=memory.blocks.address,
+        block_size=memory.block_size,
+        block_count=memory.block_count,
+        longest=MAX_LENGTH,
+        tables=int(tables.ctypes.data),
+        fields=plan.rss.field_mask,
+        hashes=1,
+        port=plan.port,
+    )
+    return Puller(pull_for(mixed), words_of(context), CTX.hashes, memory, tables)
 
 
 class PacketRing(PulledRing):
@@ -164,7 +154,7 @@ class PacketRing(PulledRing):
         """Map as a worker does, blocks and notes as well; it goes on where its predecessor ended."""
         blocks = Mapping(self.socket.fileno(), self._block_size * self._blocks, writable=True)
         memory = BlockMemory(blocks, self._block_size, self._blocks, self.notes())
-        puller = Puller(self._plan, memory, self._tables, self._shape.mixed)
+        puller = partial(make_puller, self._plan, memory, self._tables, self._shape.mixed)
         return self.end(blocks, self.socket.fileno(), puller, nap_for(self._block_size * self._blocks))
 
     def account(self) -> None:

@@ -39,7 +39,9 @@ from zcframe.framework.jit.address import (
     release_u64,
     store_u64,
 )
+from zcframe.framework.jit.calls import realtime_ns
 from zcframe.framework.jit.compiler import compiled, inlined, precompile
+from zcframe.framework.jit.pointer import WORDS
 from zcframe.framework.jit.words import numbered
 from zcframe.framework.ring.describe import describe
 from zcframe.framework.rss.toeplitz import hash_untagged, rss_hash
@@ -73,6 +75,7 @@ class PullContext(NamedTuple):
     fill_mask: int  # a number
     tables: int  # as for `rss_hash`
     fields: int  # a mask
+    hashes: int  # whether descriptors get the hash: 1 or 0
     port: int  # a number
     socket: int  # a file descriptor
     reported: int  # what is taken from the card: a mask of metadata.py; 0: no frame has a record
@@ -82,7 +85,9 @@ class PullContext(NamedTuple):
 CTX: Final = numbered(PullContext)
 
 NOTE_GIVEN: Final = 0
-NOTES_SIZE: Final = 8
+# Scratch memory for the clock.
+NOTE_CLOCK: Final = 8
+NOTES_SIZE: Final = 24
 
 GUARD_OWNER: Final = 0
 # The word: number of a worker << 1, and this bit.
@@ -150,7 +155,7 @@ def describe_plain(ctx, number, now):  # type: ignore[no-untyped-def]
     prefetch_read(ctx[CTX.chunks] + load_u32(entry_of(ctx, number + AHEAD)))
     entry = entry_of(ctx, number)
     address, length = load_u32(entry), load_u32(entry + 8)
-    hashed = rss_hash(ctx[CTX.chunks] + address, length, ctx[CTX.tables], ctx[CTX.fields])
+    hashed = rss_hash(ctx[CTX.chunks] + address, length, ctx[CTX.tables], ctx[CTX.fields]) if ctx[CTX.hashes] else 0
     describe(desc_of(ctx, number), now, address, length, length, hashed, 0, 0, 0, ctx[CTX.port])
 
 
@@ -167,7 +172,7 @@ def describe_reported(ctx, number, now):  # type: ignore[no-untyped-def]
     tpid, tci = reported_tag(frame, reported)
     time = reported_time(frame, reported, now)
     hashed = reported_hash(frame, reported, ctx[CTX.types])
-    if hashed == 0:
+    if hashed == 0 and ctx[CTX.hashes]:
         hashed = hash_untagged(frame, length, tpid, ctx[CTX.tables], ctx[CTX.fields])
     wire, status = length, 0
     if tpid != 0:
@@ -197,12 +202,11 @@ def take(ctx, given, now):  # type: ignore[no-untyped-def]
     return waiting
 
 
-@compiled
-def pull(ctx, now):  # type: ignore[no-untyped-def]
+@inlined
+def pull_at(ctx, now):  # type: ignore[no-untyped-def]
     """Give chunks back, bring frames, and wake the driver where it waits for chunks.
 
-    ctx: words of PullContext; now: int64, nanoseconds since 1970. Returns how many frames waited: 0 says that the
-    receive ring is empty.
+    Returns how many frames waited: 0 says that the receive ring is empty.
     """
     succeed(ctx)
     waiting = take(ctx, give_back(ctx), now)
@@ -211,6 +215,21 @@ def pull(ctx, now):  # type: ignore[no-untyped-def]
     return waiting
 
 
+@compiled
+def pull(ctx, now):  # type: ignore[no-untyped-def]
+    """As `pull_now`, with the time of the burst: int64, nanoseconds since 1970."""
+    return pull_at(ctx, now)
+
+
+@compiled
+def pull_now(ctx):  # type: ignore[no-untyped-def]
+    """Give chunks back, bring frames, and wake the driver where it waits for chunks.
+
+    ctx: words of PullContext. Returns how many frames waited: 0 says that the receive ring is empty.
+    """
+    return pull_at(ctx, realtime_ns(ctx[CTX.notes] + NOTE_CLOCK))
+
+
 def warm_up() -> None:
     """Compile, in the supervisor, what every worker calls."""
-    precompile(pull, types.Array(types.int64, 1, "C"), types.int64)
+    precompile(pull_now, WORDS)

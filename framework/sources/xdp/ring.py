@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
 
 from zcframe.framework import abi
-from zcframe.framework.jit.words import Words, words_of
-from zcframe.framework.ring import Mapping, PulledRing, RingEnd
+from zcframe.framework.jit.words import words_of
+from zcframe.framework.ring import Mapping, PulledRing, Puller, RingEnd
 from zcframe.framework.sources.plan import LivePlan
 
 from .metadata import abi_types
-from .pull import NOTES_SIZE, PullContext, pull
+from .pull import CTX, NOTES_SIZE, PullContext, pull_now
 from .share import Seat
 from .socket import KernelRing, Statistics, XdpSocket
 from .umem import Umem, rx_size
@@ -22,14 +21,16 @@ from .umem import Umem, rx_size
 BITS: Final = 0xFFFFFFFF
 # A worker naps for 100 ns a slot: 10 Gbit/s of the smallest frames fill three quarters of its receive ring meanwhile.
 LONGEST_NAP_S: Final = 400e-6
+# Fewer frames than this are no reason to nap: their time is that of the worker that finds them.
+BUSY: Final = 64
 NAP_A_SLOT_S: Final = 100e-9
 
 
-class Puller:
-    """Kernel rings, chunks and notes of one worker; called with the end of its ring, it pulls.
+class Seated:
+    """Kernel rings, chunks and notes of one worker.
 
     number: which of the queue's workers, from 1; fill: the queue's fill ring; reported: what is taken from the card
-    (TIME, HASH, VLAN). Returns how many frames waited.
+    (TIME, HASH, VLAN).
     """
 
     def __init__(
@@ -48,14 +49,9 @@ class Puller:
         self._reported, self._types = reported, abi_types(plan.rss.field_mask)
         self.chunks = umem.map_chunks()
         self._guard, self._notes = umem.map_guard(), notes
-        self._context: Words | None = None
 
-    def __call__(self, end: RingEnd) -> int:
-        if self._context is None:
-            self._context = self._make_context(end)
-        return int(pull(self._context, time.time_ns()))
-
-    def _make_context(self, end: RingEnd) -> Words:
+    def puller(self, end: RingEnd) -> Puller:
+        """What brings frames to the worker."""
         rx, fill = self._socket.rx, self._fill
         context = PullContext(
             header=end.header_address,
@@ -76,12 +72,13 @@ class Puller:
             fill_mask=fill.size - 1,
             tables=int(self._tables.ctypes.data),
             fields=self._plan.rss.field_mask,
+            hashes=1,
             port=self._plan.port,
             socket=self._socket.fileno(),
             reported=self._reported,
             types=int(self._types.ctypes.data),
         )
-        return words_of(context)
+        return Puller(pull_now, words_of(context), CTX.hashes, self)
 
 
 class XdpRing(PulledRing):
@@ -141,9 +138,11 @@ class XdpRing(PulledRing):
         """Map as a worker does. Its `pull` brings what waits in the receive ring."""
         fill = (self._first or self).socket.fill
         seat, memory = self.seat, (self.umem, self.notes(), self.tables)
-        puller = Puller(self.plan, seat.number, self.socket, fill, *memory, self.reported)
+        seated = Seated(self.plan, seat.number, self.socket, fill, *memory, self.reported)
         nap_s = min(LONGEST_NAP_S, self.slots * NAP_A_SLOT_S)
-        return self.end(puller.chunks, self.socket.fileno(), puller, nap_s)
+        end = self.end(seated.chunks, self.socket.fileno(), seated.puller, nap_s)
+        end.naps_from = BUSY
+        return end
 
     def statistics(self) -> Statistics:
         return self.socket.statistics()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
+
+import numpy as np
 
 from zcframe import PASS, Array, State, Table, plugin, u8, u32, u64
 
@@ -59,9 +62,13 @@ class Buckets:
         return PASS
 
     @staticmethod
-    def merge(states: Sequence[State]) -> list[list[int]]:
-        return [state.seen.tolist() for state in states]
+    def merge(states: Sequence[State]) -> State:
+        """The counts side by side: a row a worker."""
+        merged = copy(states[0])
+        rows = np.vstack([np.atleast_2d(state.seen) for state in states])
+        merged.seen = rows[rows.any(axis=1)]
+        return merged
 
     @staticmethod
-    def report(merged: list[list[int]]) -> dict[str, Any]:
-        return {"workers": merged}
+    def report(merged: State) -> dict[str, Any]:
+        return {"workers": np.atleast_2d(merged.seen).tolist()}
