@@ -10,7 +10,7 @@ import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.chain.build import build_chain
-from zcframe.framework.chain.handover import BOOK, HandOver, HandOverContext
+from zcframe.framework.chain.handover import BOOK, HandOver, HandOverContext, Shedding, flow_places
 from zcframe.framework.ring import Mirror, make_memory
 
 from .bench import Bench
@@ -26,6 +26,8 @@ ROUNDS = 20
 # Bytes of a frame, and the most that its hand-over may cost, ns.
 BARS = {64: 25.0, 512: None, 1514: 80.0}
 NEVER_FULL = 1 << 62
+# As --shunt does, with no flow that is so long.
+NEVER_SHED = Shedding("off", 10, 1 << 50)
 
 
 def frames_of(size: int) -> Iterator[tuple[int, int, bytes]]:
@@ -38,11 +40,12 @@ def frames_of(size: int) -> Iterator[tuple[int, int, bytes]]:
 
 
 class HandingChain(ZcChain):
-    """A chain without plugins that hands every frame on, and never waits for its writer."""
+    """A chain without plugins that hands every frame on, and never waits for its writer. shedding: by flows, too."""
 
-    def __init__(self, blocks: Blocks) -> None:
-        super().__init__([], blocks)
-        self.chain = build_chain(self.plugins, outputs=[HandOver("pcap")])
+    def __init__(self, blocks: Blocks, shedding: Shedding | None = None) -> None:
+        output = HandOver("pcap", shedding=shedding)
+        super().__init__([], blocks, [output])
+        self.chain = build_chain(self.plugins, outputs=[output])
         self._books: Any = np.frombuffer(mmap.mmap(-1, BOOK), np.uint8)
         self._reads = np.full(1, NEVER_FULL, np.int64)
         self._rings = Mirror(make_memory("zc-bench-out", RING), 0, RING, 1, writable=True)
@@ -59,13 +62,16 @@ class HandingChain(ZcChain):
             ident=0,
             table=0,
         )
+        if shedding is not None:
+            (place,) = flow_places(0, [output]).values()
+            words = shedding.words(words, self.state.address(place))
         self._ctx = np.array([*self._ctx, *words], np.int64)
 
 
-def _cost(bench: Bench, size: int) -> Spread:
+def _cost(bench: Bench, size: int, shedding: Shedding | None = None) -> Spread:
     """ns that a frame costs more than without the output, of rounds in turns."""
     blocks = make_blocks(frames_of(size), FRAMES)
-    bare, handing = ZcChain([], blocks), HandingChain(blocks)
+    bare, handing = ZcChain([], blocks), HandingChain(blocks, shedding)
     in_turns(2, bare.run, handing.run)
     rounds = [in_turns(ROUNDS, bare.run, handing.run) for _ in range(bench.rounds)]
     return Spread(tuple((min(with_it) - min(without)) / FRAMES * 1e9 for without, with_it in rounds))
@@ -73,4 +79,6 @@ def _cost(bench: Bench, size: int) -> Spread:
 
 def handover_rows(bench: Bench) -> list[Row]:
     """ns a frame of the hand-over."""
-    return [Row(f"handing on a frame of {n} B", "ns", _cost(bench, n), None, bar, True) for n, bar in BARS.items()]
+    costs = [Row(f"handing on a frame of {n} B", "ns", _cost(bench, n), None, bar, True) for n, bar in BARS.items()]
+    known = Row("handing on a frame of 64 B of a known flow", "ns", _cost(bench, 64, NEVER_SHED), None, None, True)
+    return [*costs, known]

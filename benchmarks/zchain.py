@@ -12,6 +12,7 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.chain.bound import bind
 from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.handover import HandOver
 from zcframe.framework.chain.no_ip import no_ip_layout, state_layouts
 from zcframe.framework.chain.spec import parse_spec
 from zcframe.framework.chain.workspace import (
@@ -38,13 +39,16 @@ def _zeroed(size: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 
 class ZcChain:
-    """A chain of plugin SPECs over `blocks`, as many as a power of two; journal, verdicts and ledger as in a worker."""
+    """A chain of plugin SPECs over `blocks`, as many as a power of two; journal, verdicts and ledger as in a worker.
 
-    def __init__(self, specs: Sequence[str], blocks: Blocks) -> None:
+    outputs: those whose tables of flows are needed.
+    """
+
+    def __init__(self, specs: Sequence[str], blocks: Blocks, outputs: Sequence[HandOver] = ()) -> None:
         parsed = [parse_spec(spec) for spec in specs]
         self.plugins = [bind(spec.declared, spec.params, 1) for spec in parsed]
         self.chain = build_chain(self.plugins)
-        self.state = StateMemory(state_layouts(self.plugins, 1))
+        self.state = StateMemory(state_layouts(self.plugins, 1, outputs))
         self.blocks, self.count = blocks, len(blocks)
         self._header = np.zeros(1, abi.RING_HEADER)
         self._header["write"], self._header["block_size"] = self.count, abi.BLOCK_SIZE

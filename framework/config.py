@@ -37,6 +37,11 @@ LIVE_ONLY = ("backend", "fanout", "force", "hugepages", "no_promiscuous", "tune"
 ANY = "any"
 
 
+# What --shed takes, and the most packets that it leaves to a flow.
+SHED_MODES = ("off", "new", "elephants")
+MOST_KEPT = 1_000_000
+
+
 # An output that has a command for each share, where one is given.
 FOR_COMMANDS = re.compile(r"fifo:[^,]*\{\}")
 
@@ -125,6 +130,28 @@ def _seconds(raw: Any) -> float:
 def _rate(raw: Any) -> float:
     factor = RATE_SUFFIXES.get(raw[-1:], 1.0) if isinstance(raw, str) else 1.0
     return _positive("the rate")(raw if factor == 1.0 else raw[:-1]) * factor
+
+
+def octets(raw: Any) -> int:
+    """A number of bytes from 1 on, with k, M or G behind it where wanted. Raises ValueError with what is needed."""
+    number, factor = raw, 1
+    if isinstance(raw, str) and raw[-1:] in RATE_SUFFIXES:
+        number, factor = raw[:-1], int(RATE_SUFFIXES[raw[-1:]])
+    needed = "a number of bytes from 1 on is needed, k, M or G behind it where wanted"
+    try:
+        return _whole(1, None, needed)(number) * factor
+    except ValueError:
+        raise ValueError(needed) from None
+
+
+def shed_mode(raw: Any) -> str:
+    """Which flows are shed. Raises ValueError with what is needed."""
+    return _choice(*SHED_MODES)(raw)
+
+
+def kept_packets(raw: Any) -> int:
+    """How many packets of a flow go on in any case. Raises ValueError with what is needed."""
+    return _whole(0, MOST_KEPT, "a number of packets is needed, 0 for none", f"{MOST_KEPT} packets are the most")(raw)
 
 
 def _patience(raw: Any) -> float:
@@ -303,6 +330,22 @@ class RunConfig:
     )
     out_wait: float = _option(
         math.inf, "out-wait", _patience, "S", "wait S seconds at most until every FIFO has its reader (inf)"
+    )
+    shed: str = _option(
+        "off",
+        "shed",
+        shed_mode,
+        "|".join(SHED_MODES),
+        "leave whole flows out while an output does not keep up: those that begin, or the largest ones (off)",
+    )
+    shed_keep: int = _option(
+        10, "shed-keep", kept_packets, "K", "the first K packets of a flow that is shed go on all the same (10)"
+    )
+    shunt: int | None = _option(
+        None, "shunt", octets, "BYTES", "of each flow only the first BYTES go on to an output, such as 1M (all)"
+    )
+    count_flows: bool = _option(
+        False, "count-flows", _flag, "", "count each output's flows, and those that only one direction was seen of"
     )
     duration: float | None = _option(None, "duration", _positive("the duration"), "S", "end after S seconds")
     count: int | None = _option(

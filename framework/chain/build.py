@@ -45,8 +45,8 @@ class Chain:
     """A compiled chain: `run(ctx, budget)` takes up to `budget` packets from the ring that ctx describes.
 
     ctx: words of ChainContext. It returns how many it took; fewer than `budget` means that the ring is empty or orders
-    wait. See workspace.py. program: of the packets that plugins get to see; None for all.
-    hashes: whether it looks at packets' hashes.
+    wait. See workspace.py. program: of the packets that plugins get to see; None for all. hashes: whether it looks at
+    packets' hashes. outputs: for which it was compiled.
     """
 
     run: Callable[[np.ndarray[Any, np.dtype[np.int64]], int], int]
@@ -54,6 +54,7 @@ class Chain:
     path: Path
     program: Program | None = None
     hashes: bool = True
+    outputs: tuple[HandOver, ...] = ()
 
     @property
     def codes(self) -> int:
@@ -281,4 +282,5 @@ def build_chain(
     if missing:
         # What the compiler leaves behind goes before workers are forked.
         gc.collect()
-    return Chain(module.chain, tuple(plugins), path, program, looks_at_hashes(plugins, inliners, outputs))
+    hashes = looks_at_hashes(plugins, inliners, outputs)
+    return Chain(module.chain, tuple(plugins), path, program, hashes, tuple(outputs))

@@ -150,6 +150,17 @@ HAND_ON = """\
                     waiting |= hand_on_{record}(ctx, {at}, line, desc, pkt._data, facts >> 48, {share})
 """
 
+# Of an output that knows flows: a burst for which the journal has no room is taken again in parts, too.
+HAND_ON_OF_FLOWS = """\
+                if waiting == 0 and {passes}:
+                    share = {share}
+                    told = shed(ctx, {at}, line, journal, pkt, bucket, share, n == 1)
+                    if told == GOES_ON:
+                        waiting |= hand_on_{record}(ctx, {at}, line, desc, pkt._data, facts >> 48, share)
+                    else:
+                        waiting |= told
+"""
+
 MARKS = """\
         last = descs + ((done - 1) & mask) * DESC_SIZE
 """
@@ -322,7 +333,13 @@ def _place(plugins: list[BoundPlugin], j: int) -> str:
 def _hand_on(j: int, output: HandOver, place: str) -> str:
     share = "0" if output.share is None else f"share_{j}(pkt, 0, ctx[{place} + HAND.table])"
     passes = "True" if output.passes is None else PASSES.format(j=j)
-    return HAND_ON.format(record=output.record, at=place, share=share, passes=passes)
+    text = HAND_ON if output.shedding is None else HAND_ON_OF_FLOWS
+    return text.format(record=output.record, at=place, share=share, passes=passes)
+
+
+def _take_up(output: HandOver, place: str) -> str:
+    tally = f"        take_up_tally(ctx, {place}, line)\n" if output.shedding is not None else ""
+    return f"        take_up(ctx, {place}, line)\n" + tally
 
 
 def _handing(plugins: list[BoundPlugin], outputs: Sequence[HandOver]) -> dict[str, str]:
@@ -332,7 +349,7 @@ def _handing(plugins: list[BoundPlugin], outputs: Sequence[HandOver]) -> dict[st
     places = [_place(plugins, j) for j in range(len(outputs))]
     calls = "".join(_hand_on(j, output, place) for j, (output, place) in enumerate(zip(outputs, places, strict=True)))
     return {
-        "takes_up": TAKES_UP + "".join(f"        take_up(ctx, {place}, line)\n" for place in places),
+        "takes_up": TAKES_UP + "".join(map(_take_up, outputs, places)),
         "hands_on": HANDS_ON.format(outputs=calls),
         "waits": WAITS.format(first=places[0]),
         "marks": MARKS + "".join(f"        leave_mark(ctx, {place}, line, last)\n" for place in places),

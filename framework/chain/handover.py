@@ -4,6 +4,7 @@
             line: end | frames | full | mark, u64 each
             limit u64: what `end` may come up to, as far as the worker knows
             waiting u64: (in the first book) the worker waits for room
+            two lines more, of an output that knows flows (shedding.py)
     data    one a share: a ring of `mask + 1` bytes, mapped twice in a row, so that every record is contiguous
 
 Positions run on for ever; a record at position p begins at byte p & mask. A burst is written behind the end that was
@@ -13,7 +14,7 @@ what is handed on, too. Whoever takes over from a killed worker begins at the li
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -40,13 +41,19 @@ from zcframe.framework.jit.words import numbered
 from .workspace import GENERATION
 
 LINE: Final = 64
-BOOK: Final = 256
+BOOK: Final = 384
 END, FRAMES, FULL, MARK = 0, 8, 16, 24
 LIMIT: Final = 128
 CROWDED: Final = 192
+TALLY: Final = 256
 TAG: Final = 4
 ETHERTYPE_VLAN: Final = 0x8100
 NS: Final = 10**9
+# Packets of a flow that is shed which go on all the same: a handshake, and what tells the protocol.
+KEEP: Final = 10
+MODES: Final = ("off", "new", "elephants")
+# More bytes than any flow will ever have.
+ALL: Final = 1 << 62
 
 
 class HandOverContext(NamedTuple):
@@ -63,10 +70,31 @@ class HandOverContext(NamedTuple):
     snaplen: int  # bytes of a frame that are handed on at most
     ident: int  # number of the worker, and of the interface in records of pcapng
     table: int  # of the share that owns each bucket, see framework/share/table.py
+    stream: int = 0  # what is added to the number of a share, a number
+    flows: int = 0  # flow table, its first shard; 0 where there is none
+    mode: int = 0  # which flows are shed: place in MODES,
+    keep: int = 0  # packets of such a flow that go on all the same,
+    shunt: int = 0  # and bytes of each flow that go on, numbers
 
 
 HAND: Final = numbered(HandOverContext)
 WORDS: Final = len(HAND)
+
+
+class Shedding(NamedTuple):
+    """What of each flow an output gets. mode: one of MODES. keep: packets of a flow that is shed which go on.
+
+    shunt: bytes of a flow behind which nothing of it goes on; None: all does.
+    """
+
+    mode: str = "off"
+    keep: int = KEEP
+    shunt: int | None = None
+
+    def words(self, context: HandOverContext, flows: int) -> HandOverContext:
+        """The words of an output with these, and the address of its table."""
+        shunt = ALL if self.shunt is None else self.shunt
+        return context._replace(flows=flows, mode=MODES.index(self.mode), keep=self.keep, shunt=shunt)
 
 
 @dataclass(frozen=True)
@@ -75,12 +103,20 @@ class HandOver:
 
     record: a key of RECORDS. share: compiled function (pkt, queue, table) -> number of the share, as `share_by` makes
     it; None: a worker has one ring. rule: its name. passes: which packets are for this output; None: every one is.
+    shedding: which flows go on; None: it knows no flows.
     """
 
     record: str
     share: Callable[..., int] | None = None
     rule: str = ""
     passes: Program | None = None
+    shedding: Shedding | None = None
+
+
+def flow_places(plugins: int, outputs: Sequence[HandOver]) -> dict[int, int]:
+    """For each output that knows flows, the number of its table among the layouts of the state memory."""
+    knowing = [number for number, output in enumerate(outputs) if output.shedding is not None]
+    return {number: plugins + 1 + place for place, number in enumerate(knowing)}
 
 
 @inlined

@@ -15,11 +15,13 @@ import numpy as np
 from zcframe.framework.jit.address import load_u64
 from zcframe.framework.jit.compiler import outlined
 from zcframe.framework.state.declare import Array, u64
+from zcframe.framework.state.flows import flow_layout
 from zcframe.framework.state.journal import WRITE
 from zcframe.framework.state.layout import StateLayout, make_layout
 from zcframe.framework.state.merge import State
 
 from .bound import BoundPlugin
+from .handover import HandOver, flow_places
 
 ETHERTYPES: Final = 1 << 16
 # What the facts of a decoded packet say of the IP version, and the bit that is set in 4 and in 6.
@@ -36,9 +38,10 @@ def no_ip_layout(workers: int) -> StateLayout:
     return make_layout({"packets": Array(u64, ETHERTYPES)}, {}, {}, per_worker=True, queues=workers)
 
 
-def state_layouts(plugins: Sequence[BoundPlugin], workers: int) -> list[StateLayout]:
-    """All that lies in a run's state memory: the state of each plugin, then these counts."""
-    return [*(plugin.layout for plugin in plugins), no_ip_layout(workers)]
+def state_layouts(plugins: Sequence[BoundPlugin], workers: int, outputs: Sequence[HandOver] = ()) -> list[StateLayout]:
+    """All that lies in a run's state memory: state of each plugin, these counts, and outputs' tables of flows."""
+    tables = [flow_layout() for _ in flow_places(len(plugins), outputs)]
+    return [*(plugin.layout for plugin in plugins), no_ip_layout(workers), *tables]
 
 
 @outlined

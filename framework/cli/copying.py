@@ -12,7 +12,7 @@ from zcframe.framework.errors import OutputError, refusal
 from zcframe.framework.filecopy.copying import Copy
 from zcframe.framework.filecopy.requests import Requests
 from zcframe.framework.filters.libpcap import compile_expression
-from zcframe.framework.outputs.make import choose_outputs, make_outputs
+from zcframe.framework.outputs.make import Asked, choose_outputs, make_outputs
 from zcframe.framework.outputs.output import Input, Output
 from zcframe.framework.privileges import drop_to_writing
 from zcframe.framework.sources.capture import CaptureReader
@@ -44,7 +44,7 @@ class Watch:
 
 def _output(config: RunConfig) -> Output:
     """The one output, which is open then. Raises UsageError, OutputError."""
-    ((output, _),) = make_outputs(choose_outputs(config.out, None, None, 1), [Input("soft0", 0)])
+    ((output, _),) = make_outputs(choose_outputs(config.out, Asked(None, None, 1)), [Input("soft0", 0)])
     with suppress(OSError):
         if os.path.samefile(config.read[0], output.target_of(0)):
             raise output.refuse(f"{config.read[0]} is what is read: name another file")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from zcframe.framework.chain.handover import HandOver
+from zcframe.framework.chain.handover import HandOver, Shedding
 from zcframe.framework.errors import UsageError
 from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
@@ -24,15 +24,20 @@ class Chosen(NamedTuple):
     spec: OutputSpec
     streams: Streams
     program: Program | None
+    shedding: Shedding | None = None
 
 
 class Asked(NamedTuple):
-    """--shares, --share, --on-dead; None where they were not given. workers: how many the run has."""
+    """--shares, --share, --on-dead; None where they were not given. workers: how many the run has.
+
+    shedding: of outputs that do not say it themselves; None: they know no flows.
+    """
 
     shares: str | None
     rule: str | None
-    on_dead: str | None
     workers: int
+    on_dead: str | None = None
+    shedding: Shedding | None = None
 
     def rule_of(self, spec: OutputSpec) -> str:
         return str(spec.options.get("share", self.rule or DEFAULT_RULE))
@@ -76,16 +81,25 @@ def _program(spec: OutputSpec) -> Program | None:
     return compile_expression(expression, f"--out {spec.kind}:{spec.target}: filter=") if expression else None
 
 
-def choose_outputs(
-    texts: Sequence[str], shares: str | None, rule: str | None, workers: int, on_dead: str | None = None
-) -> tuple[Chosen, ...]:
-    """The outputs of --out. workers: how many the run has. on_dead: DRAIN or DROP. Raises UsageError."""
-    asked = Asked(shares, rule, on_dead, workers)
+def _shedding(spec: OutputSpec, general: Shedding | None) -> Shedding | None:
+    """What an output sheds: as it says itself, else as all do. None: it knows no flows."""
+    given, base = spec.options, general or Shedding()
+    found = Shedding(given.get("shed", base.mode), given.get("keep", base.keep), given.get("shunt", base.shunt))
+    if "keep" in given and found.mode == "off":
+        raise UsageError(f"--out {spec.text}: keep={found.keep}: nothing is shed without shed=new or shed=elephants")
+    return found if general is not None or given.keys() & {"shed", "shunt"} else None
+
+
+def choose_outputs(texts: Sequence[str], asked: Asked) -> tuple[Chosen, ...]:
+    """The outputs of --out. Raises UsageError."""
     parsed = [parse_output(text) for text in texts]
-    chosen = tuple(Chosen(kind, spec, _streams(kind, spec, asked), _program(spec)) for kind, spec in parsed)
+    chosen = tuple(
+        Chosen(kind, spec, _streams(kind, spec, asked), _program(spec), _shedding(spec, asked.shedding))
+        for kind, spec in parsed
+    )
     named = any(SHARE in one.spec.target for one in chosen)
     shared = any(one.streams.shares for one in chosen)
-    useless = (("shares", shares, named), ("share", rule, shared), ("on-dead", on_dead, shared))
+    useless = (("shares", asked.shares, named), ("share", asked.rule, shared), ("on-dead", asked.on_dead, shared))
     for option, value, used in useless:
         if value is not None and not used:
             raise UsageError(f"--{option}: no --out has shares: one with {{}} in its name is needed")
@@ -101,13 +115,13 @@ def make_outputs(chosen: Sequence[Chosen], inputs: Sequence[Input]) -> list[tupl
             if target in seen:
                 raise UsageError(f"--out {output.spec.text}: {target} is written by --out {seen[target]} already")
             seen[target] = output.spec.text
-    return [(output, _hand_over(output, one.program)) for output, one in zip(outputs, chosen, strict=True)]
+    return [(output, _hand_over(output, one)) for output, one in zip(outputs, chosen, strict=True)]
 
 
-def _hand_over(output: Output, program: Program | None) -> HandOver:
+def _hand_over(output: Output, chosen: Chosen) -> HandOver:
     shares = output.streams.shares
     if shares is None or shares.count == 1 or output.streams.apart:
-        return HandOver(output.record, passes=program)
+        return HandOver(output.record, passes=chosen.program, shedding=chosen.shedding)
     from zcframe.framework.share.choose import share_by
 
-    return HandOver(output.record, share_by(shares.rule), shares.rule, program)
+    return HandOver(output.record, share_by(shares.rule), shares.rule, chosen.program, chosen.shedding)

@@ -6,6 +6,8 @@ import pwd
 import re
 from typing import Final
 
+from zcframe.framework.config import kept_packets, octets, shed_mode
+
 DRAIN: Final = "drain"
 DROP: Final = "drop"
 UNITS: Final = {"": 1_000_000, "K": 1_000, "M": 1_000_000, "G": 1_000_000_000}
@@ -31,6 +33,21 @@ def size(text: str) -> int:
     if not found or not int(found[1]):
         raise ValueError("a number of millions of bytes is needed, or one with K, M or G behind it")
     return int(found[1]) * UNITS[found[2]]
+
+
+def shed(text: str) -> str:
+    """Which flows are shed."""
+    return shed_mode(text)
+
+
+def keep(text: str) -> int:
+    """Packets of a flow that is shed which go on all the same."""
+    return kept_packets(text)
+
+
+def shunt(text: str) -> int:
+    """Bytes of a flow that go on."""
+    return octets(text)
 
 
 def user(text: str) -> str:

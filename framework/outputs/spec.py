@@ -20,6 +20,9 @@ COMMON: Final = {
     "shares": options.text,
     "share": options.text,
     "dead": options.on_dead,
+    "shed": options.shed,
+    "keep": options.keep,
+    "shunt": options.shunt,
     "filter": options.text,
 }
 OPTION: Final = re.compile(r",([a-z]+)=")

@@ -153,7 +153,9 @@ def _output_lines(snapshot: RunSnapshot, width: int) -> list[Text]:
     for output in snapshot.outputs:
         for share in output.shares:
             dropped = "".join(f"  {name} {count:,}" for name, count in share.dropped.items())
-            figures = f"  {share.written:,} of {share.offered:,} frames{dropped}"
+            shed = "".join(f"  shed {name} {count:,}" for name, count in share.shed.items())
+            sided = f"  one-sided {share.one_sided_ratio:.1%}" if share.one_sided_ratio is not None else ""
+            figures = f"  {share.written:,} of {share.offered:,} frames{dropped}{shed}{sided}"
             name = f"{output.kind}:{share.target}"
             lines.append(Text(cut(name, max(width - len(figures), 1)) + figures, BAD if dropped else Style.null()))
     return lines

@@ -128,6 +128,8 @@ def output_rows(snapshot: RunSnapshot) -> list[dict[str, int | str]]:
             "in_flight": share.in_flight,
             "late": share.late,
             **share.dropped,
+            **{f"shed_{reason}": frames for reason, frames in share.shed.items()},
+            **({"one_sided": f"{share.one_sided_ratio:.1%}"} if share.one_sided_ratio is not None else {}),
         }
         for output in snapshot.outputs
         for share in output.shares

@@ -34,8 +34,10 @@ class ShareLedger:
     "failed" (the output had failed), "unwritten" (the run ended before), "uncertain" (a write in which the writer was
     killed, or to stdout in which its reader left), "refused" (too long or too short for an interface), "down" (the
     interface was down).
-    shed: frames of whole flows that were left out on purpose. late: of those written, frames behind a younger one of
-    another worker. readers: of a FIFO, that came so far. consumers: of a ring.
+    shed: frames of flows that were left out on purpose, by reason: "new", "elephants", "shunt". late: of those written,
+    frames behind a younger one of another worker. readers: of a FIFO, that came so far. consumers: of a ring.
+    flows: those that began, where the output knows flows; one_sided: of them, those of which one direction only was
+    seen.
     """
 
     share: int
@@ -49,6 +51,13 @@ class ShareLedger:
     late: int = 0
     readers: int = 0
     consumers: Sequence[ReaderStats] = ()
+    flows: int = 0
+    one_sided: int = 0
+
+    @property
+    def one_sided_ratio(self) -> float | None:
+        """One-sided flows of all flows; None where there is none."""
+        return self.one_sided / self.flows if self.flows else None
 
     @property
     def lost(self) -> int:
@@ -56,11 +65,30 @@ class ShareLedger:
         return sum(self.dropped.values()) + sum(self.shed.values())
 
     def as_json(self) -> dict[str, Any]:
-        return vars(self) | {"consumers": [vars(reader) for reader in self.consumers]}
+        readers = [vars(reader) for reader in self.consumers]
+        return vars(self) | {"consumers": readers, "one_sided_ratio": self.one_sided_ratio}
 
     def closes(self) -> bool:
         """Whether the sum holds, to the frame."""
         return self.offered == self.written + self.in_flight + self.lost
+
+
+@dataclass(frozen=True)
+class ShedFlow:
+    """A flow that was shed or shunted. reason: as in ShareLedger. a, b: addresses of its ends, with their ports.
+
+    packets, bytes: of all its frames, those that went on among them, as they were on the wire.
+    """
+
+    share: int
+    reason: str
+    proto: int
+    a: str
+    b: str
+    a_port: int
+    b_port: int
+    packets: int
+    bytes: int
 
 
 @dataclass(frozen=True)
@@ -82,7 +110,8 @@ class CommandStats:
 class OutputStats:
     """One output. spec: as it was asked for. restarts: of its writer. fault: why it failed, "" where it has not.
 
-    commands: those that were started to read its shares.
+    commands: those that were started to read its shares. largest_shed: of the flows that were left out, the largest.
+    flows_replaced: flows that gave up their place in the table to others.
     """
 
     spec: str
@@ -92,9 +121,12 @@ class OutputStats:
     fault: str = ""
     shares: Sequence[ShareLedger] = ()
     commands: Sequence[CommandStats] = ()
+    largest_shed: Sequence[ShedFlow] = ()
+    flows_replaced: int = 0
 
     def as_json(self) -> dict[str, Any]:
         """The rows of the JSON document."""
         rows: dict[str, Any] = {"spec": self.spec, "kind": self.kind, "pid": self.pid, "restarts": self.restarts}
         rows |= {"fault": self.fault, "shares": [share.as_json() for share in self.shares]}
+        rows |= {"largest_shed": [vars(flow) for flow in self.largest_shed], "flows_replaced": self.flows_replaced}
         return rows | {"commands": [vars(command) for command in self.commands]}

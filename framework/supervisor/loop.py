@@ -19,6 +19,7 @@ from functools import partial
 from zcframe.affinity import pin_to
 from zcframe.framework import log as funnel
 from zcframe.framework.chain.build import build_chain
+from zcframe.framework.chain.handover import flow_places
 from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import OutputError, ZcframeError, refusal
@@ -87,7 +88,7 @@ class Supervisor:
             live = prepared.live
             self.writers = opened.enter_context(closing(Writers(outputs, len(rings), live=live, waits=not live)))
             domains = max(ring.domain for ring in rings) + 1
-            layouts = state_layouts(prepared.plugins, len(rings))
+            layouts = state_layouts(prepared.plugins, len(rings), hand_overs)
             state = opened.enter_context(closing(StateMemory(layouts, domains)))
             crew = (rings, chain, state, prepared.cpus, self._confine)
             self.crew = opened.enter_context(closing(Crew(*crew, self.writers.rings)))
@@ -95,7 +96,7 @@ class Supervisor:
             if self.config.command:
                 self.writers.start_commands(self.config.command)
             self.plan = run_plan(prepared, self.source)
-            reports = Reports(prepared.plugins, state)
+            reports = Reports(prepared.plugins, state, flow_places(len(prepared.plugins), hand_overs))
             self.snapshots = opened.enter_context(
                 closing(Snapshots(self.plan, self.source, self.crew, reports, self.writers))
             )

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
 from zcframe.framework.chain.bound import BoundPlugin, bind
+from zcframe.framework.chain.handover import Shedding
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
 from zcframe.framework.chain.workspace import MAX_PLUGINS
-from zcframe.framework.config import ANY, FOREVER, MAX_GAP, RunConfig, takes_commands
+from zcframe.framework.config import ANY, FOREVER, MAX_GAP, OPTIONS, RunConfig, takes_commands
 from zcframe.framework.errors import UsageError
 from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
 from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
-from zcframe.framework.outputs.make import Chosen, choose_outputs
+from zcframe.framework.outputs.make import Asked, Chosen, choose_outputs
 from zcframe.framework.outputs.options import DRAIN, DROP
 from zcframe.framework.privileges import kept_by_workers, kept_line
 from zcframe.framework.rss.config import RssConfig
@@ -151,12 +153,34 @@ def _rss_fields(config: RunConfig, outputs: tuple[Chosen, ...]) -> str:
     return BY_PAIR if BY_PAIR in rules else config.rss_fields
 
 
+def _shedding(config: RunConfig) -> Shedding | None:
+    """What all outputs shed that do not say it themselves; None: they know no flows. Raises UsageError."""
+    wanted = [name for name in ("shed", "shed_keep", "shunt", "count_flows") if name in config.given]
+    if wanted and not config.out:
+        raise UsageError(f"--{OPTIONS[wanted[0]].name}: no output has flows: name an --out")
+    if wanted == ["shed_keep"] and not any(",shed=" in text for text in config.out):
+        raise UsageError("--shed-keep: nothing is shed without --shed new or --shed elephants")
+    if config.shed == "off" and config.shunt is None and not config.count_flows:
+        return None
+    return Shedding(config.shed, config.shed_keep, config.shunt)
+
+
+def _shed_warnings(outputs: Sequence[Chosen], rss: RssConfig, *, live: bool) -> Iterator[str]:
+    """Where outputs cannot do with flows what was asked for."""
+    sheddings = [chosen.shedding for chosen in outputs if chosen.shedding is not None]
+    if any(shedding.mode != "off" for shedding in sheddings) and not live:
+        yield "--shed: a capture at --speed max waits for its outputs, so that nothing is shed"
+    if sheddings and not rss.symmetry:
+        yield f"RSS key {rss.key_name or rss.key.hex()}: each direction of a flow is shed and shunted by itself"
+
+
 def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, filters, CPUs, files and interface. Raises UsageError, LibpcapError, NicError."""
     topology = read_topology()
     config = with_queues(replace(config, iface=real_names(config.iface)), topology)
     workers = config.queues * _domains(config)
-    outputs = choose_outputs(config.out, config.shares, config.share, workers, config.on_dead)
+    asked = Asked(config.shares, config.share, workers, config.on_dead, _shedding(config))
+    outputs = choose_outputs(config.out, asked)
     rss = RssConfig.make(config.rss_key, _rss_fields(config, outputs), config.queues)
     program = compile_expression(config.filter, "--filter") if config.filter else None
     specs = tuple(parse_spec(text) for text in config.plugins)
@@ -173,7 +197,10 @@ def prepare(config: RunConfig) -> Prepared:
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus, program),
         outputs=outputs,
-        warnings=tuple(filter(None, [kept_line(kept_by_workers())])) if config.iface else (),
+        warnings=(
+            *(filter(None, [kept_line(kept_by_workers())]) if config.iface else ()),
+            *_shed_warnings(outputs, rss, live=bool(config.iface) or config.speed != "max"),
+        ),
         program=program,
     )
 

@@ -15,6 +15,7 @@ from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
 
 from .crew import Crew
+from .flows import FlowsSeen, flows_seen
 from .merging import merge_flaw
 from .standstill import copy_live, shards_of
 
@@ -23,19 +24,23 @@ from .standstill import copy_live, shards_of
 class PluginReports:
     """By plugin name: the report, and the lines that the plugin makes of it, where it makes some.
 
-    no_ip: packets without an IP header that was read, by ethertype.
+    no_ip: packets without an IP header that was read, by ethertype. flows: of each output that knows flows, by number.
     """
 
     reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
     no_ip: dict[int, int] = field(default_factory=dict)
+    flows: dict[int, FlowsSeen] = field(default_factory=dict)
 
 
 class Reports:
-    """Makes every plugin's report from the shards of all workers. errors: of the reports that were made last."""
+    """Makes every plugin's report from the shards of all workers. errors: of the reports that were made last.
 
-    def __init__(self, plugins: Sequence[BoundPlugin], state: StateMemory) -> None:
-        self.plugins, self._state = plugins, state
+    places: of the outputs' tables of flows, by number of the output: see `flow_places`.
+    """
+
+    def __init__(self, plugins: Sequence[BoundPlugin], state: StateMemory, places: Mapping[int, int] = {}) -> None:
+        self.plugins, self._state, self._places = plugins, state, places
         self.errors: list[str] = []
         self._kept: dict[tuple[int, int], list[State]] = {}
 
@@ -68,6 +73,7 @@ class Reports:
         """The reports of the states that were read last."""
         self.errors = []
         made = PluginReports(no_ip=by_ethertype(self._states(len(self.plugins))))
+        made.flows.update((number, flows_seen(self._states(place))) for number, place in self._places.items())
         for k, plugin in enumerate(self.plugins):
             report = self._report(plugin, self._states(k))
             made.reports[plugin.name] = report

@@ -55,7 +55,7 @@ class Snapshots:
             ended=course.ended_at,
             at=course.ended_at or time.time(),
             final=course.ended > 0,
-            outputs=self.writers.stats(final=course.ended > 0),
+            outputs=self.writers.stats(self._made.flows, final=course.ended > 0),
             faults=read_faults((member.post for member in self.crew.members), self.crew.chain.plugins),
         )
 

@@ -12,7 +12,8 @@ from functools import partial
 from typing import Final
 
 from zcframe.framework import abi
-from zcframe.framework.chain.handover import BOOK, FRAMES, FULL, LINE, HandOver
+from zcframe.framework.chain.handover import BOOK, FRAMES, FULL, LINE, TALLY, HandOver
+from zcframe.framework.chain.shedding import FLOWS, ONE_SIDED, REASONS
 from zcframe.framework.chain.workspace import GENERATION
 from zcframe.framework.child import cause_of
 from zcframe.framework.config import takes_commands
@@ -29,6 +30,7 @@ from zcframe.framework.stats.outputs import OutputStats, ShareLedger
 from zcframe.framework.worker.post import Post
 
 from .commands import Commands
+from .flows import FlowsSeen
 from .process import Process
 
 # Why frames that are past a ring were not written, by the word that counts them.
@@ -275,24 +277,25 @@ class Writers:
 
     # --- account
 
-    def stats(self, *, final: bool) -> list[OutputStats]:
-        """The ledgers. final: nothing will be written any more."""
-        return [self._stats(member, final=final) for member in self.members]
+    def stats(self, seen: dict[int, FlowsSeen], *, final: bool) -> list[OutputStats]:
+        """The ledgers. seen: what is known of outputs' flows, by number. final: nothing will be written any more."""
+        return [self._stats(member, seen.get(n, FlowsSeen()), final=final) for n, member in enumerate(self.members)]
 
-    def _stats(self, member: Writer, *, final: bool) -> OutputStats:
-        shares = [self._share(member, stream, final=final) for stream in range(member.rings.streams)]
+    def _stats(self, member: Writer, seen: FlowsSeen, *, final: bool) -> OutputStats:
+        shares = [self._share(member, seen, stream, final=final) for stream in range(member.rings.streams)]
         spec = member.output.spec
         commands = self.commands.members if self.commands and self.commands.output is member.output else ()
         rows = [command.stats() for command in commands]
-        return OutputStats(spec.text, spec.kind, member.pid, member.restarts, member.fault, shares, rows)
+        known = (spec.text, spec.kind, member.pid, member.restarts, member.fault, shares, rows)
+        return OutputStats(*known, seen.largest, seen.replaced)
 
-    def _share(self, member: Writer, stream: int, *, final: bool) -> ShareLedger:
+    def _share(self, member: Writer, seen: FlowsSeen, stream: int, *, final: bool) -> ShareLedger:
         # Against the direction in which frames travel: never more written than offered.
         words = member.accounts[stream].read()
-        handed = full = 0
-        for worker, book in member.rings.rings_of(stream):
-            frames, dropped = self._book(member.rings, worker, book)
-            handed, full = handed + frames, full + dropped
+        books = [self._book(member.rings, worker, book) for worker, book in member.rings.rings_of(stream)]
+        handed, full, *tally = map(sum, zip(*books, strict=True))
+        shed = {reason: frames for reason, frames in zip(REASONS, tally, strict=False) if frames}
+        twice = seen.twice.get(stream, (0, 0))
         written = int(words[COUNT.written])
         reasons = {reason: int(words[at]) for reason, at in NOT_WRITTEN.items()}
         rest = handed - written - sum(reasons.values())
@@ -302,22 +305,26 @@ class Writers:
         return ShareLedger(
             share=stream,
             target=member.output.target_of(stream),
-            offered=handed + full,
+            offered=handed + full + sum(shed.values()),
             written=written,
             bytes=int(words[COUNT.octets]),
             in_flight=rest,
             dropped={reason: frames for reason, frames in reasons.items() if frames},
+            shed=shed,
             late=int(words[COUNT.late]),
             readers=int(words[COUNT.readers]),
             consumers=member.output.readers(stream),
+            flows=tally[FLOWS // 8] - twice[0],
+            one_sided=tally[ONE_SIDED // 8] - twice[1],
         )
 
-    def _book(self, rings: OutputRings, worker: int, book: int) -> tuple[int, int]:
-        """(frames handed on, frames that found no room) of a ring, of one moment."""
+    def _book(self, rings: OutputRings, worker: int, book: int) -> tuple[int, ...]:
+        """Frames handed on, frames that found no room, and the tally of flows, of a ring, of one moment."""
         generation = self._posts[worker].progress.view("u8", GENERATION)
         while True:
             before = int(generation[0])
-            line = rings.seen_books[worker].view("u8", book * BOOK + (before & 1) * LINE, LINE // 8)
-            found = int(line[FRAMES // 8]), int(line[FULL // 8])
+            at = book * BOOK + (before & 1) * LINE
+            line, tally = (rings.seen_books[worker].view("i8", place, LINE // 8) for place in (at, at + TALLY))
+            found = int(line[FRAMES // 8]), int(line[FULL // 8]), *tally.tolist()
             if int(generation[0]) == before:
                 return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import select
@@ -12,7 +13,7 @@ from numba.core import types
 
 from zcframe.framework import abi
 from zcframe.framework.chain.build import FRAMEWORK, Chain
-from zcframe.framework.chain.handover import CROWDED
+from zcframe.framework.chain.handover import CROWDED, flow_places
 from zcframe.framework.chain.sleep import polled
 from zcframe.framework.chain.workspace import (
     AHEAD,
@@ -89,9 +90,12 @@ class Worker:
         attached = [rings.attach(post.number) for rings in outputs]
         self._handed = [mappings for _, mappings in attached]
         self._waiting = self._handed[0][0].view("u8", CROWDED) if attached else None
-        self.ctx = self._context(
-            orders.address, state, no_ip, states, [word for words, _ in attached for word in words]
-        )
+        words = [words for words, _ in attached]
+        for number, place in flow_places(len(chain.plugins), chain.outputs).items():
+            shedding = chain.outputs[number].shedding
+            assert shedding is not None
+            words[number] = shedding.words(words[number], state.address(place, post.ring.domain))
+        self.ctx = self._context(orders.address, state, no_ip, states, list(itertools.chain(*words)))
         self._raised = Raised(self.progress, chain.plugins)
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0

@@ -84,7 +84,7 @@ class Rig:
         self.plugins = [p if isinstance(p, BoundPlugin) else bound(p, queues) for p in plugins]
         self.queues, self.key, self.fields, self.clock = queues, key, fields, FIRST_NS
         self.reta = default_reta(queues)
-        self.memory = StateMemory(state_layouts(self.plugins, queues))
+        self.memory = StateMemory(state_layouts(self.plugins, queues, outputs))
         program = compile_expression(filter, "filter") if filter else None
         # None where there are no outputs, as tests put chains of their own in place of build_chain.
         more = {"outputs": list(outputs)} if outputs else {}

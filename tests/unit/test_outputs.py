@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from zcframe.framework import abi
-from zcframe.framework.chain.handover import END, FRAMES, LINE, MARK
+from zcframe.framework.chain.handover import END, FRAMES, KEEP, LINE, MARK, Shedding
 from zcframe.framework.chain.workspace import DONE, GENERATION
 from zcframe.framework.config import load
 from zcframe.framework.errors import UsageError
 from zcframe.framework.outputs.kinds.file import FileSink, Names
-from zcframe.framework.outputs.make import choose_outputs, make_outputs
+from zcframe.framework.outputs.make import Asked, choose_outputs, make_outputs
 from zcframe.framework.outputs.output import Input
 from zcframe.framework.outputs.sink import Pieces, Place
 from zcframe.framework.outputs.spec import parse_output
@@ -55,12 +55,16 @@ def test_the_words_of_an_output() -> None:
         ("fifo:a{},shares=2,dead=no", "dead=no: drain or drop is needed"),
         ("fifo:a{},shares=2,share=queue,dead=drain", "cannot move what --share queue keeps in one queue"),
         ("fifo:a,dead=drain", "put {} into the name"),
+        ("pcap:a,shed=old", "shed=old: off or new or elephants is needed"),
+        ("pcap:a,shunt=0", "shunt=0: a number of bytes from 1 on is needed"),
+        ("pcap:a,shed=new,keep=-1", "keep=-1: a number of packets is needed"),
+        ("pcap:a,keep=5", "keep=5: nothing is shed without shed=new"),
         ("pcap:a,filter=tcp prt 80", "filter="),
     ],
 )
 def test_words_that_are_wrong(text: str, words: str) -> None:
     with pytest.raises(UsageError) as refused:
-        choose_outputs([text], None, None, 2)
+        choose_outputs([text], Asked(None, None, 2))
     assert words in str(refused.value)
 
 
@@ -74,11 +78,27 @@ def test_words_that_are_wrong(text: str, words: str) -> None:
 )
 def test_shares_of_nothing(shares: str | None, rule: str | None, on_dead: str | None, words: str) -> None:
     with pytest.raises(UsageError, match=words):
-        choose_outputs(["pcap:a"], shares, rule, 2, on_dead)
+        choose_outputs(["pcap:a"], Asked(shares, rule, 2, on_dead))
+
+
+def test_an_output_sheds_as_it_says_itself() -> None:
+    """Else as all do; without a word of it, it knows no flows."""
+    texts = ["pcap:a", "pcap:b,shed=new,keep=3", "pcap:c,shunt=2k"]
+    assert [one.shedding for one in choose_outputs(texts, Asked(None, None, 2))] == [
+        None,
+        Shedding("new", 3),
+        Shedding("off", KEEP, 2000),
+    ]
+    general = Shedding("elephants", 5, 7000)
+    assert [one.shedding for one in choose_outputs(texts, Asked(None, None, 2, shedding=general))] == [
+        general,
+        Shedding("new", 3, 7000),
+        Shedding("elephants", 5, 2000),
+    ]
 
 
 def test_two_outputs_on_one_name() -> None:
-    chosen = choose_outputs(["pcap:a{}.pcap", "pcapng:a1.pcap"], "2", None, 2)
+    chosen = choose_outputs(["pcap:a{}.pcap", "pcapng:a1.pcap"], Asked("2", None, 2))
     with pytest.raises(UsageError, match="a1.pcap is written by --out pcap:a{}.pcap already"):
         make_outputs(chosen, [Input("soft0", 0)])
 
@@ -297,5 +317,5 @@ def test_shares_by_pair_have_the_nic_hash_pairs(words: dict[str, Any], fields: s
 def test_a_card_that_runs_set_up_gets_the_fields_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(prepare, "choose_backend", lambda ifname, wanted: BACKENDS["zerocopy"])
     config = load({"out": ["pcap:a{}"], "shares": "2", "iface": ["zc0"], "queues": "2"})
-    outputs = choose_outputs(config.out, config.shares, config.share, 2)
+    outputs = choose_outputs(config.out, Asked(config.shares, config.share, 2))
     assert prepare._rss_fields(config, outputs) == "ip-pair"

@@ -115,6 +115,7 @@ class OutputRings:
             snaplen=self._snaplen,
             ident=worker,
             table=accounts.address + TABLE,
+            stream=self.stream_of(worker, 0),
         )
         return words, (books, rings, accounts)
 

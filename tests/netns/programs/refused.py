@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from zcframe.framework.errors import ZcframeError
-from zcframe.framework.outputs.make import choose_outputs, make_outputs
+from zcframe.framework.outputs.make import Asked, choose_outputs, make_outputs
 from zcframe.framework.outputs.output import Input
 from zcframe.framework.privileges import drop_privileges
 
@@ -24,7 +24,7 @@ SPECS = (
 
 def attempt(spec: str, read: str = "lo") -> str:
     try:
-        ((output, _),) = make_outputs(choose_outputs([spec], None, None, 1), [Input(read, 0)])
+        ((output, _),) = make_outputs(choose_outputs([spec], Asked(None, None, 1)), [Input(read, 0)])
         try:
             output.open()
         finally:
