@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from zcframe.framework.outputs.kinds.door import Door, bytes_in, has_reader
-from zcframe.framework.outputs.kinds.pipes import OwnPipes, Pipe, Post
+from zcframe.framework.outputs.pipes.door import Door, bytes_in, has_reader
+from zcframe.framework.outputs.pipes.own import OwnPipes, Pipe, Post
+from zcframe.framework.outputs.pipes.trail import CAPACITY, TRAIL_BYTES, Trail
 from zcframe.framework.outputs.sink import Pieces
-from zcframe.framework.outputs.trail import CAPACITY, TRAIL_BYTES, Trail
 
 
 def reader_of(path: Path) -> int:

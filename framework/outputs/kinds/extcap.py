@@ -9,11 +9,11 @@ from typing import Any, ClassVar
 
 from zcframe.framework.outputs.options import whole
 from zcframe.framework.outputs.output import BY_QUEUE, Input, OutputSpec, Streams
+from zcframe.framework.outputs.pipes.fifo_sink import FifoSink
 from zcframe.framework.outputs.sink import Sink
 from zcframe.framework.share import Shares
 
 from .fifo import Fifo
-from .fifo_sink import FifoSink
 from .pcapng import pcapng_head
 
 

@@ -1,7 +1,7 @@
 """`fifo:PATTERN`: pcap through named pipes, a stream for each share, for Suricata, tcpdump, tshark and others.
 
 The supervisor holds every pipe open for writing to the end, so that a reader never sees the end of a stream because a
-writer died. It lets readers in (door.py); the writer gives each a stream with a header of its own (fifo_sink.py).
+writer died. It lets readers in (pipes/door.py); the writer gives each a stream with a header of its own.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from collections.abc import Sequence
 
 from zcframe.framework.errors import OutputError
 from zcframe.framework.outputs.output import Input, Output, OutputSpec, Streams
+from zcframe.framework.outputs.pipes.door import Door, has_reader
+from zcframe.framework.outputs.pipes.fifo_sink import FifoSink
+from zcframe.framework.outputs.pipes.found import Departures, FoundPipe
+from zcframe.framework.outputs.pipes.own import Entrance, OwnPipes, Pipe, Post
+from zcframe.framework.outputs.pipes.trail import TRAIL_BYTES, Trail
 from zcframe.framework.outputs.sink import Sink
-from zcframe.framework.outputs.trail import TRAIL_BYTES, Trail
 
-from .door import Door, has_reader
-from .fifo_sink import FifoSink
-from .found import Departures, FoundPipe
 from .pcap import pcap_head
-from .pipes import Entrance, OwnPipes, Pipe, Post
 
 log = logging.getLogger(__name__)
 

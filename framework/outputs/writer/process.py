@@ -16,8 +16,8 @@ from zcframe.framework.child import die_with
 from zcframe.framework.errors import ZcframeError, refusal
 from zcframe.framework.jit.compiler import Job
 from zcframe.framework.log import name_process
-from zcframe.framework.outputs import trail
 from zcframe.framework.outputs.output import Output
+from zcframe.framework.outputs.pipes import trail
 from zcframe.framework.ring import Mapping, ReceiveRing
 from zcframe.framework.share import BUCKETS
 

@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import Final
 
 from .door import has_reader
-from .pipes import Pipe
+from .own import Pipe
 
 IN_CLOSE_NOWRITE: Final = 0x10
 EVENTS: Final = 4096

@@ -5,9 +5,9 @@ from __future__ import annotations
 from contextlib import suppress
 
 from zcframe.framework.outputs.sink import Pieces, Place, Sink
-from zcframe.framework.outputs.trail import Trail
 
-from .pipes import Entrance, Pipe
+from .own import Entrance, Pipe
+from .trail import Trail
 
 
 class FifoSink(Sink):
