@@ -99,6 +99,18 @@ def counted_from_end(function: Callable[..., Any]) -> list[Construct]:
     ]
 
 
+def lines_that_read(function: Callable[..., Any], name: str) -> list[int]:
+    """The lines on which `function` uses the value of a local."""
+    source = _tree(function)
+    if source is None:
+        return []
+    tree, before = source
+    nodes = list(ast.walk(tree))
+    changed = [node.target for node in nodes if isinstance(node, ast.AugAssign)]
+    names = [node for node in nodes if isinstance(node, ast.Name) and node.id == name]
+    return sorted(before + node.lineno for node in names if isinstance(node.ctx, ast.Load) or node in changed)
+
+
 def lines_of_name(function: Callable[..., Any], name: str) -> list[int]:
     """The lines on which `function` uses `name`, alone or behind a dot."""
     source = _tree(function)

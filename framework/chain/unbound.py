@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from numba.core import compiler, config, ssa
 from numba.core.errors import NumbaWarning
 
-from .syntax import lines_of_name
+from .syntax import lines_that_read
 
 DETECTED = re.compile(r"Detected uninitialized variable ([A-Za-z_]\w*)\n.*?line (\d+)", re.DOTALL)
 
@@ -41,4 +41,4 @@ def first_unbound(function: Callable[..., Any]) -> Unbound | None:
 
 def _used(function: Callable[..., Any], name: str, joined: int) -> Unbound:
     """joined: the line on which the paths meet, one with the assignment and one without it."""
-    return Unbound(next((line for line in lines_of_name(function, name) if line >= joined), joined), name)
+    return Unbound(next((line for line in lines_that_read(function, name) if line >= joined), joined), name)

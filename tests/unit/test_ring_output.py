@@ -14,6 +14,7 @@ from zcframe.framework.errors import UsageError
 from zcframe.framework.outputs.ring.memory import RingMemory, RingSink
 from zcframe.framework.outputs.spec import parse_output
 from zcframe.framework.outputs.writer.account import COUNT, Account, account_size
+from zcframe.framework.outputs.writer.gaps import Gaps
 from zcframe.framework.outputs.writer.merge import Merge
 from zcframe.framework.outputs.writer.stream import Stream
 from zcframe.framework.ring import Mapping, make_memory
@@ -58,7 +59,7 @@ def account() -> Account:
 def stream(memory: RingMemory, account: Account, worker: Worker) -> Stream:
     """A writer that takes over."""
     merge = Merge([worker.row(0)], ng=True, live=False)
-    made = Stream(merge, [0], account, RingSink(memory), list)
+    made = Stream(merge, [0], account, RingSink(memory), list, Gaps([]))
     made.begin()
     return made
 
