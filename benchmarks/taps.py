@@ -19,6 +19,7 @@ from zcframe.framework.chain.workspace import GENERATION, PROGRESS_SIZE
 from zcframe.framework.nic.link.tap import open_queue, set_up_tap
 from zcframe.framework.outputs.kinds.tap import TapSink
 from zcframe.framework.outputs.writer.account import COUNT, Account, account_size
+from zcframe.framework.outputs.writer.gaps import Gaps
 from zcframe.framework.outputs.writer.merge import Merge
 from zcframe.framework.outputs.writer.merge import Row as Ring
 from zcframe.framework.outputs.writer.stream import Stream
@@ -85,7 +86,7 @@ class Filled:
         self.account = Account(Mapping(memory, account_size(1), writable=True), 0, 1)
         os.close(memory)
         self._merge = Merge([self._row()], ng=False, live=True)
-        self._stream = Stream(self._merge, [0], self.account, sink, list)
+        self._stream = Stream(self._merge, [0], self.account, sink, list, Gaps([]))
         self._stream.begin()
 
     def _row(self) -> Ring:

@@ -71,6 +71,7 @@ class ZcChain:
             nap=0,
             patience=0,
             ahead=AHEAD,
+            naps_from=1,
             pull=0,
             pull_words=0,
             states=first,
