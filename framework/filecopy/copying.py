@@ -77,7 +77,7 @@ class Copy:
         try:
             self._copy_all()
         except Ended:
-            pass
+            pass  # as somebody asked: what was copied so far is closed as a whole file
         except (CaptureFileError, LinkTypeError) as error:
             damage = error
         with self._failing():

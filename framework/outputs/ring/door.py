@@ -175,7 +175,7 @@ class Door:
             answer = {"ring": self.path, "pid": os.getpid(), "slots": self._memory.slots, "block": self._memory.block}
             peer.send(json.dumps(answer | {"written": self._memory.arrived, "readers": rows}).encode())
         except OSError:
-            pass
+            pass  # it has left, and wants no answer
         peer.close()
 
     def _admit(self, peer: socket.socket, name: str) -> None:
