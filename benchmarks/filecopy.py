@@ -47,7 +47,7 @@ def _rows(bench: Bench, title: str, source: Path, words: tuple[str, ...] = ()) -
         yield Row(name, "s", Spread(tuple(mine)), Spread(tuple(theirs)), bar, smaller_is_better=True)
         pairs = (mine, start), (theirs, their_start)
         rest = [Spread(tuple(a - b for a, b in zip(*pair, strict=True))) for pair in pairs]
-        yield Row(f"{name}, without the start", "s", *rest, None, smaller_is_better=True)
+        yield Row(f"{name}, without the start", "s", rest[0], rest[1], None, smaller_is_better=True)
 
 
 def filecopy_rows(bench: Bench) -> list[Row]:

@@ -12,12 +12,14 @@ PAGE = mmap.PAGESIZE
 PROT_NONE = 0
 
 
+# It lives as long as the address is in use.
+_memory = mmap.mmap(-1, 2 * PAGE)
+
+
 @functools.cache
 def edge() -> int:
     """Address of the first byte that cannot be read; the page before it can."""
-    memory = mmap.mmap(-1, 2 * PAGE)
-    edge.memory = memory  # type: ignore[attr-defined] - it lives as long as the address is in use
-    address = int(np.frombuffer(memory, np.uint8).ctypes.data) + PAGE
+    address = int(np.frombuffer(_memory, np.uint8).ctypes.data) + PAGE
     libc = ctypes.CDLL(None, use_errno=True)
     assert libc.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), PROT_NONE) == 0
     return address

@@ -42,8 +42,10 @@ class Rings:
             blocks[:] = FILL
 
     def close(self) -> None:
-        for end in (*self.producers, *self.consumers, *self.rings):
+        for end in (*self.producers, *self.consumers):
             end.close()
+        for ring in self.rings:
+            ring.close()
 
 
 def records_of(frames: list[bytes]) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

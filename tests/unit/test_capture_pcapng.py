@@ -6,6 +6,7 @@ import itertools
 import subprocess
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import pytest
 from scapy.utils import RawPcapNgReader
@@ -41,8 +42,9 @@ def write(path: Path, data: bytes) -> str:
 
 def by_scapy(path: str) -> list[tuple[bytes, int, int]]:
     with RawPcapNgReader(path) as reader:
+        frames: Any = reader  # The annotations of scapy know the metadata of pcap only.
         return [
-            (data, meta.wirelen, ((meta.tshigh << 32) + meta.tslow) * 10**9 // meta.tsresol) for data, meta in reader
+            (data, meta.wirelen, ((meta.tshigh << 32) + meta.tslow) * 10**9 // meta.tsresol) for data, meta in frames
         ]
 
 

@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import dpkt
 import pytest
@@ -27,6 +28,7 @@ def by_scapy(path: Path) -> Iterator[Row]:
     """(link type, bytes, wire length, ns)."""
     if path.read_bytes()[:4] == PCAPNG:
         with RawPcapNgReader(str(path)) as reader:
+            meta: Any  # The annotations of scapy know the other kind only.
             for data, meta in reader:
                 ticks = (meta.tshigh << 32) + meta.tslow
                 yield meta.linktype, data, meta.wirelen, ticks * 10**9 // meta.tsresol

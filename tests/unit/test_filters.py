@@ -125,6 +125,7 @@ FRAMES = [
 class Counting:
     seen = Array(u64, 1)
 
+    @staticmethod
     def filter(pkt, state, params):  # type: ignore[no-untyped-def]
         state.seen[0] += 1
         return DROP if pkt.ttl == 0 else PASS

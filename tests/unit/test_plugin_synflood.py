@@ -143,7 +143,7 @@ def between(port: int, packets: Iterable[tuple[str, str, dict[str, Any]]]) -> li
 
 
 MSS = {"options": [("MSS", 1460), ("SAckOK", b"")]}
-ASKED_BY_TWO = {
+ASKED_BY_TWO: dict[str, tuple[list[tuple[str, str, dict[str, Any]]], int, int, int, int]] = {
     # name: (packets, half-open in the end, peak, answers, SYNs sent again)
     "sent again": ([("c", "S", {"seq": 9})] * 6, 1, 1, 0, 5),
     "sent again with other options": ([("c", "SEC", {"seq": 9, **MSS}), ("c", "S", {"seq": 9})], 1, 1, 0, 1),
