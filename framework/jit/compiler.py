@@ -19,6 +19,7 @@ from zcframe.framework.garbage import uncollected
 from .cache import cache_directory, give_up, private_directory
 from .kept import KeptPart
 from .lean import lean
+from .lowering import LOCATED
 from .part import EntryCompiler, PartCompiler
 from .stored import StoredCode, store
 
@@ -48,7 +49,7 @@ class Part:
     @cached_property
     def dispatcher(self) -> Any:
         """numba's own object."""
-        made = numba.njit(nogil=True, **self._options)(self.__wrapped__)
+        made = numba.njit(nogil=True, **LOCATED, **self._options)(self.__wrapped__)
         if self.key and CACHE is not None:
             try:
                 made._cache = KeptPart(private_directory(CACHE / "parts"), self.key)
@@ -102,7 +103,7 @@ class Job(NamedTuple):
 
 def fleeting(function: F) -> F:
     """Compile an entry point as `compiled` does, for once: it stands for more than the text in its file."""
-    return numba.njit(nogil=True, pipeline_class=EntryCompiler)(function)  # type: ignore[no-any-return]
+    return numba.njit(nogil=True, pipeline_class=EntryCompiler, **LOCATED)(function)  # type: ignore[no-any-return]
 
 
 def compiled(function: F) -> F:

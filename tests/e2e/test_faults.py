@@ -98,6 +98,7 @@ class Picky:
         if pkt.proto == 17 and pkt.dport == 53:
             raise ValueError("a question")
         state.seen[pkt.proto] += 1  # line 11: UDP and ICMPv6 are outside
+        state.seen[0] += 100 % pkt.proto
         return PASS
 """
 
@@ -112,6 +113,7 @@ def test_a_fault_has_a_reason_a_line_and_a_first_packet(tmp_path: Path) -> None:
     outside = [p for p, head in found if head and head.proto >= 17 and not (head.proto == 17 and head.dport == 53)]
     expected = {
         "ValueError: a question, picky.py:10": asked,
+        "ZeroDivisionError: integer modulo by zero, picky.py:12": [p for p, head in found if not head],
         "IndexError: index out of range of state.seen, which has 17, picky.py:11": outside,
     }
     faults = {fault["reason"]: fault for fault in done.document["faults"]}
@@ -120,7 +122,7 @@ def test_a_fault_has_a_reason_a_line_and_a_first_packet(tmp_path: Path) -> None:
         first = faults[reason]["first"]
         earliest = min(some, key=lambda packet: packet.ts)
         assert (first["length"], first["frame"]) == (earliest.wire, earliest.frame[:256].hex())
-    assert done.document["totals"]["ledger"]["faulted_by"] == {"picky": len(asked) + len(outside)}
+    assert done.document["totals"]["ledger"]["faulted_by"] == {"picky": sum(map(len, expected.values()))}
 
 
 def test_plugins_before_a_fault_counted_the_packet_those_after_it_did_not(
