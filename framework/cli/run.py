@@ -84,7 +84,7 @@ def _observers(config: RunConfig) -> Iterator[Observer]:
     yield Notices(announces=not live)
     if config.stats_interval is not None and not live:
         yield TickObserver()
-    yield SummaryObserver(sys.stderr if packets else None)
+    yield SummaryObserver(sys.stderr if packets else None, verbose=config.verbose)
 
 
 # Signals that end the command before the supervisor handles them, as Ctrl-C does.

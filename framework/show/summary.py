@@ -105,6 +105,15 @@ def _fault_lines(faults: Sequence[Fault]) -> Iterator[str]:
         yield f"  and {len(faults) - FAULTS} other reasons"
 
 
+def hex_lines(faults: Sequence[Fault]) -> Iterator[str]:
+    """The first bytes of each fault's first packet, as text2pcap reads them."""
+    for fault in faults[:FAULTS]:
+        frame = fault.first.frame
+        kept = f"{len(frame):,} of {fault.first.length:,} bytes"
+        yield from ("", f"# {clean(fault.plugin)}: {clean(fault.reason)}: first packet, {kept}")
+        yield from (f"{at:06x}  {frame[at : at + 16].hex(' ')}" for at in range(0, len(frame), 16))
+
+
 def _ledger_lines(snapshot: RunSnapshot) -> Iterator[str]:
     ledger = snapshot.totals.ledger
     if ledger.dropped_by:
@@ -235,14 +244,18 @@ def tick_line(snapshot: RunSnapshot) -> str:
 class SummaryObserver(Observer):
     """The summary on stdout when the run is over; without the plugins' reports on stderr, when somebody asks for it."""
 
-    def __init__(self, stdout: TextIO | None = None) -> None:
-        self._stdout = stdout or sys.stdout
+    def __init__(self, stdout: TextIO | None = None, *, verbose: bool = False) -> None:
+        """verbose: with the first packet of each fault in hex."""
+        self._stdout, self._verbose = stdout or sys.stdout, verbose
 
     def asked(self, snapshot: RunSnapshot) -> None:
         print("\n".join(counter_lines(snapshot, _width_of(sys.stderr))), file=sys.stderr, flush=True)
 
     def finished(self, result: RunResult) -> None:
-        text = "\n".join(summary_lines(result.last, _width_of(self._stdout)))
+        lines = summary_lines(result.last, _width_of(self._stdout))
+        if self._verbose:
+            lines += hex_lines(result.last.faults)
+        text = "\n".join(lines)
         hand_over(f"{text}\n", self._stdout, "the summary", wanted=False)
 
 

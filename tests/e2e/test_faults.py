@@ -103,13 +103,18 @@ class Picky:
 """
 
 
+def _is_question(frame: bytes) -> bool:
+    head = reference.headers(frame)
+    return head is not None and head.proto == 17 and head.dport == 53
+
+
 def test_a_fault_has_a_reason_a_line_and_a_first_packet(tmp_path: Path) -> None:
     mine = tmp_path / "picky.py"
     mine.write_text(PICKY)
     done = run(str(mine))
     packets = reference.read(BUNDLED).packets
     found = [(packet, reference.headers(packet.frame)) for packet in packets]
-    asked = [p for p, head in found if head and head.proto == 17 and head.dport == 53]
+    asked = [p for p in packets if _is_question(p.frame)]
     outside = [p for p, head in found if head and head.proto >= 17 and not (head.proto == 17 and head.dport == 53)]
     expected = {
         "ValueError: a question, picky.py:10": asked,
@@ -123,6 +128,21 @@ def test_a_fault_has_a_reason_a_line_and_a_first_packet(tmp_path: Path) -> None:
         earliest = min(some, key=lambda packet: packet.ts)
         assert (first["length"], first["frame"]) == (earliest.wire, earliest.frame[:256].hex())
     assert done.document["totals"]["ledger"]["faulted_by"] == {"picky": sum(map(len, expected.values()))}
+
+
+@pytest.mark.needs("tshark")
+def test_the_first_packet_of_a_fault_can_be_read_back(tmp_path: Path) -> None:
+    """With -v, its bytes are a text that Wireshark's own program makes a capture of."""
+    mine, dump = tmp_path / "picky.py", tmp_path / "dump.pcap"
+    mine.write_text(PICKY)
+    done = zcframe("run", "-v", "--plugin", mine, "--read", BUNDLED)
+    (written,) = done.stdout.split("# picky: ValueError: a question, picky.py:10: first packet, ")[1:]
+    kept, *lines = written.partition("\n\n")[0].splitlines()
+    subprocess.run(["text2pcap", "-", dump], input="\n".join(lines) + "\n", text=True, check=True, capture_output=True)
+    (packet,) = reference.read(dump).packets
+    earliest = min((p for p in reference.read(BUNDLED).packets if _is_question(p.frame)), key=lambda p: p.ts)
+    assert packet.frame == earliest.frame[:256]
+    assert kept == f"{len(packet.frame)} of {earliest.wire} bytes"
 
 
 def test_plugins_before_a_fault_counted_the_packet_those_after_it_did_not(
