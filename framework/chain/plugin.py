@@ -24,6 +24,7 @@ class Verdict(IntEnum):
 PASS: Final = Verdict.PASS
 DROP: Final = Verdict.DROP
 
+NEEDS: Final = ("", "5-tuple", "ip-pair")
 FUNCTIONS: Final = ("filter", "ahead", "prefetch", "merge", "report", "lines")
 
 C = TypeVar("C", bound=type)
@@ -32,7 +33,10 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class PluginClass:
-    """What `@plugin` found in a class; kept there as `__zcframe__`. expression: tcpdump's, "" for every packet."""
+    """What `@plugin` found in a class; kept there as `__zcframe__`. expression: tcpdump's, "" for every packet.
+
+    needs: of which packets all are counted in one shard, "5-tuple" or "ip-pair"; "" where that does not matter.
+    """
 
     name: str
     doc: str
@@ -41,6 +45,7 @@ class PluginClass:
     state: Mapping[str, Declaration]
     per_worker: bool
     expression: str
+    needs: str
     filter: Function
     ahead: Function | None
     prefetch: Function | None
@@ -94,7 +99,7 @@ def _require_functions(cls: type) -> None:
         raise DeclarationError(f"plugin {cls.__name__} has no function filter(pkt, state, params){inherited}")
 
 
-def _read(cls: type, name: Any, per: str, expression: str) -> PluginClass:
+def _read(cls: type, name: Any, per: str, expression: str, needs: str) -> PluginClass:
     _require_known(cls)
     _require_functions(cls)
     functions = {label: _function(cls, label) for label in FUNCTIONS}
@@ -105,6 +110,8 @@ def _read(cls: type, name: Any, per: str, expression: str) -> PluginClass:
         raise DeclarationError(f"plugin {cls.__name__}: name={name!r}; a word of letters, digits, _, . and - is needed")
     if per not in ("bucket", "worker"):
         raise DeclarationError(f"plugin {cls.__name__}: state per {per!r}; 'bucket' or 'worker' is possible")
+    if needs not in NEEDS:
+        raise DeclarationError(f"plugin {cls.__name__}: needs={needs!r}; '5-tuple' or 'ip-pair' is possible")
     if not isinstance(expression, str):
         raise DeclarationError(
             f"plugin {cls.__name__}: filter={expression!r}; a tcpdump expression in quotes is needed"
@@ -130,6 +137,7 @@ def _read(cls: type, name: Any, per: str, expression: str) -> PluginClass:
         state={label: value for label, value in members if isinstance(value, Array | Table)},
         per_worker=per == "worker",
         expression=expression.strip(),
+        needs=needs,
         filter=functions["filter"],
         ahead=functions["ahead"],
         prefetch=functions["prefetch"],
@@ -142,8 +150,10 @@ def _read(cls: type, name: Any, per: str, expression: str) -> PluginClass:
 @overload
 def plugin(cls: C, /) -> C: ...
 @overload
-def plugin(*, name: str | None = None, per: str = "bucket", filter: str = "") -> Callable[[C], C]: ...
-def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket", filter: str = "") -> Any:
+def plugin(*, name: str | None = None, per: str = "bucket", filter: str = "", needs: str = "") -> Callable[[C], C]: ...
+def plugin(
+    cls: Any = None, /, *, name: str | None = None, per: str = "bucket", filter: str = "", needs: str = ""
+) -> Any:
     """Declare a class as a plugin.
 
     The class holds Param, Array and Table attributes and the functions
@@ -158,12 +168,13 @@ def plugin(cls: Any = None, /, *, name: str | None = None, per: str = "bucket", 
 
     name: in the ledger and the report, default the class's name in lower case. per: "bucket" keeps one state for each
     of the 129 buckets, so that it can move between workers; "worker" keeps one for each queue. filter: a tcpdump
-    expression, of whose packets alone the class gets to see any; the others go on to the next plugin. Raises
-    DeclarationError for a class that is no plugin.
+    expression, of whose packets alone the class gets to see any; the others go on to the next plugin. needs: "5-tuple"
+    or "ip-pair", if all packets of a flow, or of a pair of addresses, in both directions, must be counted in one state:
+    the run hashes accordingly, or is refused where it would not. Raises DeclarationError for a class that is no plugin.
     """
 
     def mark(target: C) -> C:
-        target.__zcframe__ = _read(target, name, per, filter)  # type: ignore[attr-defined]
+        target.__zcframe__ = _read(target, name, per, filter, needs)  # type: ignore[attr-defined]
         return target
 
     return mark(cls) if cls is not None else mark

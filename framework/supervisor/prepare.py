@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
 
 from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, read_topology
 from zcframe.framework.chain.bound import BoundPlugin, bind
@@ -27,15 +26,13 @@ from zcframe.framework.sources.base import Source
 from zcframe.framework.sources.opening import SourcePlan, open_source
 from zcframe.framework.sources.plan import LivePlan, SeveralPlan
 from zcframe.framework.sources.soft82576 import ReplayPlan
+from zcframe.framework.sources.spread import Spread, choose_spread, require_spread
 from zcframe.framework.sources.trace import bundled_trace
 from zcframe.framework.stats import OutputPlan, PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 from zcframe.framework.stats.ledger import FILTER
 
 from .room import require_room, state_plan
 from .workers import with_queues
-
-# A rule of --share, and the fields of --rss-fields that suit it.
-BY_PAIR: Final = "ip-pair"
 
 
 @dataclass(frozen=True)
@@ -141,16 +138,9 @@ def _domains(config: RunConfig) -> int:
     return max(1, len(config.iface))
 
 
-def _rss_fields(config: RunConfig, outputs: tuple[Chosen, ...]) -> str:
-    """What the NIC hashes. A queue's frames keep their order, so that shares by pair want a pair's frames in one queue.
-
-    A card is set up so only where runs set it up anyway.
-    """
-    set_anyway = not config.iface or any(choose_backend(name, config.backend).sets_rss for name in config.iface)
-    if "rss_fields" in config.given or not set_anyway:
-        return config.rss_fields
+def _spread(config: RunConfig, outputs: Sequence[Chosen], specs: Sequence[PluginSpec]) -> Spread:
     rules = [chosen.streams.shares.rule for chosen in outputs if chosen.streams.shares is not None]
-    return BY_PAIR if BY_PAIR in rules else config.rss_fields
+    return choose_spread(config, rules, [spec.declared.needs for spec in specs])
 
 
 def _shedding(config: RunConfig) -> Shedding | None:
@@ -163,6 +153,12 @@ def _shedding(config: RunConfig) -> Shedding | None:
     if config.shed == "off" and config.shunt is None and not config.count_flows:
         return None
     return Shedding(config.shed, config.shed_keep, config.shunt)
+
+
+def _spread_warnings(config: RunConfig, plugins: Sequence[BoundPlugin]) -> Iterator[str]:
+    names = ", ".join(plugin.name for plugin in plugins if plugin.declared.needs)
+    if names and len(config.iface) > 1:
+        yield f"{names}: each interface has state of its own, so that what comes on two of them is counted apart"
 
 
 def _shed_warnings(outputs: Sequence[Chosen], rss: RssConfig, *, live: bool) -> Iterator[str]:
@@ -181,13 +177,16 @@ def prepare(config: RunConfig) -> Prepared:
     workers = config.queues * _domains(config)
     asked = Asked(config.shares, config.share, workers, config.on_dead, _shedding(config))
     outputs = choose_outputs(config.out, asked)
-    rss = RssConfig.make(config.rss_key, _rss_fields(config, outputs), config.queues)
-    program = compile_expression(config.filter, "--filter") if config.filter else None
     specs = tuple(parse_spec(text) for text in config.plugins)
+    spread = _spread(config, outputs, specs)
+    rss = RssConfig.make(config.rss_key, spread.fields, config.queues)
+    program = compile_expression(config.filter, "--filter") if config.filter else None
     node = nic_node(config.iface[0]) if config.iface and config.iface[0] != ANY else None
     affinity = make_plan(topology, workers, config.cpus, node)
     plugins = _bind_all(specs, workers, (FILTER,) if program is not None else ())
+    require_spread(config, rss, spread, {plugin.name: plugin.declared.needs for plugin in plugins})
     require_room(plugins, _domains(config))
+    config = replace(config, fanout=spread.fanout)
     return Prepared(
         config=config,
         rss=rss,
@@ -199,6 +198,7 @@ def prepare(config: RunConfig) -> Prepared:
         outputs=outputs,
         warnings=(
             *(filter(None, [kept_line(kept_by_workers())]) if config.iface else ()),
+            *_spread_warnings(config, plugins),
             *_shed_warnings(outputs, rss, live=bool(config.iface) or config.speed != "max"),
         ),
         program=program,

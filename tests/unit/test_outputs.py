@@ -23,8 +23,7 @@ from zcframe.framework.outputs.spec import parse_output
 from zcframe.framework.outputs.writer.account import COUNT, WORDS, Account, account_size
 from zcframe.framework.outputs.writer.merge import Merge, Row
 from zcframe.framework.ring import Mapping, make_memory
-from zcframe.framework.sources.backends import BACKENDS
-from zcframe.framework.supervisor import plan, prepare
+from zcframe.framework.supervisor import plan
 
 
 def test_the_words_of_an_output() -> None:
@@ -312,10 +311,3 @@ def test_an_account_holds_what_was_committed() -> None:
 def test_shares_by_pair_have_the_nic_hash_pairs(words: dict[str, Any], fields: str) -> None:
     """Where the run sets the NIC up anyway, and nobody said otherwise."""
     assert plan(load(words)).rss.fields == fields
-
-
-def test_a_card_that_runs_set_up_gets_the_fields_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(prepare, "choose_backend", lambda ifname, wanted: BACKENDS["zerocopy"])
-    config = load({"out": ["pcap:a{}"], "shares": "2", "iface": ["zc0"], "queues": "2"})
-    outputs = choose_outputs(config.out, Asked(config.shares, config.share, 2))
-    assert prepare._rss_fields(config, outputs) == "ip-pair"
