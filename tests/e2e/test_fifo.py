@@ -12,11 +12,9 @@ import subprocess
 import threading
 import time
 from collections import Counter
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from tests.kit.command import Background, until
@@ -215,30 +213,25 @@ class Slow(threading.Thread):
                 time.sleep(0.01)
 
 
-WORKERS_KILLED = 50
+WORKERS_KILLED, WRITERS_KILLED = 50, 30
 
 
 def test_workers_are_killed(tmp_path: Path, numbered: Path) -> None:
     """No frame reaches a reader twice, none is missing, none is torn, and each flow is in order in its share."""
     source = ("run", "--json", "--read", numbered, "--loop", 0, "--plugin", "sizes", "--queues", 2)
-    fifos, dice, killed = [tmp_path / "x0", tmp_path / "x1"], random.Random(1), set[int]()
+    fifos = [tmp_path / "x0", tmp_path / "x1"]
     with Background(tmp_path, *source, "--out", f"fifo:{tmp_path}/x{{}}", "--shares", 2) as run:
         until(lambda: all(fifo.exists() for fifo in fifos))
         readers = [Slow(fifo) for fifo in fifos]
         until(lambda: all(reader.data for reader in readers))
-        while len(killed) < WORKERS_KILLED:
-            time.sleep(dice.expovariate(30))
-            for victim in dice.sample(run.workers(), 1) if run.workers() else ():
-                with suppress(psutil.NoSuchProcess):
-                    victim.kill()
-                    killed.add(victim.pid)
+        killed = run.kill(WORKERS_KILLED, "zc-rx-")
         done = run.signal(signal.SIGINT).finish()
         for reader in readers:
             reader.join(60)
     assert done.code == 0, done
     rows, found = done.document["outputs"][0]["shares"], [frames(bytes(reader.data)) for reader in readers]
     assert [row["written"] for row in rows] == list(map(len, found))
-    assert done.document["totals"]["restarts"] > WORKERS_KILLED // 2
+    assert done.document["totals"]["restarts"] == len(killed) == WORKERS_KILLED
     homes = [{flow for flow, _ in stream} for stream in found]
     assert not homes[0] & homes[1] and all(homes)
     assert all(in_order(stream, lengths(), gaps=False) for stream in found)
@@ -287,23 +280,17 @@ class Faithful(threading.Thread):
 def test_writers_are_killed(tmp_path: Path, numbered: Path) -> None:
     """A reader does not notice, or its stream ends and another begins; what nobody knows is a batch a kill at most."""
     source = ("run", "--json", "--read", numbered, "--loop", 0, "--pps", "100k", "--plugin", "sizes", "--queues", 2)
-    fifo, dice, killed = tmp_path / "x", random.Random(1), set[int]()
+    fifo = tmp_path / "x"
     with Background(tmp_path, *source, "--out", f"fifo:{fifo}") as run:
         until(fifo.exists)
         reader = Faithful(fifo)
         until(lambda: reader.streams and reader.streams[-1])
-        while len(killed) < 30:
-            time.sleep(dice.expovariate(30))
-            for child in psutil.Process(run.pid).children():
-                with suppress(psutil.NoSuchProcess):
-                    if child.name().startswith("zc-out-"):
-                        child.kill()
-                        killed.add(child.pid)
+        killed = run.kill(WRITERS_KILLED, "zc-out-")
         done = run.signal(signal.SIGINT).finish()
         reader.join(60)
     assert done.code == 0 and not reader.is_alive(), done
     row, streams = the_row(done.document), [bytes(stream) for stream in reader.streams if stream]
-    assert done.document["outputs"][0]["restarts"] > 15
+    assert done.document["outputs"][0]["restarts"] == len(killed) == WRITERS_KILLED
     got = sum(map(whole, streams))
     assert row["written"] <= got <= row["written"] + row["dropped"].get("uncertain", 0)
     # One whose header was the write in which the writer was killed may have got nothing.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import random
@@ -16,15 +15,14 @@ from pathlib import Path
 from typing import Any
 
 import dpkt
-import psutil
 import pytest
 
 from tests.kit.command import Background, Finished, zcframe
 from tests.kit.places import BUNDLED
 
 FLOWS = 200
-# Of workers and writers, while one capture runs through.
-KILLS = 60
+# Of workers and writers. Of a frame its number is kept, so that a fast machine does not fill the disk meanwhile.
+KILLS, SNAPLEN = 16, 64
 
 
 def frames_of(path: Path) -> list[bytes]:
@@ -108,43 +106,21 @@ def test_dump_does_as_tcpdump(tmp_path: Path) -> None:
     assert "0 packets dropped by kernel" in done.stderr.splitlines()
 
 
-def _kill_one(run: Background, rng: random.Random, killed: set[int]) -> None:
-    children = [child for child in psutil.Process(run.pid).children() if child.name().startswith(("zc-rx-", "zc-out-"))]
-    if children:
-        victim = rng.choice(children)
-        victim.kill()
-        killed.add(victim.pid)
-
-
 def test_workers_and_writers_are_killed(tmp_path: Path, numbered: Path) -> None:
     """At full speed, all the way: each frame once, whole, in the order of the source."""
-    out, rng, killed = tmp_path / "out.pcap", random.Random(1), set[int]()
-    words = (
-        "run",
-        "--json",
-        "--read",
-        numbered,
-        "--loop",
-        5,
-        "--queues",
-        3,
-        "--plugin",
-        "sizes",
-        "--out",
-        f"pcap:{out}",
-    )
-    with Background(tmp_path, *words) as run:
-        while run.process.poll() is None and len(killed) < KILLS:
-            time.sleep(rng.expovariate(20))
-            with contextlib.suppress(psutil.Error):
-                _kill_one(run, rng, killed)
-        done = run.finish()
+    out = tmp_path / "out.pcap"
+    words = ("run", "--json", "--read", numbered, "--loop", 0, "--queues", 3, "--plugin", "sizes")
+    with Background(tmp_path, *words, "--out", f"pcap:{out},snaplen={SNAPLEN}") as run:
+        run.wait_until(lambda: out.exists() and out.stat().st_size > 24, "the first frames")
+        killed = run.kill(KILLS, "zc-rx-", "zc-out-")
+        done = run.signal(signal.SIGINT).finish()
     assert done.code == 0, done
     (row,) = check_ledger(done.document)
-    assert row["written"] == row["offered"] == 500_000
-    assert done.document["outputs"][0]["restarts"] + done.document["totals"]["restarts"] > 5
-    source = list(records(numbered.read_bytes()))
-    assert all(found == source[i % 100_000] for i, found in enumerate(records(out.read_bytes())))
+    assert row["written"] == row["offered"] == done.ledger["accepted"]
+    assert done.document["outputs"][0]["restarts"] + done.document["totals"]["restarts"] == len(killed) == KILLS
+    kept, found = [frame[:SNAPLEN] for frame in records(numbered.read_bytes())], list(records(out.read_bytes()))
+    assert len(found) == row["written"]
+    assert all(frame == kept[at % len(kept)] for at, frame in enumerate(found))
 
 
 class Reader:

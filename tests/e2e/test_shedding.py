@@ -97,7 +97,8 @@ def shed_run(folder: Path, trace: Path, mode: str, *, kills: bool) -> tuple[byte
         data = reader.join()
     assert done.code == 0, done
     document: dict[str, Any] = done.document
-    assert not kills or document["totals"]["restarts"] > 3
+    # The first of them had most of the frames still before it.
+    assert not kills or document["totals"]["restarts"] > 0
     return data, document
 
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -192,12 +193,12 @@ class Background:
     def stderr(self) -> str:
         return settled(self._err.read_text())
 
-    def _children(self, prefix: str) -> list[psutil.Process]:
+    def _children(self, *prefixes: str) -> list[psutil.Process]:
         found = []
         for child in psutil.Process(self.pid).children():
             try:
                 name = child.name()
-                if name.startswith(prefix) and child.status() != psutil.STATUS_ZOMBIE:
+                if name.startswith(prefixes) and child.status() != psutil.STATUS_ZOMBIE:
                     found.append((name, child.pid, child))
             except psutil.NoSuchProcess:
                 continue
@@ -256,6 +257,27 @@ class Background:
         return self.wait_until(
             lambda: any(tick["totals"]["restarts"] >= workers for tick in self.ticks()), "successors"
         )
+
+    def kill(self, deaths: int, *prefixes: str, rate: float = 30.0, seed: int = 1) -> set[int]:
+        """Kill so many children of these names, at random moments `rate` a second, until all have successors: their pids.
+
+        As many as there are now are there at the end; how long that takes is the machine's affair.
+        """
+        dice, killed, whole = random.Random(seed), set[int](), len(self._children(*prefixes))
+        while len(killed) < deaths:
+            time.sleep(dice.expovariate(rate))
+            assert self.process.poll() is None, f"ended early: {self.stderr}"
+            # One that was killed a moment ago may still be there.
+            with contextlib.suppress(psutil.NoSuchProcess, IndexError):
+                victim = dice.choice(self._children(*prefixes))
+                victim.kill()
+                killed.add(victim.pid)
+
+        def replaced() -> bool:
+            return len([child for child in self._children(*prefixes) if child.pid not in killed]) == whole
+
+        self.wait_until(replaced, "successors")
+        return killed
 
     def wait_to_hear(self, text: str) -> Background:
         """Until stderr says so; the documents there hold all warnings."""

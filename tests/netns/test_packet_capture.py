@@ -11,6 +11,7 @@ import psutil
 import pytest
 
 from tests.kit import reference
+from tests.kit.checks import check_sizes
 from tests.kit.command import Background, until
 from tests.kit.places import BUNDLED
 from zcframe.framework import abi
@@ -68,27 +69,21 @@ def kill_workers(run: Background) -> set[int]:
 def test_killed_under_load(space: Space, tmp_path: Path, packets: list[reference.Packet]) -> None:
     """Frames that the kernel holds wait for the successor; none is lost, none comes twice."""
     space.veth()
-    rounds, killed = 150, set[int]()
-    sent = rounds * len(packets)
     counting = ("--plugin", "flows?top=100000", "sizes")
     with space.capture(tmp_path, *NEAR, "--queues", 2, "--ring-slots", 65536, *counting) as run:
-        with space.sending(BUNDLED, rounds=rounds, pps=0) as sender:
-            while sender.poll() is None:
-                killed |= kill_workers(run)
-                time.sleep(0.2)
+        with space.sending(BUNDLED, pps=0) as sender:
+            killed = run.kill(24, "zc-rx-", rate=10)
+            sent = int(sender.communicate()[0])
         done = run.wait_for(sent).stop()
     assert done.code == 0, done.stderr
-    assert len(killed) > 4
     assert sum(queue["restarts"] for queue in done.document["queues"]) == len(killed)
     assert done.ledger["arrived"] == sent
     assert done.ledger["delivered"] == sent - done.ledger["ring_full"]
     assert done.ledger["in_flight"] == 0
     if done.ledger["ring_full"] == 0:
-        assert done.document["plugins"]["sizes"]["packets"] == sent
-        assert done.document["plugins"]["sizes"]["bytes"] == rounds * sum(packet.wire for packet in packets)
-        assert done.document["plugins"]["flows"]["packets"] == rounds * sum(
-            flow.packets for flow in reference.flows(packets)
-        )
+        check_sizes(done.document["plugins"]["sizes"], reference.replayed_lengths(packets, sent))
+        flows = reference.replayed_flows(packets, sent)
+        assert done.document["plugins"]["flows"]["packets"] == flows.packets
 
 
 # Of each worker.
