@@ -6,6 +6,7 @@ import ctypes
 import mmap
 import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,26 +54,31 @@ def _advise(address: int, size: int, advice: int) -> int:
     return 0 if libc.madvise(begin, address + size - begin, advice) == 0 else ctypes.get_errno()
 
 
-def huge_share(address: int, size: int) -> float:
-    """Share of the memory there that lies in huge pages; 0 where there is none."""
-    resident = huge = 0
+def _fields(address: int, size: int) -> Iterator[tuple[str, int]]:
+    """(name, KiB) of all that the kernel tells of the mappings there."""
     inside = False
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if found := re.match(r"([0-9a-f]+)-([0-9a-f]+) ", line):
             inside = int(found[1], 16) < address + size and address < int(found[2], 16)
-        elif inside:
+        elif inside and line.endswith(" kB"):
             name, value = line.split()[:2]
-            if name in ("Rss:", "Shared_Hugetlb:", "Private_Hugetlb:"):
-                resident += int(value)
-            if name in ("ShmemPmdMapped:", "FilePmdMapped:", "AnonHugePages:", "Shared_Hugetlb:", "Private_Hugetlb:"):
-                huge += int(value)
-    return huge / resident if resident else 0.0
+            yield name.rstrip(":"), int(value)
+
+
+def huge_share(address: int, size: int) -> float:
+    """Share of the memory there that lies in huge pages; 0 where there is none."""
+    told = list(_fields(address, size))
+    reserved = sum(kib for name, kib in told if name in ("Shared_Hugetlb", "Private_Hugetlb"))
+    huge = sum(kib for name, kib in told if name in ("ShmemPmdMapped", "FilePmdMapped", "AnonHugePages"))
+    resident = sum(kib for name, kib in told if name == "Rss")
+    return (huge + reserved) / (resident + reserved) if resident + reserved else 0.0
 
 
 def keep_small(address: int, size: int) -> None:
     """Have the memory there in pages of 4 KiB from now on. Raises NotMeasured where it lies in huge ones already."""
     _advise(address, size, MADV_NOHUGEPAGE)
-    if huge_share(address, size):
+    reserved = any(name == "KernelPageSize" and kib * 1024 == HUGE_PAGE for name, kib in _fields(address, size))
+    if reserved or huge_share(address, size):
         raise NotMeasured("the memory came in huge pages, and stays there")
 
 

@@ -18,7 +18,7 @@ from numba.core.errors import TypingError
 from numba.core.types.containers import BaseTuple
 from numba.extending import intrinsic
 
-from zcframe.framework.jit.address import in_region
+from zcframe.framework.jit.emit.address import in_region
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state.compiled import SpotType, StateType
 

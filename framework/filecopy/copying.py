@@ -45,7 +45,7 @@ class Copy:
         self._left = sys.maxsize if most is None else most
         self.arrived = self.written = 0
         self._place = Place()
-        self._ng, self._snaplen = output.record == "pcapng", output.snaplen
+        self._ng, self._snaplen = int(output.record == "pcapng"), output.snaplen
         self._buffer = None if self._stays() else np.empty(ROOM + LONGEST, np.uint8)
         self._select = selection(program) if program is not None else None
         self._compile()

@@ -10,14 +10,14 @@ from typing import Final
 
 from zcframe.framework.chain.handover import head_pcap, head_pcapng, pcap_size, pcapng_size
 from zcframe.framework.jit.address import move_bytes
-from zcframe.framework.jit.compiler import compiled
+from zcframe.framework.jit.flat.function import flat
 from zcframe.framework.sources.capture.records import LENGTH, MAX_FRAME, OFFSET, TIMESTAMP, WIRE_LENGTH
 
 # Bytes that a record takes at most, with a synthetic Ethernet header.
 LONGEST: Final = MAX_FRAME + 4096
 
 
-@compiled
+@flat(returns=2)
 def repack(base, records, first, last, target, ng, room, until, snaplen):  # type: ignore[no-untyped-def]
     """Make records of rows [first, last) at address `target`: (rows, bytes).
 

@@ -17,8 +17,9 @@ from llvmlite import ir
 from numba.core import cgutils, types
 from numba.extending import intrinsic
 
-from zcframe.framework.jit.address import in_region, seldom
+from zcframe.framework.jit.address import seldom
 from zcframe.framework.jit.compiler import Job, inlined, keep, outlined
+from zcframe.framework.jit.emit.address import in_region
 
 from .program import (
     ABS,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import hashlib
+import importlib.util
 import os
 import pwd
 import shutil
@@ -111,14 +112,21 @@ def private_directory(path: Path) -> Path:
     return path
 
 
+def _release(package: str) -> bytes:
+    """What tells one release of a package from another, without importing it, or what it takes to look for versions."""
+    spec = importlib.util.find_spec(package)
+    for place in (spec and spec.submodule_search_locations) or ():
+        with contextlib.suppress(OSError):
+            return Path(place, "_version.py").read_bytes()
+    return importlib.import_module("importlib.metadata").version(package).encode()  # type: ignore[no-any-return]
+
+
 @functools.cache
 def framework_hash() -> str:
     """Hash of every Python source of the framework, the interpreter, its -O, and numba's version: 16 hex digits."""
-    from importlib.metadata import version
-
-    digest = hashlib.sha256(
-        f"{sys.version_info[:3]} {sys.flags.optimize} {version('numba')} {version('llvmlite')}".encode()
-    )
+    digest = hashlib.sha256(f"{sys.version_info[:3]} {sys.flags.optimize}".encode())
+    for package in ("numba", "llvmlite"):
+        digest.update(_release(package))
     for file in sorted(Path(__file__).resolve().parents[1].rglob("*.py")):
         digest.update(file.read_bytes())
     return digest.hexdigest()[:16]
@@ -128,6 +136,19 @@ def mark_used(path: Path) -> None:
     """Note the time of use as the access time: numba compares the time of the last change with its own notes."""
     with contextlib.suppress(OSError):
         os.utime(path, ns=(time.time_ns(), path.stat().st_mtime_ns))
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write a file in one step: another process may be writing the same one. Raises OSError."""
+    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+        try:
+            file.write(data)
+            file.flush()
+            os.replace(file.name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(file.name)
+            raise
 
 
 def _last_use(path: Path) -> float:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
 import hashlib
-import os
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +16,7 @@ from numba.core.itanium_mangler import mangle
 from numba.core.serialize import dumps
 from numba.core.typing import signature
 
-from .cache import give_up, least_used, mark_used
+from .cache import give_up, least_used, mark_used, write_whole
 from .library import PartLibrary
 from .part import ENVIRONMENT
 
@@ -81,26 +78,13 @@ class KeptPart(NullCache):  # type: ignore[misc]
         try:
             for old in least_used(self._folder.glob("part_*"), KEPT_PARTS):
                 old.unlink(missing_ok=True)
-            _write(self._folder / name, dumps((code, described, data.signature.return_type)))
+            write_whole(self._folder / name, dumps((code, described, data.signature.return_type)))
         except OSError as error:
             give_up(error.strerror)
 
     def has(self, arguments: Arguments, target: Any) -> bool:
         """Whether there is a file for these arguments."""
         return (self._folder / self._name(arguments, target)).exists()
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Write a file in one step: another process may be writing the same one. Raises OSError."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
-        try:
-            file.write(data)
-            file.flush()
-            os.replace(file.name, path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                os.unlink(file.name)
-            raise
 
 
 def _rebuilt(data: bytes, arguments: Arguments, target: Any) -> Any:

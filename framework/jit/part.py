@@ -30,6 +30,11 @@ class PartCompiler(Compiler):  # type: ignore[misc]
             return super()._compile_core()
 
 
+# Options of numba's decorators for parts.
+CALLED: Final = {"pipeline_class": PartCompiler}
+FORCE: Final = {"forceinline": True, **CALLED}
+
+
 class EntryCompiler(Compiler):  # type: ignore[misc]
     """Compiles a function for Python, with its parts."""
 

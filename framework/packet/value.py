@@ -22,7 +22,7 @@ from zcframe.framework.jit.address import (
     rx_load_u32,
     rx_load_u64,
 )
-from zcframe.framework.jit.compiler import FORCE
+from zcframe.framework.jit.part import FORCE
 
 from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size
 from .public import Packet

@@ -9,7 +9,7 @@ from numba.core import cgutils, types
 from numba.extending import intrinsic, make_attribute_wrapper, models, overload, overload_method, register_model
 
 from zcframe.framework.jit.address import below, rx_load_be16, rx_load_be32, rx_load_u8
-from zcframe.framework.jit.compiler import FORCE
+from zcframe.framework.jit.part import FORCE
 
 
 class ViewType(types.Type):

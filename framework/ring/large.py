@@ -50,8 +50,8 @@ class LargeMemory(NamedTuple):
     pages: str
 
     def map(self, *, writable: bool, populate: bool = False) -> Mapping:
-        """Map all of it. Raises RingError where there is no room."""
-        mapping = Mapping(self.fd, self.size, writable=writable, populate=populate)
+        """Map all of it, from an address on where a huge page can be. Raises RingError where there is no room."""
+        mapping = Mapping(self.fd, self.size, writable=writable, populate=populate, align=self.size >= HUGE_PAGE)
         if self.pages == TRANSPARENT:
             mapping.advise(mmap.MADV_HUGEPAGE)
         return mapping

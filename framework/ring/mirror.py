@@ -4,28 +4,23 @@ from __future__ import annotations
 
 import ctypes
 import mmap
-import os
 from typing import Final
 
 from zcframe.framework.errors import RingError, refusal
 
-MAP_FIXED: Final = 0x10
-MAP_NORESERVE: Final = 0x4000
+from .mapping import MAP_FIXED, MAP_NORESERVE, map_at
+
 PROT_NONE: Final = 0
-FAILED: Final = ctypes.c_void_p(-1).value
 
 _libc: Final = ctypes.CDLL(None, use_errno=True)
-_libc.mmap.restype = ctypes.c_void_p
-_libc.mmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_int, ctypes.c_int, ctypes.c_long)
 _libc.munmap.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
 
 
 def _map(address: int | None, size: int, protection: int, flags: int, fd: int, offset: int) -> int:
-    found = _libc.mmap(address, size, protection, flags, fd, offset)
-    if found == FAILED:
-        number = ctypes.get_errno()
-        raise RingError(f"a ring cannot be mapped: {refusal(OSError(number, os.strerror(number)))}")
-    return int(found)
+    try:
+        return map_at(address, size, protection, flags, fd, offset)
+    except OSError as error:
+        raise RingError(f"a ring cannot be mapped: {refusal(error)}") from error
 
 
 class Mirror:

@@ -24,7 +24,7 @@ from numba.extending import (
     register_model,
 )
 
-from zcframe.framework.jit.address import emit_load, emit_store
+from zcframe.framework.jit.emit.address import emit_load, emit_store
 from zcframe.framework.jit.lowering import lowered_at
 from zcframe.framework.jit.part import call_part
 

@@ -16,12 +16,12 @@ from typing import Any
 import numpy as np
 
 from zcframe.framework.ring.large import HUGETLB, make_large_memory
+from zcframe.framework.ring.mapping import MAP_NORESERVE
 
 from .journal import MAX_SECRETS
 from .layout import StateLayout
 
-# Python 3.11 has no names for them.
-MAP_NORESERVE = 0x4000
+# Python 3.11 has no name for it.
 MADV_WIPEONFORK = 18
 
 Shard = np.ndarray[Any, np.dtype[np.uint8]]

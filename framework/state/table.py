@@ -12,7 +12,8 @@ from numba.extending import overload_method
 
 from zcframe.framework.abi import CACHE_LINE
 from zcframe.framework.jit.address import journal_load_u64, keep, known, mul_high, prefetch_write, shift_right
-from zcframe.framework.jit.compiler import FORCE, outlined
+from zcframe.framework.jit.compiler import outlined
+from zcframe.framework.jit.part import FORCE
 
 from .compiled import RowType, SpotType, TableType, maker, spot_maker, spot_words
 from .declare import MAX_KEYS

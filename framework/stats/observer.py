@@ -7,16 +7,18 @@ import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from zcframe.framework.errors import ZcframeError
-from zcframe.framework.nic import Change
 
 from .ethertypes import ethertype_key
 from .events import Event
 from .faults import Fault
 from .ledger import Ledger
 from .outputs import OutputStats
+
+if TYPE_CHECKING:
+    from zcframe.framework.nic import Change
 
 log = logging.getLogger(__name__)
 

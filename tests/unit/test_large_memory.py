@@ -80,9 +80,15 @@ def smaps(address: int) -> dict[str, int]:
     return {name: int(kib) for name, kib in fields}
 
 
+def address_space() -> int:
+    """Bytes of addresses that this process has mapped."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGESIZE")
+
+
 def test_memory_lies_in_pages_of_that_kind(pages: str, make: Callable[[int], LargeMemory]) -> None:
     memory = make(5 * MIB)
     mapping = memory.map(writable=True)
+    assert mapping.address % (2 * MIB) == 0, "no huge page can be where the state begins"
     mapping.view("u1", 0, 5 * MIB)[:] = 7
     told = smaps(mapping.address)
     assert memory.pages == pages
@@ -132,6 +138,18 @@ def test_results_are_the_same(pages: str, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(large_module, "shared_mode", lambda: "never")
     with run(PLUGINS, packets) as rig:
         assert ([rig.report(name) for name in PLUGINS], rig.ledger()) == found
+
+
+def test_a_mapping_leaves_nothing_behind(pages: str, make: Callable[[int], LargeMemory]) -> None:
+    memory = make(5 * MIB)
+    before = address_space()
+    for _ in range(64):
+        mapping = memory.map(writable=True)
+        view = mapping.view("u1", 5 * MIB - 1)
+        mapping.close()
+        assert view[0] == 0, "a view keeps the mapping alive"
+    del mapping, view
+    assert address_space() - before < 10 * memory.size
 
 
 def test_what_is_told_and_not_there(monkeypatch: pytest.MonkeyPatch, make: Callable[[int], LargeMemory]) -> None:

@@ -7,7 +7,8 @@ import sys
 from typing import Final
 
 from zcframe.framework.errors import CaptureFileError
-from zcframe.framework.jit.compiler import compiled, kept
+from zcframe.framework.jit.compiler import kept
+from zcframe.framework.jit.flat.function import flat
 
 from .linktype import SLL2, UNSUPPORTED, framing_of, link_type_name
 from .order import load_32
@@ -74,7 +75,7 @@ def pcap_records(base, start, end, swapped, head, tick, order, framing, records)
         start += head + length
 
 
-@compiled
+@flat(returns=4)
 def scan_pcap(base, start, end, swapped, head, tick, order, framing, records):  # type: ignore[no-untyped-def]
     """`pcap_records`, for Python."""
     return pcap_records(base, start, end, swapped, head, tick, order, framing, records)

@@ -16,7 +16,8 @@ from typing import Final
 
 from zcframe.framework import abi
 from zcframe.framework.errors import CaptureFileError
-from zcframe.framework.jit.compiler import compiled, inlined, kept
+from zcframe.framework.jit.compiler import inlined, kept
+from zcframe.framework.jit.flat.function import flat
 
 from .interfaces import BINARY, FRAMING, MICROSECONDS, ODD, PORT, SNAPLEN, Interfaces, resolution_fits
 from .linktype import UNSUPPORTED, link_type_name
@@ -149,7 +150,7 @@ def pcapng_records(base, start, end, swapped, interfaces, count, records):  # ty
         start += block_length
 
 
-@compiled
+@flat(returns=4)
 def scan_pcapng(base, start, end, swapped, interfaces, count, records):  # type: ignore[no-untyped-def]
     """`pcapng_records`, for Python."""
     return pcapng_records(base, start, end, swapped, interfaces, count, records)

@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework.jit.address import load_be16, load_be32, load_u8
-from zcframe.framework.jit.compiler import compiled, inlined, kept
+from zcframe.framework.jit.compiler import inlined, kept
+from zcframe.framework.jit.flat.function import flat
 
 from .ethertypes import (
     ETHERTYPE_MPLS,
@@ -149,7 +150,7 @@ def ethernet_for_rare(base, records, rows, swapped):  # type: ignore[no-untyped-
             records[row, LENGTH] = length
 
 
-@compiled
+@flat(returns=0)
 def frame_rare(base, records, rows, swapped):  # type: ignore[no-untyped-def]
     """`ethernet_for_rare`, for Python."""
     ethernet_for_rare(base, records, rows, swapped)

@@ -1,0 +1,1 @@
+"""LLVM code of the instructions that compiled functions are made of; brings numba in."""
