@@ -26,6 +26,7 @@ from zcframe.framework.packet.decode import decode, decode_others
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import StateType, allow_fields, state_maker
+from zcframe.framework.state.sketch.methods import allow_methods
 
 from .bound import BoundPlugin
 from .explain import explained, require_meant
@@ -212,6 +213,7 @@ def _bindings(
 
     def bound(k: int) -> tuple[Any, Any, Any]:
         allow_fields(plugins[k].layout)
+        allow_methods(plugins[k].layout)
         return filters[k], state_maker(plugins[k].layout), params[k]
 
     def view(k: int) -> Any:

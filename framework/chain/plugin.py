@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, overload
 
 from zcframe.framework.errors import DeclarationError
 from zcframe.framework.nearest import nearest
-from zcframe.framework.state.declare import RESERVED_MEMBERS, Array, Declaration, Param, Table
+from zcframe.framework.state.declare import RESERVED_MEMBERS, Declaration, Param
 
 
 class Verdict(IntEnum):
@@ -127,14 +127,14 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str) -> Plugin
         _arguments(cls, label, functions[label], expected, optional=int(label == "report"))
     members = cls.__dict__.items()
     for label in RESERVED_MEMBERS:
-        if isinstance(cls.__dict__.get(label), Array | Table):
+        if isinstance(cls.__dict__.get(label), Declaration):
             raise DeclarationError(f"plugin {cls.__name__}: a member of its state cannot be called {label}")
     return PluginClass(
         name=name or cls.__name__.lower(),
         doc=inspect.cleandoc(cls.__doc__ or ""),
         cls=cls,
         params={label: value for label, value in members if isinstance(value, Param)},
-        state={label: value for label, value in members if isinstance(value, Array | Table)},
+        state={label: value for label, value in members if isinstance(value, Declaration)},
         per_worker=per == "worker",
         expression=expression.strip(),
         needs=needs,
@@ -156,7 +156,7 @@ def plugin(
 ) -> Any:
     """Declare a class as a plugin.
 
-    The class holds Param, Array and Table attributes and the functions
+    The class holds Param, Array, Table attributes, objects as LogHist, and the functions
 
         filter(pkt, state, params) -> PASS or DROP   compiled; runs for every packet
         ahead(pkt, state, params) -> numbers, spots  compiled, optional; runs for the whole burst before filter, which

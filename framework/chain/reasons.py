@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from zcframe.framework.nearest import nearest, offer
 from zcframe.framework.packet.value import DOCS
-from zcframe.framework.state.layout import ArrayLayout, StateLayout, TableLayout
+from zcframe.framework.state.layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
 
 from .inline import FOREIGN
 
@@ -37,12 +37,21 @@ class Scope:
     names: tuple[str, ...]
 
     @property
-    def members(self) -> dict[str, ArrayLayout | TableLayout]:
+    def members(self) -> dict[str, Member]:
         return {member.name: member for member in self.layout.members}
 
     def fields(self, table: str) -> list[str]:
         member = self.members.get(table)
-        return [name for name, _, _ in member.fields] if isinstance(member, TableLayout) else []
+        if not isinstance(member, TableLayout):
+            return []
+        return [name for name, _, _ in member.fields] + [one.name for one in member.objects]
+
+    def object(self, name: str) -> ObjectLayout | None:
+        """The object that is called `member`, or `table.field`."""
+        table, _, field = name.rpartition(".")
+        member = self.members.get(table or field)
+        among = member.objects if isinstance(member, TableLayout) else [member]
+        return next((one for one in among if isinstance(one, ObjectLayout) and one.name == field), None)
 
     def keys(self, table: str) -> str:
         member = self.members.get(table)
@@ -64,10 +73,10 @@ def meant(word: str, choices: Iterable[str]) -> str:
 def kind(text: str) -> str:
     """A numba type in plain words."""
     text = text.strip()
-    owner = re.match(r"zcframe\.(?:Fixed)?(\w+?)(?:Type)?\b(?:\((\w+)#)?", text)
+    owner = re.match(r"zcframe\.(?:Fixed|Direct)?(\w+?)(?:Type)?\b(?:\(([\w.]+)#)?", text)
     if owner:
         name = owner[2] or ""
-        ours = {"Packet": "pkt", "View": "a view of bytes", "State": "state", "Row": f"a row of {name}"}
+        ours = {"Packet": "pkt", "View": "a view of bytes", "State": "state", "Row": f"a row of {name}", "Object": name}
         return ours.get(owner[1], f"the {owner[1]} {name}")
     for pattern, words in KINDS:
         if re.match(pattern, text):
@@ -132,7 +141,7 @@ def _attribute(found: Match, scope: Scope) -> str:
         own = module[1].partition(".")[0] not in FOREIGN
         by_name = f"; a function of your own is imported by its name, from {module[1]} import {name}" if own else ""
         return f"{module[1]}.{name} cannot be used here: of modules, compiled code knows math and numpy{by_name}"
-    inside = re.match(r"zcframe\.(?:Fixed)?(Row|Table|Array)Type\((\w+)#", owner)
+    inside = re.match(r"zcframe\.(?:Fixed|Direct)?(Row|Table|Array|Object)Type\(([\w.]+)#", owner)
     if inside:
         return _member_attribute(name, inside[1], inside[2], scope)
     if owner.startswith("zcframe.Packet"):
@@ -149,6 +158,10 @@ def _attribute(found: Match, scope: Scope) -> str:
 def _member_attribute(name: str, owner: str, member: str, scope: Scope) -> str:
     if owner == "Row":
         return f"a row of {member} has no field {name}{meant(name, scope.fields(member))}"
+    if owner == "Object":
+        one = scope.object(member)
+        kind, verbs = (type(one.kind).__name__, list(one.kind.METHODS)) if one else ("object", [])
+        return f"the {kind} {member} has no {name}{meant(name, verbs)}"
     if owner == "Table":
         return f"the Table {member} has no {name}{meant(name, TABLE_VERBS)}"
     return f"the Array {member} has no {name}: it has state.{member}[i] and len(state.{member})"
@@ -167,6 +180,9 @@ def _assigned_state(found: Match, scope: Scope) -> str:
     member = scope.members.get(found[1])
     if isinstance(member, ArrayLayout):
         return f"state.{found[1]} is an Array: assign to state.{found[1]}[i]"
+    if isinstance(member, ObjectLayout):
+        verbs = ", ".join(f"state.{found[1]}.{verb}()" for verb in member.kind.METHODS)
+        return f"state.{found[1]} is a {type(member.kind).__name__}: it is changed by {verbs}"
     if isinstance(member, TableLayout):
         keys = ", ".join(member.keys)
         return f"state.{found[1]} is a Table: take a row of it, row = state.{found[1]}.upsert({keys})"

@@ -29,18 +29,21 @@ from zcframe.framework.jit.lowering import lowered_at
 from zcframe.framework.jit.part import call_part
 
 from .journal import WRITE
-from .layout import ArrayLayout, StateLayout, TableLayout
+from .layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
 
 
 class _Located(types.Type):
-    """A place in shared state: (address, journal), described by `layout`; not `writable` in a prefetch."""
+    """A place in shared state: (address, journal), described by `layout`; not `writable` in a prefetch.
 
-    def __init__(self, layout: Any, label: str, writable: bool = True) -> None:
-        self.layout, self.writable = layout, writable
+    direct: it is written without journaling, since the journal has the row that it is in.
+    """
+
+    def __init__(self, layout: Any, label: str, writable: bool = True, direct: bool = False) -> None:
+        self.layout, self.writable, self.direct = layout, writable, direct
         # numba takes two types of one name for the same type: the name must tell every field and offset apart.
         digest = hashlib.sha256(repr(layout).encode()).hexdigest()[:12]
-        kind = type(self).__name__ if writable else f"Fixed{type(self).__name__}"
-        super().__init__(name=f"zcframe.{kind}({label}#{digest})")
+        access = "Direct" if direct else "" if writable else "Fixed"
+        super().__init__(name=f"zcframe.{access}{type(self).__name__}({label}#{digest})")
 
 
 class StateType(_Located):
@@ -55,8 +58,16 @@ class TableType(_Located):
     pass
 
 
+class ObjectType(_Located):
+    """An object with methods; `layout.kind` has them (sketch/methods.py)."""
+
+
 class RowType(_Located):
-    """A row of a table: address 0 for none; in place of the journal, 1 for a row just made."""
+    """A row of a table: address 0 for none; 1 in `new` for a row just made; the journal where it has objects."""
+
+    @property
+    def words(self) -> list[str]:
+        return ["address", "new", *(["journal"] if self.layout.objects else [])]
 
 
 class SpotType(types.Type):
@@ -111,15 +122,20 @@ def spot_words(typingctx, spot):  # type: ignore[no-untyped-def]
 @register_model(StateType)
 @register_model(ArrayType)
 @register_model(TableType)
-@register_model(RowType)
+@register_model(ObjectType)
 class _LocatedModel(models.StructModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Any) -> None:
         super().__init__(manager, fe_type, [("address", types.int64), ("journal", types.int64)])
 
 
-for _kind in (ArrayType, TableType, RowType):
-    make_attribute_wrapper(_kind, "address", "_address")
-    make_attribute_wrapper(_kind, "journal", "_journal")
+@register_model(RowType)
+class _RowModel(models.StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, fe_type: RowType) -> None:
+        super().__init__(manager, fe_type, [(word, types.int64) for word in fe_type.words])
+
+
+make_attribute_wrapper(TableType, "address", "_address")
+make_attribute_wrapper(TableType, "journal", "_journal")
 
 
 def maker(located: _Located) -> Any:
@@ -135,13 +151,35 @@ def maker(located: _Located) -> Any:
     return make
 
 
+def row_maker(layout: TableLayout) -> Any:
+    """Compiled function (slot address or 0, whether the row is new, journal address) -> row."""
+    row = RowType(layout, layout.name)
+
+    @intrinsic
+    def make(typingctx, address, new, journal):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            value = cgutils.create_struct_proxy(row)(context, builder)
+            for word, given in zip(row.words, args, strict=False):
+                setattr(value, word, given)
+            return value._getvalue()
+
+        return row(types.int64, types.int64, types.int64), codegen
+
+    return make
+
+
 def state_maker(layout: StateLayout, *, writable: bool = True) -> Any:
     """Compiled function (shard address, journal address) -> state value of this layout."""
     return maker(StateType(layout, "state", writable))
 
 
-def _member_type(state: StateType, member: ArrayLayout | TableLayout) -> _Located:
-    return (ArrayType if isinstance(member, ArrayLayout) else TableType)(member, member.name, state.writable)
+MEMBER_TYPES: dict[type[Member], type[_Located]] = {
+    ArrayLayout: ArrayType, TableLayout: TableType, ObjectLayout: ObjectType,
+}  # fmt: skip
+
+
+def _member_type(state: StateType, member: Member) -> _Located:
+    return MEMBER_TYPES[type(member)](member, member.name, state.writable)
 
 
 @infer_getattr
@@ -260,7 +298,10 @@ def _array_set(context, builder, sig, args):  # type: ignore[no-untyped-def]
     write = types.void(types.int64, types.int64, types.int64)
     with builder.if_else(inside, likely=True) as (then, otherwise):
         with then:
-            call_part(context, builder, WRITE[array.layout.scalar.size], write, [journal, address, value])
+            if array.direct:
+                emit_store(builder, address, value, 8 * array.layout.scalar.size, region="state")
+            else:
+                call_part(context, builder, WRITE[array.layout.scalar.size], write, [journal, address, value])
         with otherwise:
             _refuse(context, builder, IndexError, _outside(array))
     return context.get_dummy_value()
@@ -273,7 +314,14 @@ class _RowAttributes(AttributeTemplate):  # type: ignore[misc]
     def generic_resolve(self, row: RowType, name: str) -> types.Type | None:
         if name == "new":
             return types.boolean
+        if any(one.name == name for one in row.layout.objects):
+            return _row_object(row, name)
         return types.int64 if any(field == name for field, _, _ in row.layout.fields) else None
+
+
+def _row_object(row: RowType, name: str) -> ObjectType:
+    (layout,) = (one for one in row.layout.objects if one.name == name)
+    return ObjectType(layout, f"{row.layout.name}.{name}", direct=not layout.large)
 
 
 def _field(row: RowType, name: str) -> tuple[int, int]:
@@ -285,10 +333,21 @@ def _row_get(context, builder, row, value, name):  # type: ignore[no-untyped-def
     place = cgutils.create_struct_proxy(row)(context, builder, value=value)
     one = context.get_constant(types.int64, 1)
     if name == "new":
-        return builder.trunc(builder.and_(place.journal, one), cgutils.bool_t)
+        return builder.trunc(builder.and_(place.new, one), cgutils.bool_t)
+    if any(each.name == name for each in row.layout.objects):
+        return _lower_row_object(context, builder, row, place, name)
     offset, size = _field(row, name)
     there, address = _row_field(builder, place, offset)
     return _guarded(context, builder, there, LookupError, _nowhere(row), lambda: _load(builder, address, size))
+
+
+def _lower_row_object(context: Any, builder: Any, row: RowType, place: Any, name: str) -> Any:
+    kind = _row_object(row, name)
+    there, address = _row_field(builder, place, kind.layout.offset)
+    part = cgutils.create_struct_proxy(kind)(context, builder)
+    part.address = _guarded(context, builder, there, LookupError, _nowhere(row), lambda: address)
+    part.journal = place.journal
+    return part._getvalue()
 
 
 def _row_field(builder: Any, place: Any, offset: int) -> tuple[Any, Any]:
@@ -337,3 +396,33 @@ class _RowBool(AbstractTemplate):  # type: ignore[misc]
 def _row_bool(context, builder, sig, args):  # type: ignore[no-untyped-def]
     place = cgutils.create_struct_proxy(sig.args[0])(context, builder, value=args[0])
     return builder.icmp_unsigned("!=", place.address, place.address.type(0))
+
+
+def _settings(kind: Any) -> dict[str, Any]:
+    """The parameters of an object's declaration, which compiled code reads as constants."""
+    return {name: value for name, value in kind.settings().items() if isinstance(value, int | float)}
+
+
+@infer_getattr
+class _ObjectAttributes(AttributeTemplate):  # type: ignore[misc]
+    key = ObjectType
+
+    def generic_resolve(self, place: ObjectType, name: str) -> types.Type | None:
+        for array in place.layout.arrays:
+            if array.name == name:
+                return ArrayType(array, name, place.writable, place.direct)
+        value = _settings(place.layout.kind).get(name)
+        return None if value is None else types.float64 if isinstance(value, float) else types.int64
+
+
+@lower_getattr_generic(ObjectType)
+def _object_member(context, builder, place, value, name):  # type: ignore[no-untyped-def]
+    array = next((one for one in place.layout.arrays if one.name == name), None)
+    if array is None:
+        constant = _settings(place.layout.kind)[name]
+        return context.get_constant(types.float64 if isinstance(constant, float) else types.int64, constant)
+    whole = cgutils.create_struct_proxy(place)(context, builder, value=value)
+    part = cgutils.create_struct_proxy(ArrayType(array, name, place.writable, place.direct))(context, builder)
+    part.address = builder.add(whole.address, context.get_constant(types.int64, array.offset))
+    part.journal = whole.journal
+    return part._getvalue()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -65,10 +65,18 @@ def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _require_scalars(what: str, fields: Mapping[str, Any]) -> None:
-    """Raises DeclarationError for a field whose type is none of state's."""
+class Embedded:
+    """What stands in state as an object with methods of its own, by itself or in each row of a table (sketch/)."""
+
+    def settled(self, settings: Callable[[Any], Any]) -> Embedded:
+        """The declaration with the user's settings in place of parameters."""
+        raise NotImplementedError
+
+
+def _require_scalars(what: str, fields: Mapping[str, Any], *, embedded: bool = False) -> None:
+    """Raises DeclarationError for a field whose type is none of state's. embedded: objects are possible, too."""
     for name, scalar in fields.items():
-        if not isinstance(scalar, Scalar):
+        if not isinstance(scalar, Scalar) and not (embedded and isinstance(scalar, Embedded)):
             where = f" in field {name}" if name else ""
             raise DeclarationError(f"{what} holds {SCALARS}{where}, not {scalar!r}")
 
@@ -127,11 +135,12 @@ class Table:
     In `filter`: `row = state.name.upsert(k0, k1, ...)` finds or inserts, `row = state.name.find(k0, ...)` only finds;
     `if row:` is false where the table had no room (counted in `lost`) or no such key; `row.new` is true on the first
     packet of a key; `row.field` reads, `row.field = x` and `row.field += x` write. `state.name.prefetch(k0, ...)` from
-    the plugin's `prefetch(pkt, state, params)` hides the cache miss. In `merge` and `report`: a numpy record array.
+    the plugin's `prefetch(pkt, state, params)` hides the cache miss. In `merge` and `report`: a numpy record array, of
+    which `row.field` is the same as `row["field"]`. A value may be an object with methods, as LogHist(): a row has one.
     """
 
     key: Mapping[str, Scalar]
-    value: Mapping[str, Scalar]
+    value: Mapping[str, Scalar | Embedded]
     capacity: int | Param = 1 << 16
     idle: float | Param = 0
     last: str = ""
@@ -142,7 +151,7 @@ class Table:
         for fields in (self.key, self.value):
             if not isinstance(fields, Mapping):
                 raise DeclarationError(f"a Table has fields by name, as {{'port': u16}}, not {fields!r}")
-            _require_scalars("a Table", fields)
+            _require_scalars("a Table", fields, embedded=fields is self.value)
         names = [*self.key, *self.value]
         if not 1 <= len(self.key) <= MAX_KEYS or not self.value:
             raise DeclarationError(f"a Table has 1 to {MAX_KEYS} fields in its key and at least one value, not {names}")
@@ -152,11 +161,12 @@ class Table:
             raise DeclarationError(
                 f"a Table cannot have a field {bad[0]!r}: names are words of their own, without leading _"
             )
-        if (self.idle or self.last) and (self.last not in self.value or self.value[self.last].size != 8):
+        sizes = {name: scalar.size for name, scalar in self.value.items() if isinstance(scalar, Scalar)}
+        if (self.idle or self.last) and sizes.get(self.last) != 8:
             raise DeclarationError(
                 f"a Table with idle names in `last` a u64 value, the row's time in ns, not {self.last!r}"
             )
-        unknown = [name for name in (self.done, self.least) if name and name not in self.value]
+        unknown = [name for name in (self.done, self.least) if name and name not in sizes]
         if unknown:
             raise DeclarationError(f"a Table names in `done` and `least` value fields, not {unknown[0]!r}")
         if not isinstance(self.capacity, Param) and not (_is_whole(self.capacity) and self.capacity >= 1):
@@ -169,7 +179,7 @@ class Table:
             )
 
 
-Declaration = Array | Table
+Declaration = Array | Table | Embedded
 
 
 def resolved(value: Any, params: Mapping[str, Any], declared: Mapping[str, Param]) -> Any:

@@ -2,7 +2,8 @@
 
     shard    | arrays and tables in the order of declaration, each on a cache line |
     table    | header: rows, lost, expired | slots |
-    slot     | u32 tag (0: free) | key fields | value fields |, each naturally aligned
+    slot     | u32 tag (0: free) | key fields | value fields | small objects | large objects |, each naturally aligned
+    object   | its arrays
 
 Where rows give up slots, one more slot lies behind the last: the sums of what those rows had counted.
 
@@ -12,17 +13,23 @@ A shard is padded to whole pages, so that shards never share one and holes stay 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zcframe.framework import abi
+from zcframe.framework.errors import DeclarationError
 
-from .declare import SUM, Array, Declaration, Param, Scalar, Table, resolved
+from .declare import SUM, Array, Declaration, Embedded, Param, Scalar, Table, resolved
 
 SHARDS = abi.RETA_SIZE + 1
 WINDOW = 16
+OBJECT_ALIGN = 8
+# Bytes of an object that are journaled as a part of its row; of a larger one, only the words that change.
+SMALL_OBJECT = 256
+# Bytes of a row: one that takes the slot of another is journaled whole, and the journal has room for 64 KiB.
+LARGEST_ROW = 32 * 1024
 
 TABLE_ROWS = 0
 TABLE_LOST = 8
@@ -54,6 +61,69 @@ class ArrayLayout:
 
 
 @dataclass(frozen=True)
+class ObjectLayout:
+    """An object with methods, of a shard or of a table's row: `arrays` lie at offsets from its beginning."""
+
+    name: str
+    offset: int
+    kind: Any
+    arrays: tuple[ArrayLayout, ...]
+
+    @property
+    def size(self) -> int:
+        return _align(max(array.offset + array.size for array in self.arrays), OBJECT_ALIGN)
+
+    @property
+    def large(self) -> bool:
+        """Whether it is journaled word by word in a row, rather than as a part of the row."""
+        return self.size > SMALL_OBJECT
+
+    @property
+    def dtype(self) -> np.dtype[np.void]:
+        """Of what `merge` and `report` get: a record of the kind's own class."""
+        formats = [(array.scalar.dtype, (array.length,)) for array in self.arrays]
+        names, offsets = [array.name for array in self.arrays], [array.offset for array in self.arrays]
+        spec = {"names": names, "formats": formats, "offsets": offsets, "itemsize": self.size}
+        return np.dtype((self.kind.value, spec))
+
+    def view(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> Any:
+        """The object in the bytes of a shard: a record, which shares them."""
+        return shard[self.offset : self.offset + self.size].view(self.dtype)[0]
+
+
+def object_layout(name: str, offset: int, kind: Any) -> ObjectLayout:
+    """Lay out an object. kind: a declaration whose parameters are settled."""
+    arrays, at = [], 0
+    for label, array in kind.arrays().items():
+        at = _align(at, array.scalar.size)
+        arrays.append(ArrayLayout(label, at, array.scalar, int(array.length)))
+        at += arrays[-1].size
+    return ObjectLayout(name, offset, kind, tuple(arrays))
+
+
+if TYPE_CHECKING:
+
+    class Void:
+        """numpy's record, but for what every scalar of numpy has: results of the same names are no methods."""
+
+        dtype: Any
+
+        def __getitem__(self, name: str) -> Any: ...
+
+else:
+    Void = np.void
+
+
+class Record(Void):
+    """A row of a table in `merge` and `report`: `row.field` is `row["field"]`."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in (self.dtype.names or ()):
+            return self[name]
+        raise AttributeError(f"the row has no field {name}: it has {', '.join(self.dtype.names or ())}")
+
+
+@dataclass(frozen=True)
 class TableLayout:
     name: str
     offset: int
@@ -65,6 +135,7 @@ class TableLayout:
     last: str = ""
     done: str = ""
     least: str = ""
+    objects: tuple[ObjectLayout, ...] = ()
 
     @property
     def gives_up(self) -> bool:
@@ -87,10 +158,17 @@ class TableLayout:
 
     @property
     def dtype(self) -> np.dtype[np.void]:
-        names, offsets, scalars = zip(*self.fields, strict=True)
-        formats = [scalar.dtype for scalar in scalars]
-        spec = {"names": ["tag", *names], "formats": ["u4", *formats], "offsets": [0, *offsets]}
-        return np.dtype({**spec, "itemsize": self.slot_size})  # type: ignore[call-overload,no-any-return]
+        fields: list[tuple[str, int, Any]] = [(name, offset, scalar.dtype) for name, offset, scalar in self.fields]
+        fields += [(one.name, one.offset, one.dtype) for one in self.objects]
+        names, offsets, formats = zip(("tag", 0, "u4"), *fields, strict=True)
+        spec = {"names": names, "formats": formats, "offsets": offsets, "itemsize": self.slot_size}
+        return np.dtype(spec)  # type: ignore[call-overload,no-any-return]
+
+    @property
+    def record(self) -> np.dtype[np.void]:
+        """Of the rows that `merge` and `report` get: the fields without the tag, packed."""
+        fields = [(name, scalar.dtype) for name, _, scalar in self.fields]
+        return np.dtype((Record, [*fields, *((one.name, one.dtype) for one in self.objects)]))
 
     def counters(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """u64[3]: rows inserted and still there, keys lost for want of room, rows that gave up their slot."""
@@ -110,17 +188,20 @@ class TableLayout:
         start = self.offset + TABLE_HEADER
         slots = shard[start : start + self.slots * self.slot_size].view(self.dtype)
         used = slots[slots["tag"] != 0]
-        packed = np.empty(len(used), [(name, scalar.dtype) for name, _, scalar in self.fields])
-        for name, _, _ in self.fields:
+        packed = np.empty(len(used), self.record)
+        for name in packed.dtype.names or ():
             packed[name] = used[name]
         return packed
+
+
+Member = ArrayLayout | TableLayout | ObjectLayout
 
 
 @dataclass(frozen=True)
 class StateLayout:
     """Layout of one shard of one plugin; `shards` is SHARDS, or the number of queues for per-worker state."""
 
-    members: tuple[ArrayLayout | TableLayout, ...]
+    members: tuple[Member, ...]
     shard_size: int
     # Not in the repr, by which compiled code is found: it deals with one shard, so other --queues need no new code.
     shards: int = field(repr=False)
@@ -137,12 +218,29 @@ def _table(name: str, offset: int, table: Table, shares: int, settings: Any) -> 
     slots = max(WINDOW, _power_of_two(-(-int(capacity) // shares)))
     fields, at = [], 4
     for label, scalar in [*table.key.items(), *table.value.items()]:
-        at = _align(at, scalar.size)
-        fields.append((label, at, scalar))
-        at += scalar.size
+        if isinstance(scalar, Scalar):
+            at = _align(at, scalar.size)
+            fields.append((label, at, scalar))
+            at += scalar.size
+    objects, at = _row_objects(table, _align(at, OBJECT_ALIGN), settings)
     size = _align(at, 16)
+    if size > LARGEST_ROW:
+        raise DeclarationError(
+            f"a row of {name} takes {size:,} bytes, {LARGEST_ROW:,} are possible: make its objects smaller"
+        )
     keys, idle_ns = tuple(table.key), int(idle * 1e9)
-    return TableLayout(name, offset, slots, size, keys, tuple(fields), idle_ns, table.last, table.done, table.least)
+    giving_up = (idle_ns, table.last, table.done, table.least)
+    return TableLayout(name, offset, slots, size, keys, tuple(fields), *giving_up, objects)
+
+
+def _row_objects(table: Table, at: int, settings: Any) -> tuple[tuple[ObjectLayout, ...], int]:
+    """(a row's objects, the small ones first, since they are journaled with the row; where the last one ends)."""
+    kinds = [(label, kind.settled(settings)) for label, kind in table.value.items() if isinstance(kind, Embedded)]
+    found = []
+    for one in sorted((object_layout(label, 0, kind) for label, kind in kinds), key=lambda one: one.large):
+        found.append(replace(one, offset=at))
+        at += one.size
+    return tuple(found), at
 
 
 def make_layout(
@@ -159,12 +257,14 @@ def make_layout(
         return resolved(value, params, declared_params)
 
     shards = queues if per_worker else SHARDS
-    members: list[ArrayLayout | TableLayout] = []
+    members: list[Member] = []
     offset = 0
     for name, declaration in declared.items():
-        member: ArrayLayout | TableLayout
+        member: Member
         if isinstance(declaration, Array):
             member = ArrayLayout(name, offset, declaration.scalar, int(settings(declaration.length)))
+        elif isinstance(declaration, Embedded):
+            member = object_layout(name, offset, declaration.settled(settings))
         else:
             # The shard of packets without a hash comes on top: it usually holds little.
             member = _table(name, offset, declaration, queues if per_worker else abi.RETA_SIZE, settings)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .declare import BITS, FIRST, MAX, MIN, SUM, Scalar
-from .layout import ArrayLayout, StateLayout, TableLayout
+from .layout import ArrayLayout, ObjectLayout, StateLayout, TableLayout
 
 Rows = np.ndarray[Any, Any]
 
@@ -43,19 +43,23 @@ class State:
 
     if TYPE_CHECKING:
 
-        def __getattr__(self, name: str) -> Rows: ...
+        def __getattr__(self, name: str) -> Any: ...
         def __setattr__(self, name: str, value: Any) -> None: ...
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{m.name}: {len(getattr(self, m.name))}" for m in self.layout.members)
+        sizes = ", ".join(f"{m.name}: {_told(getattr(self, m.name))}" for m in self.layout.members)
         return f"State({sizes})"
+
+
+def _told(member: Any) -> str:
+    return str(len(member)) if isinstance(member, np.ndarray) else repr(member)
 
 
 def read_shard(layout: StateLayout, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> State:
     """The state in the bytes of one shard, with arrays of its own."""
     members, lost, expired, given_up = {}, {}, {}, {}
     for member in layout.members:
-        if isinstance(member, ArrayLayout):
+        if isinstance(member, ArrayLayout | ObjectLayout):
             members[member.name] = member.view(shard).copy()
         else:
             members[member.name] = member.rows(shard)
@@ -99,7 +103,9 @@ def _hash_collides(rows: Rows, mixed: np.ndarray[Any, np.dtype[np.uint64]], keys
     return bool(np.any([same & (rows[key][1:] != rows[key][:-1]) for key in keys]))
 
 
-def merge_rows(rows: Rows, keys: Sequence[str], scalars: dict[str, Scalar]) -> Rows:
+def merge_rows(
+    rows: Rows, keys: Sequence[str], scalars: dict[str, Scalar], objects: Sequence[ObjectLayout] = ()
+) -> Rows:
     """One row for each key: the other fields reduced as declared (`u64.first`: from the row that stands first)."""
     ordered, first = _groups(rows, keys)
     merged: Rows = ordered[first].copy()
@@ -108,17 +114,29 @@ def merge_rows(rows: Rows, keys: Sequence[str], scalars: dict[str, Scalar]) -> R
         for name, scalar in scalars.items():
             if scalar.reduction != FIRST:
                 merged[name] = REDUCE[scalar.reduction].reduceat(ordered[name], starts)
+        for one in objects:
+            merged[one.name] = one.kind.merge(ordered[one.name], starts)
     return merged
 
 
 def _merge_table(member: TableLayout, states: Sequence[State]) -> Rows:
-    rows = np.concatenate([getattr(state, member.name) for state in states])
+    # Not by concatenate(), which gives rows of a class of their own up.
+    parts = [getattr(state, member.name) for state in states]
+    rows = np.empty(sum(len(part) for part in parts), parts[0].dtype)
+    np.concatenate(parts, out=rows)
     # "First" means the earliest where a table knows time.
     order = next((name for name, _, scalar in member.fields if scalar.reduction == MIN), "")
     if order:
         rows = rows[np.argsort(rows[order], kind="stable")]
     values = {name: scalar for name, _, scalar in member.fields if name not in member.keys}
-    return merge_rows(rows, member.keys, values)
+    return merge_rows(rows, member.keys, values, member.objects)
+
+
+def _merge_objects(member: ObjectLayout, states: Sequence[State]) -> Any:
+    objects = np.empty(len(states), member.dtype)
+    for at, state in enumerate(states):
+        objects[at] = getattr(state, member.name)
+    return member.kind.merge(objects, np.zeros(1, np.intp))[0]
 
 
 def merge_states(states: Sequence[State]) -> State:
@@ -128,6 +146,8 @@ def merge_states(states: Sequence[State]) -> State:
     for member in layout.members:
         if isinstance(member, TableLayout):
             members[member.name] = _merge_table(member, states)
+        elif isinstance(member, ObjectLayout):
+            members[member.name] = _merge_objects(member, states)
         elif member.scalar.reduction == FIRST:
             members[member.name] = getattr(states[0], member.name).copy()
         else:

@@ -65,7 +65,7 @@ def _hit_lines(layout: TableLayout, there: str) -> list[str]:
         f"if {there} and {_equal(layout)}:",
         "    known(at != 0)",
         *["    " + line for line in _remember_lines(layout)],
-        "    return make_row(at, 0)",
+        "    return make_row(at, 0, journal)",
     ]
 
 
@@ -85,19 +85,25 @@ def keys(layout: TableLayout) -> Any:
 
 
 def _row_size(layout: TableLayout) -> int:
-    """Bytes of a slot in use, in whole words."""
-    return -(-max(offset + scalar.size for _, offset, scalar in layout.fields) // 8) * 8
+    """Bytes of a slot in use that are journaled as one, in whole words: all but large objects, which come last."""
+    ends = [offset + scalar.size for _, offset, scalar in layout.fields]
+    ends += [one.offset + one.size for one in layout.objects if not one.large]
+    return -(-max(ends) // 8) * 8
 
 
 def _values(layout: TableLayout) -> int:
     """Offset of the value fields in a slot; the tag and the key before it never change while the row is there."""
-    return min(offset for _, offset, _ in layout.fields[len(layout.keys) :])
+    starts = [offset for _, offset, _ in layout.fields[len(layout.keys) :]]
+    starts += [one.offset for one in layout.objects if not one.large]
+    return min(starts, default=_row_size(layout))
 
 
 def _remember_lines(layout: TableLayout) -> list[str]:
     """Source that journals the value fields of the row at `at`, in as few copies as possible."""
     start = _values(layout) & ~7
     size = _row_size(layout) - start
+    if size == 0:
+        return []
     return [
         f"entry, used = reserve(journal, at + {start}, {size})",
         f"keep(entry, at + {start}, {size})",
@@ -147,6 +153,15 @@ def _take_over_lines(layout: TableLayout) -> list[str]:
     ]
 
 
+def _whole_lines(layout: TableLayout) -> list[str]:
+    """Source that journals the row at `free`, which another one takes the place of."""
+    if not any(one.large for one in layout.objects):
+        size, copying = _row_size(layout), "keep"
+    else:
+        size, copying = layout.slot_size, "copy_bytes"
+    return [f"entry, used = reserve(journal, free, {size})", f"{copying}(entry, free, {size})", "enter(journal, used)"]
+
+
 def _insert_lines(layout: TableLayout) -> list[str]:
     return [
         "if free == 0:",
@@ -154,14 +169,13 @@ def _insert_lines(layout: TableLayout) -> list[str]:
         "    return 0, 0",
         # A free slot is free again when its tag is: whatever else stands there means nothing.
         "if taken:",
-        f"    entry, used = reserve(journal, free, {_row_size(layout)})",
-        f"    keep(entry, free, {_row_size(layout)})",
-        "    enter(journal, used)",
+        *["    " + line for line in _whole_lines(layout)],
         "else:",
         "    write4(journal, free, 0)",
         "store4(free, tag)",
         *[f"store{s.size}(free + {offset}, k{i})" for i, (_, offset, s) in enumerate(keys(layout))],
         *[f"store{s.size}(free + {offset}, 0)" for _, offset, s in layout.fields[len(layout.keys) :]],
+        *[f"clear_bytes(free + {one.offset}, {one.size})" for one in layout.objects],
         "if taken == 0:",
         f"    write8(journal, base + {TABLE_ROWS}, load8(base + {TABLE_ROWS}) + 1)",
         "return free, 1",

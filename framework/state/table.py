@@ -11,11 +11,20 @@ from numba.core.types.misc import Omitted
 from numba.extending import overload_method
 
 from zcframe.framework.abi import CACHE_LINE
-from zcframe.framework.jit.address import journal_load_u64, keep, known, mul_high, prefetch_write, shift_right
+from zcframe.framework.jit.address import (
+    clear_bytes,
+    copy_bytes,
+    journal_load_u64,
+    keep,
+    known,
+    mul_high,
+    prefetch_write,
+    shift_right,
+)
 from zcframe.framework.jit.compiler import outlined
 from zcframe.framework.jit.part import FORCE
 
-from .compiled import RowType, SpotType, TableType, maker, spot_maker, spot_words
+from .compiled import SpotType, TableType, row_maker, spot_maker, spot_words
 from .declare import MAX_KEYS
 from .journal import LOAD, STORE, WRITE, enter, reserve
 from .layout import TABLE_HEADER, TableLayout
@@ -39,7 +48,9 @@ def _scope(layout: TableLayout) -> dict[str, Any]:
         "keep": keep,
         "enter": enter,
         "known": known,
-        "make_row": maker(RowType(layout, layout.name)),
+        "make_row": row_maker(layout),
+        "copy_bytes": copy_bytes,
+        "clear_bytes": clear_bytes,
         "make_spot": spot_maker(layout),
         "spot_words": spot_words,
         **{f"load{size}": load for size, load in LOAD.items()},
@@ -63,7 +74,7 @@ def _search(layout: TableLayout, rest: Ending, *, spot: bool) -> Callable[..., A
         *begin_lines(layout, spot=spot),
         *first_look_lines(layout, spot=spot),
         f"found, new = further(base, journal, h, {key})",
-        "return make_row(found, new)",
+        "return make_row(found, new, journal)",
     ]
     return _written_out(SIGNATURE, lines, {**_scope(layout), "further": further})
 

@@ -10,8 +10,10 @@ from typing import Any
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.no_ip import by_ethertype
 from zcframe.framework.outputs.document import one_line, plain
+from zcframe.framework.state.layout import ObjectLayout
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
+from zcframe.framework.state.sketch.kind import Value
 from zcframe.framework.worker.post import Post
 
 from .crew import Crew
@@ -151,13 +153,20 @@ def _told(plugin: BoundPlugin, merged: State) -> str:
     return one_line(report(*arguments))
 
 
+def _field(value: Any) -> Any:
+    """A field of a row as JSON has it."""
+    return value.summary() if isinstance(value, Value) else value.item()
+
+
 def _plain(merged: Any, params: Any) -> dict[str, Any]:
     """The report of a plugin that has none of its own: its merged state, tables by their first rows."""
     shown: dict[str, Any] = {}
     for member in merged.layout.members:
         values = getattr(merged, member.name)
-        if values.dtype.names:
-            rows = [dict(zip(values.dtype.names, row.tolist(), strict=True)) for row in values[:100]]
+        if isinstance(member, ObjectLayout):
+            shown[member.name] = values.summary()
+        elif values.dtype.names:
+            rows = [{name: _field(row[name]) for name in values.dtype.names} for row in values[:100]]
             shown[member.name] = {"count": len(values), "lost": merged.lost[member.name], "rows": rows}
         else:
             shown[member.name] = values.tolist()

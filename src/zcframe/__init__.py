@@ -18,6 +18,14 @@ if TYPE_CHECKING:
     from zcframe.framework.state.declare import Array, Param, Scalar, Table, u8, u16, u32, u64
     from zcframe.framework.state.merge import State
     from zcframe.framework.state.merge import merge_states as merge
+    from zcframe.framework.state.sketch.bloom import Bloom
+    from zcframe.framework.state.sketch.countmin import CountMin
+    from zcframe.framework.state.sketch.distinct import Distinct
+    from zcframe.framework.state.sketch.ewma import Ewma
+    from zcframe.framework.state.sketch.loghist import LogHist
+    from zcframe.framework.state.sketch.moments import Moments
+    from zcframe.framework.state.sketch.reservoir import Reservoir
+    from zcframe.framework.state.sketch.topk import TopK
 
 __version__ = "0.1.0"
 
@@ -39,6 +47,14 @@ _FACE = {
     "u64": ("zcframe.framework.state.declare", "u64"),
     "State": ("zcframe.framework.state.merge", "State"),
     "merge": ("zcframe.framework.state.merge", "merge_states"),
+    "Bloom": ("zcframe.framework.state.sketch.bloom", "Bloom"),
+    "CountMin": ("zcframe.framework.state.sketch.countmin", "CountMin"),
+    "Distinct": ("zcframe.framework.state.sketch.distinct", "Distinct"),
+    "Ewma": ("zcframe.framework.state.sketch.ewma", "Ewma"),
+    "LogHist": ("zcframe.framework.state.sketch.loghist", "LogHist"),
+    "Moments": ("zcframe.framework.state.sketch.moments", "Moments"),
+    "Reservoir": ("zcframe.framework.state.sketch.reservoir", "Reservoir"),
+    "TopK": ("zcframe.framework.state.sketch.topk", "TopK"),
     "ip_text": ("zcframe.framework.state.addresses", "ip_text"),
 }
 
@@ -46,11 +62,19 @@ __all__ = [
     "DROP",
     "PASS",
     "Array",
+    "Bloom",
+    "CountMin",
+    "Distinct",
+    "Ewma",
+    "LogHist",
+    "Moments",
     "Packet",
     "Param",
+    "Reservoir",
     "Scalar",
     "State",
     "Table",
+    "TopK",
     "Verdict",
     "View",
     "__version__",

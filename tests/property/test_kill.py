@@ -29,12 +29,30 @@ from tests.kit import rig as rig_module
 from tests.kit.places import BUNDLED
 from tests.kit.rig import Frame, Rig, bound, read_capture
 from tests.kit.traced import Traced, trace_me
-from zcframe import DROP, PASS, Array, Param, Table, plugin, u8, u32, u64
+from zcframe import (
+    DROP,
+    PASS,
+    Array,
+    Bloom,
+    Distinct,
+    Ewma,
+    LogHist,
+    Moments,
+    Param,
+    Reservoir,
+    Table,
+    TopK,
+    plugin,
+    u8,
+    u32,
+    u64,
+)
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.build import Chain, build_chain
 from zcframe.framework.chain.workspace import STOP_DRAIN
 from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
+from zcframe.framework.state.layout import ObjectLayout, TableLayout
 from zcframe.framework.state.merge import State
 from zcframe.framework.state.shared import data_extents
 from zcframe.framework.worker import loop as worker_module
@@ -133,6 +151,43 @@ class Wide:
         return PASS
 
 
+@plugin
+class Sketched:
+    """Objects in the state and in rows: small ones are journaled with their row, of large ones the words that change."""
+
+    sizes = LogHist(error=1 / 4)
+    hosts = Distinct(precision=4, exact=4)
+    top = TopK(key=("host",), k=3)
+    sample = Reservoir(fields=("ts", "wire"), k=3)
+    recent = Ewma(seconds=1)
+    rows = Table(
+        key={"part": u8},
+        value={"done": u8.max, "wire": Moments(), "sizes": LogHist(error=1 / 4), "seen": Bloom(capacity=8)},
+        capacity=2048,
+        done="done",
+        least="done",
+    )
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        state.sizes.add(pkt.wirelen)
+        state.hosts.add(pkt.src_hi, pkt.src_lo)
+        state.top.add(pkt.wirelen, pkt.src_lo)
+        state.sample.add(pkt.ts, pkt.wirelen)
+        state.recent.add(pkt.ts, pkt.wirelen)
+        # More keys than a window has slots: rows take the place of others.
+        for part in range(9):
+            row = state.rows.upsert(pkt.wirelen * 9 + part)
+            if row:
+                row.done = 1
+                row.wire.add(pkt.wirelen)
+                row.sizes.add(pkt.wirelen)
+                row.seen.add(pkt.sport)
+        if pkt.wirelen % 7 == 0:
+            raise ValueError("no")
+        return PASS
+
+
 # Every fifth frame is none of IP: such packets are counted apart from what plugins see.
 LLDP = b"\x88\xcc"
 
@@ -149,6 +204,7 @@ PLUGINS: tuple[BoundPlugin, ...] = (
 
 
 OVERFLOWING: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Wide))
+SKETCHED: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Sketched))
 
 
 # Some packets pass both filters, some the run's alone, some none.
@@ -163,7 +219,7 @@ def filtered_plugins() -> tuple[BoundPlugin, ...]:
 
 @functools.cache
 def _compiled(names: tuple[str, ...], program: Program | None) -> Chain:
-    chains = (PLUGINS, OVERFLOWING) if program is None else (filtered_plugins(),)
+    chains = (PLUGINS, OVERFLOWING, SKETCHED) if program is None else (filtered_plugins(),)
     return build_chain(next(some for some in chains if tuple(one.name for one in some) == names), program=program)
 
 
@@ -190,7 +246,10 @@ def _plain(state: State) -> dict[str, Any]:
     found: dict[str, Any] = {"lost": state.lost, "expired": state.expired}
     for member in state.layout.members:
         values = getattr(state, member.name)
-        found[member.name] = sorted(values.tolist()) if values.dtype.names else values.tolist()
+        if isinstance(member, TableLayout):
+            found[member.name] = sorted(row.tobytes() if member.objects else row.item() for row in values)
+        else:
+            found[member.name] = values.tobytes() if isinstance(member, ObjectLayout) else values.tolist()
     return found
 
 
@@ -243,6 +302,15 @@ def overflowing() -> Trial:
     assert not any(expected["ledger"]["faulted"].values())
     assert {rows[1] for rows in expected["states"]["wide"]["rows"]} == {STEPPED}
     return Trial(FRAMES[:STEPPED], 64, expected, OVERFLOWING)
+
+
+@pytest.fixture(scope="module")
+def sketched() -> Trial:
+    with Rig(*SKETCHED, slots=64).feed(FRAMES[:STEPPED]) as rig:
+        expected = results(rig)
+    assert expected["ledger"]["faulted"]["sketched"]
+    assert expected["states"]["sketched"]["expired"]["rows"]
+    return Trial(FRAMES[:STEPPED], 64, expected, SKETCHED)
 
 
 @pytest.fixture(scope="module")
@@ -414,6 +482,16 @@ def test_killed_after_any_store_of_a_burst_that_the_journal_cannot_hold(overflow
             changes = check_each_change(made.rig, traced, overflowing.expected)
         assert changes > 300
         assert succeed(made.rig) == overflowing.expected
+
+
+@pytest.mark.long
+@pytest.mark.needs("tracing")
+def test_killed_after_any_store_of_sketches(sketched: Trial) -> None:
+    with post(sketched) as made:
+        with at_gate(made) as traced:
+            changes = check_each_change(made.rig, traced, sketched.expected)
+        assert changes > 300
+        assert succeed(made.rig) == sketched.expected
 
 
 @pytest.mark.long

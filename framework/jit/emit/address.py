@@ -192,6 +192,19 @@ copy_bytes = _make_copy("llvm.memcpy", "memcpy(target, source, length); the area
 move_bytes = _make_copy("llvm.memmove", "memmove(target, source, length); the areas may overlap.")
 
 
+@intrinsic
+def clear_bytes(typingctx, target, length):  # type: ignore[no-untyped-def]
+    """memset(target, 0, length)"""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        i8 = ir.IntType(8)
+        function = builder.module.declare_intrinsic("llvm.memset", [i8.as_pointer(), I64])
+        builder.call(function, [builder.inttoptr(args[0], i8.as_pointer()), i8(0), args[1], ir.IntType(1)(0)])
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), codegen
+
+
 @intrinsic(prefer_literal=True)
 def keep(typingctx, target, source, size):  # type: ignore[no-untyped-def]
     """Copy `size` bytes, a literal multiple of 8, from state to the journal, 32 at a time."""

@@ -1,0 +1,173 @@
+"""Methods of embedded objects, for numba: `state.name.method(...)` and `row.name.method(...)`."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any, Final
+
+from llvmlite import ir
+from numba.core import types
+from numba.core.errors import TypingError
+from numba.core.types.misc import Omitted
+from numba.extending import intrinsic, overload_method
+
+from zcframe.framework.jit.address import shift_right
+from zcframe.framework.jit.compiler import inlined, outlined
+from zcframe.framework.jit.part import FORCE
+from zcframe.framework.state.compiled import ObjectType
+from zcframe.framework.state.layout import ObjectLayout, StateLayout, TableLayout
+
+from . import words
+from .kind import Method
+
+# numba lowers no *args of a method, so that what it takes are arguments with a default.
+MOST_GIVEN: Final = 8
+GIVEN: Final = [f"a{i}" for i in range(MOST_GIVEN)]
+SIGNATURE: Final = "one, " + ", ".join(f"{name}=None" for name in GIVEN)
+
+I64, I128 = ir.IntType(64), ir.IntType(128)
+
+
+ONE: Final = types.int64(types.int64)
+TWO: Final = types.int64(types.int64, types.int64)
+
+
+def _instruction(build: Callable[..., Any], signature: Any) -> Any:
+    """The compiled form of a function of words.py: what `build(builder, ...)` makes of its arguments."""
+    names = ", ".join(f"w{i}" for i in range(len(signature.args)))
+    scope: dict[str, Any] = {"build": build, "signature": signature}
+    exec(
+        f"def instruction(typingctx, {names}):\n"
+        "    def codegen(context, builder, signature, args):\n"
+        "        return build(builder, *args)\n"
+        "    return signature, codegen\n",
+        scope,
+    )
+    return intrinsic(scope["instruction"])
+
+
+def _bit_length(builder: Any, number: Any) -> Any:
+    return builder.sub(I64(64), builder.ctlz(number, ir.IntType(1)(0)))
+
+
+def _product_high(builder: Any, a: Any, b: Any) -> Any:
+    wide = builder.mul(builder.sext(a, I128), builder.sext(b, I128))
+    return builder.trunc(builder.lshr(wide, I128(64)), I64)
+
+
+def _mixed(builder: Any, word: Any) -> Any:
+    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
+        word = builder.mul(builder.xor(word, builder.lshr(word, I64(shift))), I64(factor))
+    return builder.xor(word, builder.lshr(word, I64(31)))
+
+
+@intrinsic
+def _hashed(typingctx, key):  # type: ignore[no-untyped-def]
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        code = I64(0)
+        for i in range(key.count):
+            word = builder.extract_value(args[0], i)
+            code = _mixed(builder, builder.xor(builder.add(code, I64(words.GOLDEN)), word))
+        return code
+
+    return types.int64(key), codegen
+
+
+COMPILED: Final[dict[Any, Any]] = {
+    words.logical: shift_right,
+    words.bit_length: _instruction(_bit_length, ONE),
+    words.wrapped_product: _instruction(lambda builder, a, b: builder.mul(a, b), TWO),
+    words.product_high: _instruction(_product_high, TWO),
+    words.mixed: _instruction(_mixed, ONE),
+    words.hashed: _hashed,
+    words.word_of: _instruction(lambda builder, number: builder.bitcast(number, I64), types.int64(types.float64)),
+    words.float_of: _instruction(
+        lambda builder, word: builder.bitcast(word, ir.DoubleType()), types.float64(types.int64)
+    ),
+}
+
+
+@functools.cache
+def _part(function: Any, *, called: bool = False) -> Any:
+    """The function for compiled code, with all plain functions that it names."""
+    scope = dict(function.__globals__)
+    for name in function.__code__.co_names:
+        value = scope.get(name)
+        if inspect.isfunction(value):
+            scope[name] = COMPILED.get(value) or _part(value)
+    copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__)
+    copy.__qualname__ = function.__qualname__
+    return (outlined if called else inlined)(copy)
+
+
+def _call(method: Method, count: int) -> Callable[..., Any]:
+    """The method as numba takes it, called with so many words."""
+    given = [f"int64({name})" for name in GIVEN[:count]]
+    if method.keyed:
+        plain = _plain(method) - 1
+        given = [*given[:plain], f"({', '.join(given[plain:])},)"]
+    scope = {"method": _part(method.function, called=method.called), "int64": types.int64, "__name__": __name__}
+    exec(f"def written({SIGNATURE}):\n    return method(one, {', '.join(given)})\n", scope)
+    function: Callable[..., Any] = scope["written"]
+    return function
+
+
+def _plain(method: Method) -> int:
+    """How many values a method takes; a key counts as one."""
+    return int(method.function.__code__.co_argcount) - 1
+
+
+def _check(one: ObjectType, name: str, method: Method, given: list[Any]) -> None:
+    """Raises TypingError for a call that cannot be."""
+    label = one.name.partition("(")[2].partition("#")[0]
+    if method.writes and not one.writable:
+        raise TypingError(f"prefetch cannot call {label}.{name}(), nor can ahead: it is no part of the transaction")
+    count = _plain(method)
+    words = one.layout.kind.key_words
+    most = count - 1 + (words or MOST_GIVEN - count + 1) if method.keyed else count
+    if not (count - 1 + words if method.keyed and words else count) <= len(given) <= most:
+        names = method.function.__code__.co_varnames[1 : count + 1]
+        wanted = ", ".join(names)
+        raise TypingError(f"{label}.{name}() takes ({wanted}), {len(given)} values were given")
+    for kind in given:
+        if not isinstance(kind, types.Integer | types.Boolean):
+            raise TypingError(f"{label}.{name}() takes whole numbers: {kind} is none")
+
+
+def _verb(name: str) -> None:
+    """Register the method for objects of all kinds that have one of that name."""
+
+    def typed(one: Any, words: tuple[Any, ...]) -> Any:
+        if not isinstance(one, ObjectType) or name not in one.layout.kind.METHODS:
+            return None
+        method, given = (
+            one.layout.kind.METHODS[name],
+            [word for word in words if word is not None and not isinstance(word, Omitted)],
+        )
+        _check(one, name, method, given)
+        return _call(method, len(given))
+
+    scope: dict[str, Any] = {"typed": typed, "__name__": __name__}
+    exec(f"def {name}({SIGNATURE}):\n    return typed(one, ({', '.join(GIVEN)}))\n", scope)
+    overload_method(ObjectType, name, jit_options=FORCE)(scope[name])
+
+
+_known: set[str] = set()
+
+
+def _objects(layout: StateLayout) -> list[ObjectLayout]:
+    found = [member for member in layout.members if isinstance(member, ObjectLayout)]
+    for member in layout.members:
+        found += member.objects if isinstance(member, TableLayout) else ()
+    return found
+
+
+def allow_methods(layout: StateLayout) -> None:
+    """Register the methods of a layout's objects; once per name and process."""
+    for one in _objects(layout):
+        for name in one.kind.METHODS.keys() - _known:
+            _known.add(name)
+            _verb(name)
