@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, Final, TypeVar, overload
@@ -25,6 +25,11 @@ PASS: Final = Verdict.PASS
 DROP: Final = Verdict.DROP
 
 NEEDS: Final = ("", "5-tuple", "ip-pair")
+# What a plugin may say of its report: it is the same for packets in any order, and for parts of a capture, merged.
+SHUFFLED: Final = "shuffled"
+SPLIT: Final = "split"
+CLAIMS: Final = (SHUFFLED, SPLIT)
+
 FUNCTIONS: Final = ("filter", "ahead", "prefetch", "merge", "report", "lines")
 
 C = TypeVar("C", bound=type)
@@ -33,9 +38,10 @@ Function = Callable[..., Any]
 
 @dataclass(frozen=True)
 class PluginClass:
-    """What `@plugin` found in a class; kept there as `__zcframe__`. expression: tcpdump's, "" for every packet.
+    """What `@plugin` found in a class; kept there as `__zcframe__`.
 
-    needs: of which packets all are counted in one shard, "5-tuple" or "ip-pair"; "" where that does not matter.
+    expression: tcpdump's, "" for every packet. needs: of which packets all are counted in one shard, "5-tuple" or
+    "ip-pair"; "" where that does not matter. same: of CLAIMS, what leaves the report the same.
     """
 
     name: str
@@ -52,6 +58,7 @@ class PluginClass:
     merge: Function | None
     report: Function | None
     lines: Function | None
+    same: tuple[str, ...] = ()
 
 
 def _function(cls: type, name: str) -> Function | None:
@@ -99,7 +106,16 @@ def _require_functions(cls: type) -> None:
         raise DeclarationError(f"plugin {cls.__name__} has no function filter(pkt, state, params){inherited}")
 
 
-def _read(cls: type, name: Any, per: str, expression: str, needs: str) -> PluginClass:
+def _claims(cls: type, same: Any) -> tuple[str, ...]:
+    """What the author says of the report. Raises DeclarationError for what nobody can check."""
+    given = (same,) if isinstance(same, str) else tuple(same)
+    unknown = [claim for claim in given if claim not in CLAIMS]
+    if unknown:
+        raise DeclarationError(f"plugin {cls.__name__}: same={unknown[0]!r}; {' and '.join(CLAIMS)} are possible")
+    return given
+
+
+def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any) -> PluginClass:
     _require_known(cls)
     _require_functions(cls)
     functions = {label: _function(cls, label) for label in FUNCTIONS}
@@ -144,15 +160,25 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str) -> Plugin
         merge=functions["merge"],
         report=functions["report"],
         lines=functions["lines"],
+        same=_claims(cls, same),
     )
 
 
 @overload
 def plugin(cls: C, /) -> C: ...
 @overload
-def plugin(*, name: str | None = None, per: str = "bucket", filter: str = "", needs: str = "") -> Callable[[C], C]: ...
 def plugin(
-    cls: Any = None, /, *, name: str | None = None, per: str = "bucket", filter: str = "", needs: str = ""
+    *, name: str | None = None, per: str = "bucket", filter: str = "", needs: str = "", same: Iterable[str] = ()
+) -> Callable[[C], C]: ...
+def plugin(
+    cls: Any = None,
+    /,
+    *,
+    name: str | None = None,
+    per: str = "bucket",
+    filter: str = "",
+    needs: str = "",
+    same: Iterable[str] = (),
 ) -> Any:
     """Declare a class as a plugin.
 
@@ -170,11 +196,13 @@ def plugin(
     of the 129 buckets, so that it can move between workers; "worker" keeps one for each queue. filter: a tcpdump
     expression, of whose packets alone the class gets to see any; the others go on to the next plugin. needs: "5-tuple"
     or "ip-pair", if all packets of a flow, or of a pair of addresses, in both directions, must be counted in one state:
-    the run hashes accordingly, or is refused where it would not. Raises DeclarationError for a class that is no plugin.
+    the run hashes accordingly, or is refused where it would not. same: what the author says of the report, for
+    `zcframe plugin check`: with "shuffled" it is the same for packets in any order, with "split" for the parts of a
+    capture, merged. Raises DeclarationError for a class that is no plugin.
     """
 
     def mark(target: C) -> C:
-        target.__zcframe__ = _read(target, name, per, filter, needs)  # type: ignore[attr-defined]
+        target.__zcframe__ = _read(target, name, per, filter, needs, same)  # type: ignore[attr-defined]
         return target
 
     return mark(cls) if cls is not None else mark

@@ -159,17 +159,22 @@ def _bounds(low: float, high: float) -> str:
     return f"at most {high:g}" if math.isinf(low) else f"a value from {low:g} to {high:g}"
 
 
+def typed(declared: PluginClass, given: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Parameters as their types, from text or values. Raises PluginSpecError, which names the nearest right word."""
+    params: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in declared.params:
+            hint = offer(nearest(name, declared.params), list(declared.params))
+            raise PluginSpecError(f"--plugin {where}: {declared.name} has no parameter {name}{hint}")
+        try:
+            params[name] = _value(declared.params[name], str(value))
+        except ValueError as error:
+            raise PluginSpecError(f"--plugin {where}: {name}={value}: {error}") from None
+    return params
+
+
 def parse_spec(text: str) -> PluginSpec:
     """The plugin that SPEC names, with its parameters. Raises PluginSpecError, which names the nearest right word."""
     where, _, query = text.partition("?")
     declared, origin = _find(where)
-    params: dict[str, Any] = {}
-    for name, value in parse_qsl(query, keep_blank_values=True):
-        if name not in declared.params:
-            hint = offer(nearest(name, declared.params), list(declared.params))
-            raise PluginSpecError(f"--plugin {text}: {declared.name} has no parameter {name}{hint}")
-        try:
-            params[name] = _value(declared.params[name], value)
-        except ValueError as error:
-            raise PluginSpecError(f"--plugin {text}: {name}={value}: {error}") from None
-    return PluginSpec(declared, params, origin)
+    return PluginSpec(declared, typed(declared, dict(parse_qsl(query, keep_blank_values=True)), text), origin)

@@ -29,6 +29,7 @@ NO_FILES = (errno.EMFILE, errno.ENFILE)
 COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
     "plugins": "list what is installed, with parameters and docs",
+    "plugin": "write, check and measure a plugin of your own",
     "affinity": "print the topology and the plan, and what would be pinned where",
     "doctor": "say what keeps live capture from working, or from being fast, and what mends it",
     "rss": "predict the queue balance of a capture, or show, set and restore a NIC's",

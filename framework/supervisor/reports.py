@@ -146,11 +146,16 @@ def as_lines(result: Any) -> list[str]:
     return list(result)
 
 
-def _told(plugin: BoundPlugin, merged: State) -> str:
-    """A plugin's report of a state as the document would have it."""
+def report_of(plugin: BoundPlugin, merged: State) -> Mapping[str, Any]:
+    """A plugin's report of a state as the document has it. Raises what the author's code raises, and TypeError."""
     report = plugin.declared.report or _plain
     arguments = (merged, plugin.params_tuple())[: report.__code__.co_argcount]
-    return one_line(report(*arguments))
+    return as_report(report(*arguments))
+
+
+def _told(plugin: BoundPlugin, merged: State) -> str:
+    """The same as text."""
+    return one_line(report_of(plugin, merged))
 
 
 def _field(value: Any) -> Any:

@@ -149,6 +149,18 @@ class Worker:
             elif taken < BUDGET and pulled < BUSY and stop == STOP_NONE:
                 self._wait(poller)
 
+    def drain(self) -> None:
+        """Take what is in the ring, once: for a worker without a process of its own, which has no outputs."""
+        while self.chain.run(self.ctx, BUDGET):
+            pass
+        self._raised.describe()
+
+    def close(self) -> None:
+        """Give the mappings back: for a worker whose process goes on."""
+        del self._stop, self._pause_order, self.parked, self._raised
+        for mapping in (self.progress, self.orders_mapping, self.ring):
+            mapping.close()
+
     def _crowded_out(self) -> bool:
         """Whether the chain returned because an output has no room for the next packet."""
         if self._waiting is None or not self._waiting[0]:
