@@ -9,7 +9,7 @@ import math
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -159,17 +159,17 @@ def _bounds(low: float, high: float) -> str:
     return f"at most {high:g}" if math.isinf(low) else f"a value from {low:g} to {high:g}"
 
 
-def typed(declared: PluginClass, given: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Parameters as their types, from text or values. Raises PluginSpecError, which names the nearest right word."""
+def check_parameters(declared: PluginClass, pairs: Iterable[tuple[str, Any]], label: str) -> dict[str, Any]:
+    """The values of these parameters, typed; as text or as they are. Raises PluginSpecError, which begins with `label`."""
     params: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in pairs:
         if name not in declared.params:
             hint = offer(nearest(name, declared.params), list(declared.params))
-            raise PluginSpecError(f"--plugin {where}: {declared.name} has no parameter {name}{hint}")
+            raise PluginSpecError(f"{label}: {declared.name} has no parameter {name}{hint}")
         try:
             params[name] = _value(declared.params[name], str(value))
         except ValueError as error:
-            raise PluginSpecError(f"--plugin {where}: {name}={value}: {error}") from None
+            raise PluginSpecError(f"{label}: {name}={value}: {error}") from None
     return params
 
 
@@ -177,4 +177,5 @@ def parse_spec(text: str) -> PluginSpec:
     """The plugin that SPEC names, with its parameters. Raises PluginSpecError, which names the nearest right word."""
     where, _, query = text.partition("?")
     declared, origin = _find(where)
-    return PluginSpec(declared, typed(declared, dict(parse_qsl(query, keep_blank_values=True)), text), origin)
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return PluginSpec(declared, check_parameters(declared, pairs, f"--plugin {text}"), origin)

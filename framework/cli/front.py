@@ -99,24 +99,30 @@ def _complain(message: str, details: str, *, verbose: bool) -> None:
         print("zcframe: -v shows more", file=sys.stderr)
 
 
+def bug_line(error: Exception, more: str) -> str:
+    """What is said of an exception that nobody expected. more: what its reader can do."""
+    return f"this is a bug in zcframe, {more}: {' '.join(f'{type(error).__name__}: {error}'.split())}"
+
+
 def _bug(error: Exception, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     more = "please report it with the lines above" if verbose else "-v shows where"
-    text = " ".join(f"{type(error).__name__}: {error}".split())
-    print(f"zcframe: this is a bug in zcframe, {more}: {text}", file=sys.stderr)
+    print(f"zcframe: {bug_line(error, more)}", file=sys.stderr)
     return FAILED
+
+
+def refused_line(error: OSError) -> str:
+    """What is said of an error of the operating system."""
+    limit = f"{error.strerror}: raise the limit (ulimit -n), or use fewer --queues"
+    return f"the system refused: {limit if error.errno in NO_FILES else error}"
 
 
 def _refused(error: OSError, *, verbose: bool) -> int:
     """Report an error of the operating system that no other code handles, such as a full disk. It is not a bug."""
     if verbose:
         traceback.print_exception(error)
-    if error.errno in NO_FILES:
-        reason = f"{error.strerror}: raise the limit (ulimit -n), or use fewer --queues"
-    else:
-        reason = str(error)
-    print(f"zcframe: the system refused: {reason}", file=sys.stderr)
+    print(f"zcframe: {refused_line(error)}", file=sys.stderr)
     return FAILED
 
 

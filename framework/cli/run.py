@@ -94,7 +94,7 @@ _EARLY = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 @contextmanager
-def _terminated_as_interrupted() -> Iterator[None]:
+def terminated_as_interrupted() -> Iterator[None]:
     """Until the supervisor handles signals, let these end the command as Ctrl-C does; one that is ignored stays so."""
     ending = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, signal.default_int_handler) for number in ending}
@@ -126,6 +126,11 @@ def exit_code(result: RunResult, max_loss: float | None) -> int:
     return result.exit_code
 
 
+def loss_line(result: RunResult, config: RunConfig) -> str:
+    """Why the exit code is LOSS."""
+    return f"lost {result.last.loss:.4%} of the frames, more than --max-loss {config.max_loss}"
+
+
 def _say(text: str) -> None:
     """Write a line to stderr. The terminal may have hung up: that changes nothing of how the run ended."""
     with suppress(OSError):
@@ -150,24 +155,25 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
         failure.exit_code = code
         raise failure
     if code == LOSS:
-        _say(f"lost {result.last.loss:.4%} of the frames, more than --max-loss {config.max_loss}")
+        _say(loss_line(result, config))
     return code
 
 
-def _supervise(config: RunConfig, watching: Iterable[Observer]) -> RunResult:
+def supervise(config: RunConfig, watching: Iterable[Observer]) -> RunResult:
+    """The run itself. Raises ZcframeError where it cannot start, KeyboardInterrupt where it was ended before that."""
     with uncollected():
-        from zcframe.framework.supervisor import run as supervise
+        from zcframe.framework.supervisor import run
 
     with closing(Observers(tuple(watching))) as observers:
         observers.preparing()
-        return supervise(config, observers)
+        return run(config, observers)
 
 
 def carry_out(config: RunConfig, observers: Iterable[Observer]) -> int:
     """One run, watched by these. Exit code 0, also after SIGINT, SIGTERM and SIGHUP. Raises ZcframeError."""
-    with _terminated_as_interrupted():
+    with terminated_as_interrupted():
         try:
-            return _conclude(_supervise(config, observers), config)
+            return _conclude(supervise(config, observers), config)
         except KeyboardInterrupt:
             _say("ended before the first packet")
             return 0
@@ -177,6 +183,6 @@ def execute(options: argparse.Namespace) -> int:
     """Run. Exit code 0, also after SIGINT, SIGTERM and SIGHUP; 1, 2 by the error; 3 for loss above --max-loss."""
     config = _config(options)
     if config.check:
-        with _terminated_as_interrupted():
+        with terminated_as_interrupted():
             return _check(config)
     return carry_out(config, _observers(config))

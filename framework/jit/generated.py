@@ -40,8 +40,8 @@ def _write(text: str, folder: Path, name: str) -> Path:
     return path
 
 
-def _place(text: str, name: str) -> Path:
-    """The generated file; a name of no file, by which tracebacks still find the text, where none can be written."""
+def place(text: str, name: str) -> Path:
+    """The file of a text; where none can be written, a name of no file, by which tracebacks still find the text."""
     root = cache_directory()
     try:
         if root is not None:
@@ -54,7 +54,7 @@ def _place(text: str, name: str) -> Path:
 
 def generate(text: str, name: str, names: dict[str, Any]) -> tuple[ModuleType, Path]:
     """The module of a text, in which these names are known, and its file. name: with a hash of all that goes in."""
-    path = _place(text, name)
+    path = place(text, name)
     module = ModuleType(name)
     module.__dict__.update(names)
     # numba's cache looks the module of a cached function up by name.

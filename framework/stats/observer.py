@@ -209,7 +209,8 @@ class RunSnapshot:
     progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
     hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
     itself: seconds since the epoch, 0 where not known or not yet. final: the run is over, and no worker will take what
-    is still in flight. filter: as in RunPlan. outputs: those of --out. faults: what plugins raised.
+    is still in flight. filter: as in RunPlan. outputs: those of --out. faults: what plugins raised. states: merged, by
+    name of the plugin, where an observer reads them.
     """
 
     source: SourceInfo
@@ -229,6 +230,7 @@ class RunSnapshot:
     filter: str = ""
     outputs: Sequence[OutputStats] = ()
     faults: Sequence[Fault] = ()
+    states: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def lost(self) -> int:
@@ -276,13 +278,17 @@ class Observer:
 
     Every method is called from the supervisor's loop and must return at once, but for `preparing` and `close`, which
     the command calls. title: what it is to people. reads_reports: whether it looks at plugins' reports before the end,
-    for which workers have to pause.
+    for which workers have to pause. reads_states: whether it looks at the states that reports are made of.
     """
 
     title = "an output"
 
     @property
     def reads_reports(self) -> bool:
+        return False
+
+    @property
+    def reads_states(self) -> bool:
         return False
 
     def preparing(self) -> None:
@@ -321,6 +327,10 @@ class Observers(Observer):
     @property
     def reads_reports(self) -> bool:
         return any(observer.reads_reports for observer in self._watching)
+
+    @property
+    def reads_states(self) -> bool:
+        return any(observer.reads_states for observer in self._watching)
 
     def _each(self, tell: Callable[[Observer], None]) -> None:
         for observer in tuple(self._watching):

@@ -96,7 +96,8 @@ class Supervisor:
             if self.config.command:
                 self.writers.start_commands(self.config.command)
             self.plan = run_plan(prepared, self.source)
-            reports = Reports(prepared.plugins, state, flow_places(len(prepared.plugins), hand_overs))
+            places = flow_places(len(prepared.plugins), hand_overs)
+            reports = Reports(prepared.plugins, state, places, keeps=observer.reads_states)
             self.snapshots = opened.enter_context(
                 closing(Snapshots(self.plan, self.source, self.crew, reports, self.writers))
             )

@@ -27,23 +27,29 @@ class PluginReports:
     """By plugin name: the report, and the lines that the plugin makes of it, where it makes some.
 
     no_ip: packets without an IP header that was read, by ethertype. flows: of each output that knows flows, by number.
+    states: merged, where they are kept.
     """
 
     reports: dict[str, Mapping[str, Any]] = field(default_factory=dict)
     lines: dict[str, list[str]] = field(default_factory=dict)
     no_ip: dict[int, int] = field(default_factory=dict)
     flows: dict[int, FlowsSeen] = field(default_factory=dict)
+    states: dict[str, State] = field(default_factory=dict)
 
 
 class Reports:
     """Makes every plugin's report from the shards of all workers. errors: of the reports that were made last.
 
-    places: of the outputs' tables of flows, by number of the output: see `flow_places`.
+    places: of the outputs' tables of flows, by number of the output: see `flow_places`. keeps: whether merged states
+    are kept with the reports that were made of them.
     """
 
-    def __init__(self, plugins: Sequence[BoundPlugin], state: StateMemory, places: Mapping[int, int] = {}) -> None:
+    def __init__(
+        self, plugins: Sequence[BoundPlugin], state: StateMemory, places: Mapping[int, int] = {}, *, keeps: bool = False
+    ) -> None:
         self.plugins, self._state, self._places = plugins, state, places
         self.errors: list[str] = []
+        self._keeps = keeps
         self._kept: dict[tuple[int, int], list[State]] = {}
 
     def read_live(self, crew: Crew) -> None:
@@ -77,7 +83,10 @@ class Reports:
         made = PluginReports(no_ip=by_ethertype(self._states(len(self.plugins))))
         made.flows.update((number, flows_seen(self._states(place))) for number, place in self._places.items())
         for k, plugin in enumerate(self.plugins):
-            report = self._report(plugin, self._states(k))
+            merged = self._merged(plugin, self._states(k))
+            report = self._report(plugin, merged)
+            if self._keeps and merged is not None:
+                made.states[plugin.name] = merged
             made.reports[plugin.name] = report
             if plugin.declared.lines and "error" not in report:
                 made.lines[plugin.name] = self._guarded(plugin, "lines", plugin.declared.lines, report, as_lines) or []
@@ -93,9 +102,11 @@ class Reports:
         """What was read of the k-th layout, in the order of worker numbers, whichever was read first."""
         return [state for key in sorted(self._kept) if key[0] == k for state in self._kept[key]]
 
-    def _report(self, plugin: BoundPlugin, states: list[State]) -> Mapping[str, Any]:
+    def _merged(self, plugin: BoundPlugin, states: list[State]) -> State | None:
         merge, states = plugin.declared.merge or merge_states, states or [empty_state(plugin.layout)]
-        merged = self._guarded(plugin, "merge", merge, states, as_state)
+        return self._guarded(plugin, "merge", merge, states, as_state)  # type: ignore[no-any-return]
+
+    def _report(self, plugin: BoundPlugin, merged: State | None) -> Mapping[str, Any]:
         if merged is not None:
             found = self._guarded(plugin, "report", plugin.declared.report or _plain, merged, as_report)
             if found is not None:

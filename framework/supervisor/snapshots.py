@@ -56,6 +56,7 @@ class Snapshots:
             at=course.ended_at or time.time(),
             final=course.ended > 0,
             outputs=self.writers.stats(self._made.flows, final=course.ended > 0),
+            states=self._made.states,
             faults=read_faults((member.post for member in self.crew.members), self.crew.chain.plugins),
         )
 

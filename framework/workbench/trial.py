@@ -10,7 +10,7 @@ from typing import Any, Final
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.build import Chain, build_chain
 from zcframe.framework.chain.plugin import PluginClass
-from zcframe.framework.chain.spec import PluginSpec, parse_spec, typed
+from zcframe.framework.chain.spec import PluginSpec, check_parameters, parse_spec
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.state.merge import State, empty_state, merge_states
 from zcframe.framework.stats import Fault
@@ -72,11 +72,15 @@ def resolve(plugin: str | type, params: Mapping[str, Any]) -> PluginSpec:
     """The plugin and its parameters, from a class marked with @plugin, or the SPEC of --plugin. Raises UsageError."""
     if isinstance(plugin, str):
         spec = parse_spec(plugin)
-        return replace(spec, params={**spec.params, **typed(spec.declared, params, plugin)})
+        return replace(
+            spec, params={**spec.params, **check_parameters(spec.declared, params.items(), f"--plugin {plugin}")}
+        )
     declared = getattr(plugin, "__zcframe__", None)
     if not isinstance(declared, PluginClass):
         raise TypeError(f"{plugin!r} is not a class marked with @plugin")
-    return PluginSpec(declared, typed(declared, params, plugin.__name__), plugin.__module__)
+    return PluginSpec(
+        declared, check_parameters(declared, params.items(), f"plugin {plugin.__name__}"), plugin.__module__
+    )
 
 
 def settled(spec: PluginSpec, queues: int) -> BoundPlugin:

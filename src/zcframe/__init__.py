@@ -4,7 +4,11 @@ The public face for authors of plugins:
 
     from zcframe import plugin, Array, Table, Param, u8, u16, u32, u64, PASS, DROP, merge, ip_text
 
-docs/plugins.md teaches it. All else is internal and may change.
+docs/plugins.md teaches it. For programs and notebooks that run it:
+
+    from zcframe import run, start, run_async, start_async, RunError
+
+docs/library.md teaches that. All else is internal and may change.
 """
 
 from __future__ import annotations
@@ -13,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from zcframe.framework.chain.plugin import DROP, PASS, Verdict, plugin
+    from zcframe.framework.library import AsyncRun, Result, Run, RunError, Snapshot, run, run_async, start, start_async
     from zcframe.framework.packet.public import Packet, View
     from zcframe.framework.state.addresses import ip_text
     from zcframe.framework.state.declare import Array, Param, Scalar, Table, u8, u16, u32, u64
@@ -56,12 +61,22 @@ _FACE = {
     "Reservoir": ("zcframe.framework.state.sketch.reservoir", "Reservoir"),
     "TopK": ("zcframe.framework.state.sketch.topk", "TopK"),
     "ip_text": ("zcframe.framework.state.addresses", "ip_text"),
+    "run": ("zcframe.framework.library", "run"),
+    "start": ("zcframe.framework.library", "start"),
+    "run_async": ("zcframe.framework.library", "run_async"),
+    "start_async": ("zcframe.framework.library", "start_async"),
+    "Run": ("zcframe.framework.library", "Run"),
+    "AsyncRun": ("zcframe.framework.library", "AsyncRun"),
+    "Snapshot": ("zcframe.framework.library", "Snapshot"),
+    "Result": ("zcframe.framework.library", "Result"),
+    "RunError": ("zcframe.framework.library", "RunError"),
 }
 
 __all__ = [
     "DROP",
     "PASS",
     "Array",
+    "AsyncRun",
     "Bloom",
     "CountMin",
     "Distinct",
@@ -71,7 +86,11 @@ __all__ = [
     "Packet",
     "Param",
     "Reservoir",
+    "Result",
+    "Run",
+    "RunError",
     "Scalar",
+    "Snapshot",
     "State",
     "Table",
     "TopK",
@@ -81,6 +100,10 @@ __all__ = [
     "ip_text",
     "merge",
     "plugin",
+    "run",
+    "run_async",
+    "start",
+    "start_async",
     "u8",
     "u16",
     "u32",

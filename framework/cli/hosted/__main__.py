@@ -1,0 +1,108 @@
+"""`python -m zcframe.framework.cli.hosted CHANNEL PIPE`: what `zcframe.run` starts, with two descriptors of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import traceback
+from contextlib import suppress
+from typing import NoReturn
+
+from zcframe.framework import streams
+from zcframe.framework.cli.front import bug_line, refused_line
+from zcframe.framework.cli.run import LOSS, exit_code, loss_line, supervise, terminated_as_interrupted
+from zcframe.framework.config import RunConfig, load
+from zcframe.framework.errors import PluginSpecError, ZcframeError
+from zcframe.framework.jit.environment import shield_numba
+from zcframe.framework.library.carried import Carried
+from zcframe.framework.library.channel import Channel
+from zcframe.framework.library.message import Ended
+from zcframe.framework.library.options import Request
+from zcframe.framework.stats import RunResult
+
+from .lifeline import hold
+from .voice import speaking
+
+# What a host may have set, or have ignored, for reasons of its own.
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+
+
+def _own_signals() -> None:
+    """Begin as a command of a shell does: what the host ignores or blocks is its own affair."""
+    for number in _INTERRUPTS:
+        signal.signal(number, signal.default_int_handler)
+    # Questions for the counters: before there are any, and behind the end, nobody answers.
+    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def _load(carried: Carried) -> None:
+    """Make the class of a text. Raises PluginSpecError."""
+    from zcframe.framework.jit.generated import place
+
+    path = place(carried.text, carried.module)
+    try:
+        carried.load(str(path) if path.exists() else "")
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        at = f"{frames[-1].filename}:{frames[-1].lineno}: " if frames else ""
+        text = f"plugin {carried.member} cannot be made again in the run's process"
+        raise PluginSpecError(f"{text}: {at}{type(error).__name__}: {error}") from error
+
+
+def _conclude(result: RunResult, config: RunConfig) -> Ended:
+    code = exit_code(result, config.max_loss)
+    error = result.error or (loss_line(result, config) if code == LOSS else "")
+    return Ended(code, error, result.details)
+
+
+def _run(request: Request, channel: Channel) -> Ended:
+    """The run, and how it ended. Raises ZcframeError, OSError."""
+    from zcframe.framework.show.notices import Notices
+
+    from .reporter import Reporter
+
+    for carried in request.carried:
+        _load(carried)
+    config = load(request.given)
+    observers = [Notices(announces=True), Reporter(channel, progress=request.progress)]
+    return _conclude(supervise(config, observers), config)
+
+
+def _outcome(request: Request, channel: Channel) -> Ended:
+    """How the run ended, whatever happened."""
+    try:
+        with terminated_as_interrupted():
+            return _run(request, channel)
+    except ZcframeError as error:
+        return Ended(error.exit_code, str(error), error.details)
+    except KeyboardInterrupt:
+        return Ended(0)
+    except OSError as error:
+        return Ended(1, refused_line(error), traceback.format_exc())
+    except Exception as error:
+        return Ended(1, bug_line(error, "please report it"), traceback.format_exc())
+
+
+def main() -> NoReturn:
+    """Take one request, run, and say how it ended; the process ends with it."""
+    link, pipe = map(int, sys.argv[1:3])
+    streams.occupy()
+    _own_signals()
+    hold(pipe)
+    shield_numba()
+    channel = Channel(socket.socket(fileno=link))
+    with suppress(OSError, EOFError, KeyboardInterrupt):
+        request = channel.receive()
+        with speaking(channel):
+            ended = _outcome(request, channel)
+        for number in _INTERRUPTS:
+            signal.signal(number, signal.SIG_IGN)
+        channel.send(ended)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,51 @@
+"""Tells the host of a run how it goes."""
+
+from __future__ import annotations
+
+import pickle
+from contextlib import suppress
+
+from zcframe.framework.library.channel import Channel
+from zcframe.framework.library.message import Counted, Progress, Started
+from zcframe.framework.outputs.document import document, one_line
+from zcframe.framework.stats import Observer, RunPlan, RunResult, RunSnapshot
+
+
+class Reporter(Observer):
+    """progress: whether the host wants to know of it."""
+
+    title = "the program that asked for the run"
+
+    def __init__(self, channel: Channel, *, progress: bool) -> None:
+        self._channel, self._progress = channel, progress
+
+    @property
+    def reads_states(self) -> bool:
+        return True
+
+    def started(self, plan: RunPlan) -> None:
+        self._channel.send(Started())
+
+    def tick(self, snapshot: RunSnapshot) -> None:
+        if self._progress:
+            done, whole = snapshot.progress or (0, 0)
+            message = Progress(done, whole, snapshot.totals.packets, snapshot.elapsed_s)
+            self._channel.send(message, wait=False)
+
+    def asked(self, snapshot: RunSnapshot) -> None:
+        # Whoever asks also listens: where there is no room, the answer of an earlier question lies there unread.
+        self._tell(snapshot, wait=False)
+
+    def finished(self, result: RunResult) -> None:
+        # A host that is gone cannot be told, and that is no failure of the run.
+        with suppress(OSError):
+            self._tell(result.last, wait=True)
+
+    def _tell(self, snapshot: RunSnapshot, *, wait: bool) -> None:
+        text = one_line(document(snapshot))
+        warnings = [*snapshot.warnings, *(event.text for event in snapshot.events)]
+        try:
+            self._channel.send(Counted(text, snapshot.states, warnings, snapshot.final), wait=wait)
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            warnings.append(f"a plugin's merge() returned a state that cannot be handed over: {error}")
+            self._channel.send(Counted(text, {}, warnings, snapshot.final), wait=wait)
