@@ -30,11 +30,14 @@ from zcframe.framework.state.sketch.methods import allow_methods
 
 from .bound import BoundPlugin
 from .explain import explained, require_meant
+from .fault import count_fault
 from .generate import chain_source
 from .handover import HandOver
 from .hashes import looks_at_hashes
 from .inline import Inliner, codes_of
+from .no_ip import count_burst
 from .note import Notes
+from .sleep import sleep
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
 # What functions of the framework belong to, for people.
@@ -243,6 +246,18 @@ def _decoder(plugins: Sequence[BoundPlugin]) -> Job:
     return Job(FRAMEWORK, decode_others if twice else decode, (types.int64,) * 3)
 
 
+def _chain_parts(plugins: Sequence[BoundPlugin]) -> list[Job]:
+    """Parts of every chain, kept by themselves: whatever plugin changes, they do not."""
+    i64 = types.int64
+    words = types.Array(i64, 1, "C")
+    signatures: dict[Any, tuple[Any, ...]] = {
+        count_fault: (i64, i64, i64, packet_type),
+        sleep: (words, i64),
+        count_burst: (i64,) * 5,
+    }
+    return [_decoder(plugins), *(Job(FRAMEWORK, part, arguments) for part, arguments in signatures.items())]
+
+
 def _own_parts(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> list[Task]:
     """The plugins' own functions, the longest first: it is the last that all others wait for."""
     params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
@@ -268,7 +283,7 @@ def build_chain(
     text = chain_source(list(plugins), outputs, filtered=program is not None)
     module, path = generate(text, "chain_" + _digest(text, plugins, inliners, program, outputs), names)
     whole = Job("chain", module.chain, SIGNATURE)
-    needed = [] if whole.done else [*_own_parts(plugins, inliners), _decoder(plugins), *_filters(plugins, program)]
+    needed = [] if whole.done else [*_own_parts(plugins, inliners), *_chain_parts(plugins), *_filters(plugins, program)]
     missing = [job for job in (*needed, *also) if not job.done]
     if missing or not whole.done:
         concerned = [job.name for job in missing]

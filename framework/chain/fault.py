@@ -15,7 +15,7 @@ from __future__ import annotations
 from typing import Final
 
 from zcframe.framework.jit.address import load_u64, rx_load_u8, store_u8, store_u64
-from zcframe.framework.jit.compiler import inlined, outlined
+from zcframe.framework.jit.compiler import kept, outlined
 
 from .workspace import FAULT_ENTRIES, FAULT_ENTRY, FAULTS, RAISED_AT
 
@@ -49,7 +49,7 @@ def keep_frame(at, frame, length):  # type: ignore[no-untyped-def]
         store_u8(at + FRAME + offset, rx_load_u8(frame + offset))
 
 
-@inlined
+@kept
 def count_fault(progress, packet, plugin, pkt):  # type: ignore[no-untyped-def]
     """Count a packet that is taken by itself against what its plugin (from 1) raised. packet: its number."""
     raised = load_u64(progress + RAISED_AT)

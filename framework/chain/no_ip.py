@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from zcframe.framework.jit.address import load_u64
-from zcframe.framework.jit.compiler import outlined
+from zcframe.framework.jit.compiler import kept_outlined
 from zcframe.framework.state.declare import Array, u64
 from zcframe.framework.state.flows import flow_layout
 from zcframe.framework.state.journal import WRITE
@@ -44,7 +44,7 @@ def state_layouts(plugins: Sequence[BoundPlugin], workers: int, outputs: Sequenc
     return [*(plugin.layout for plugin in plugins), no_ip_layout(workers), *tables]
 
 
-@outlined
+@kept_outlined
 def count_burst(journal, counts, scratch, stride, packets):  # type: ignore[no-untyped-def]
     """Count those of a burst's packets that have no IP. counts: address of this worker's array; stride: of a note."""
     for i in range(packets):

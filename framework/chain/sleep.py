@@ -13,7 +13,7 @@ from typing import Final
 
 from zcframe.framework.jit.address import load_u16, load_u64, store_u64
 from zcframe.framework.jit.calls import monotonic_ns, poll, sleep_us
-from zcframe.framework.jit.compiler import outlined
+from zcframe.framework.jit.compiler import kept_outlined
 from zcframe.framework.jit.waiting import CLOCK
 
 from .workspace import CTX, POLLED, SLEPT_AT, WAITING
@@ -32,7 +32,7 @@ def polled(wake_fd: int, source_fd: int) -> bytes:
     return POLL_FD.pack(wake_fd, POLLIN, 0) + POLL_FD.pack(source_fd, POLLIN, 0)
 
 
-@outlined
+@kept_outlined
 def sleep(ctx, found):  # type: ignore[no-untyped-def]
     """Sleep at an empty ring; False where the chain is to return. found: packets since it slept last."""
     progress = ctx[CTX.progress]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from dataclasses import replace
 from typing import Any
 
@@ -67,6 +68,8 @@ def execute(options: argparse.Namespace) -> int:
     """Write what comes, until the file ends, somebody asks for the end, or -c packets came."""
     config = _config(options)
     if hasattr(options, "read") and not hasattr(options, "queues"):
+        # numpy's library of linear algebra would start a thread for each CPU, which a copy has no use for.
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from .copying import copy_file
 
         return copy_file(config)

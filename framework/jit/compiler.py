@@ -181,6 +181,11 @@ def kept(function: F) -> F:
     return keep(inlined(function), f"{function.__module__}.{function.__qualname__}")
 
 
+def kept_outlined(function: F) -> F:
+    """The same of a part that is called."""
+    return keep(outlined(function), f"{function.__module__}.{function.__qualname__}")
+
+
 def precompile(function: Callable[..., Any], *arguments: Any) -> None:
     """Compile an entry point for these numba types, or load it from the cache, without calling it."""
     from .lean import lean

@@ -9,14 +9,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple, Protocol
 
 from zcframe.framework.errors import OutputError, UsageError, ZcframeError, refusal
 from zcframe.framework.jit.compiler import Job
 from zcframe.framework.share import Shares
-from zcframe.framework.stats.outputs import ReaderStats
 
 from .sink import Sink
+
+if TYPE_CHECKING:
+    from zcframe.framework.stats.outputs import ReaderStats
 
 SNAPLEN: Final = 262144
 SHARE: Final = "{}"

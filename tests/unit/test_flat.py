@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -148,6 +149,22 @@ def test_code_is_made_once_and_read_later(folder: Path, monkeypatch: pytest.Monk
     monkeypatch.setattr(Flat, "_made", lambda *_: pytest.fail("made again"))
     assert flat_of(total)(rows((2, 3))) == 6
     assert file.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("wrong", [rows((2, 3)).astype(np.int32), rows((2, 3, 4), (5, 6, 7))[:, :2]])
+def test_arrays_of_another_form_are_refused(folder: Path, wrong: np.ndarray[Any, Any]) -> None:
+    function = flat_of(total)
+    function(rows((2, 3)))
+    with pytest.raises(TypeError, match="arrays of int64"):
+        function(wrong)
+
+
+def test_threads_do_not_get_each_others_results(folder: Path) -> None:
+    function = flat_of(total)
+    function(rows((1, 1)))
+    with ThreadPoolExecutor(4) as threads:
+        found = list(threads.map(lambda number: function(rows((number, 2))), range(2000)))
+    assert found == [2 * number for number in range(2000)]
 
 
 @pytest.mark.parametrize("damage", [lambda data: data[:40], lambda data: b"", lambda data: data[:-1] + b"\0\0"])

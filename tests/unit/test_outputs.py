@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import struct
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from zcframe.framework.outputs.kinds.file import FileSink, Names
 from zcframe.framework.outputs.make import Asked, choose_outputs, make_outputs
 from zcframe.framework.outputs.output import Input
 from zcframe.framework.outputs.sink import Pieces, Place
-from zcframe.framework.outputs.spec import parse_output
+from zcframe.framework.outputs.spec import FILES, installed_outputs, parse_output
 from zcframe.framework.outputs.writer.account import COUNT, WORDS, Account, account_size
 from zcframe.framework.outputs.writer.merge import Merge, Row
 from zcframe.framework.ring import Mapping, make_memory
@@ -32,10 +33,30 @@ def test_the_words_of_an_output() -> None:
     assert spec.options == {"size": 2000, "seconds": 60, "filter": "host 10.0.0.1 and (tcp[0:2] > 5,snaplen=1)"}
 
 
+@pytest.mark.parametrize(("there", "cut"), [(b"", []), (b"head", []), (b"head and more", [4])])
+def test_only_what_is_too_long_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, there: bytes, cut: list[int]
+) -> None:
+    """A file system may have a file written to the disk at once that was cut to nothing."""
+    path, cuts = tmp_path / "a.pcap", []
+    path.write_bytes(there)
+    monkeypatch.setattr(os, "ftruncate", lambda fd, length: cuts.append(length))
+    sink = FileSink(Names(str(path)), b"head")
+    sink.begin(Place(length=len(there[:4])), interrupted=False)
+    sink.close()
+    assert cuts == cut
+
+
+def test_files_are_found_where_the_package_says() -> None:
+    installed = installed_outputs()
+    assert {kind: installed[kind].load() for kind in FILES} == {kind: parse_output(f"{kind}:x")[0] for kind in FILES}
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [
         ("a.pcap", "KIND:TARGET is needed; did you mean pcap?"),
+        ("pcap", "KIND:TARGET is needed; did you mean pcap?"),
         ("7:x", "there are: extcap, fifo, iface, pcap, pcapng, ring, tap"),
         ("pcpa:a.pcap", "did you mean pcap?"),
         ("pcap:", "a name is needed behind pcap:"),

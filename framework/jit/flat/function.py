@@ -22,6 +22,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 KEPT: Final = 64
 # numba's convention: what is returned goes to the first address, what is raised to the second.
 OUT: Final = 2
+WORD: Final = 8
 
 
 def _dimensions(arguments: Sequence[Any]) -> tuple[int, ...]:
@@ -33,6 +34,8 @@ def _words(arguments: Sequence[Any]) -> list[int]:
     words: list[int] = []
     for argument in arguments:
         if isinstance(argument, np.ndarray):
+            if argument.dtype != np.int64 or not argument.flags.c_contiguous:
+                raise TypeError("plain machine code takes C-contiguous arrays of int64")
             words += (0, 0, argument.size, argument.itemsize, argument.ctypes.data, *argument.shape, *argument.strides)
         else:
             words.append(argument)
@@ -45,22 +48,23 @@ class _Call:
     def __init__(self, image: Image, dimensions: Sequence[int], returns: int) -> None:
         count = OUT + sum(5 + 2 * of_array if of_array else 1 for of_array in dimensions)
         self._function = ctypes.CFUNCTYPE(ctypes.c_int32, *[ctypes.c_int64] * count)(image.entry)
-        self._out = (ctypes.c_int64 * max(1, returns))()
-        self._raised = ctypes.c_int64()
-        self._head = ctypes.addressof(self._out), ctypes.addressof(self._raised)
+        # The last one is for what is raised.
+        self._out = ctypes.c_int64 * (max(1, returns) + 1)
         self._image, self._returns = image, returns
 
     def __call__(self, *arguments: Any) -> Any:
-        if self._function(*self._head, *_words(arguments)):
+        out = self._out()
+        address = ctypes.addressof(out)
+        if self._function(address, address + ctypes.sizeof(out) - WORD, *_words(arguments)):
             raise RuntimeError("plain machine code raises nothing")
-        return tuple(self._out) if self._returns > 1 else self._out[0] if self._returns else None
+        return tuple(out[:-1]) if self._returns > 1 else out[0] if self._returns else None
 
 
 class Flat:
     """An entry point of int64 and C-contiguous arrays of int64 that returns `returns` int64, and raises nothing.
 
-    A thread at a time may call it. name: of all that goes into it besides the framework's own text. make: returns it,
-    as a function of Python's. Where its code cannot be plain, or cannot be kept, numba calls it, as `compiled` has it.
+    name: of all that goes into it besides the framework's own text. make: returns it, as a function of Python's. Where
+    its code cannot be plain, or cannot be kept, numba calls it, as `compiled` has it.
     """
 
     def __init__(self, name: str, returns: int, make: Callable[[], Callable[..., Any]]) -> None:

@@ -135,9 +135,12 @@ class FileSink(Sink):
         self.close()
         path = self._names.of(place)
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        if os.fstat(self._fd).st_size < place.length:
+        size = os.fstat(self._fd).st_size
+        if size < place.length:
             raise OSError(errno.ESTALE, "is shorter than what was written to it", path)
-        os.ftruncate(self._fd, place.length)
+        if size > place.length:
+            # Of a file that was cut to nothing, ext4 has all written to the disk when it is closed.
+            os.ftruncate(self._fd, place.length)
         os.lseek(self._fd, place.length, os.SEEK_SET)
         self._open = place
         self._packer = PACKERS[self._names.suffix]() if self._names.suffix else None
