@@ -27,6 +27,7 @@ from .start import start_rows
 from .table import Row, machine, render, write_section
 from .table_load import flow_table_rows
 from .taps import tap_rows
+from .toolbox import toolbox_rows
 
 BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "chain": chain_rows,
@@ -35,6 +36,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "command": command_rows,
     "large": large_rows,
     "hash": hash_rows,
+    "toolbox": toolbox_rows,
     "handover": handover_rows,
     "dump": filecopy_rows,
     "ids": ids_rows,

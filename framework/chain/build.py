@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import hashlib
+import importlib
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ from zcframe.framework.packet.decode import decode, decode_others
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import StateType, allow_fields, state_maker
-from zcframe.framework.state.sketch.methods import allow_methods
+from zcframe.framework.state.layout import objects_of
 
 from .bound import BoundPlugin
 from .explain import explained, require_meant
@@ -215,8 +216,7 @@ def _bindings(
     notes = Notes(plugins, aheads, params)
 
     def bound(k: int) -> tuple[Any, Any, Any]:
-        allow_fields(plugins[k].layout)
-        allow_methods(plugins[k].layout)
+        _allow(plugins[k])
         return filters[k], state_maker(plugins[k].layout), params[k]
 
     def view(k: int) -> Any:
@@ -232,6 +232,13 @@ def _bindings(
         "matching": _matching(plugins, program),
         "handed": lambda j: _handed(outputs[j]),
     }
+
+
+def _allow(plugin: BoundPlugin) -> None:
+    """Tell numba of the fields of rows, and of the methods of objects, which few plugins have."""
+    allow_fields(plugin.layout)
+    if objects_of(plugin.layout):
+        importlib.import_module("zcframe.framework.state.sketch.methods").allow_methods(plugin.layout)
 
 
 def _filters(plugins: Sequence[BoundPlugin], program: Program | None) -> list[Task]:
@@ -291,6 +298,8 @@ def build_chain(
         tell([name for name in order if name in concerned] or [whole.name])
     if needed:
         require_meant(plugins, inliners)
+    if any("community_id" in inliner.names for inliner in inliners) and (missing or not whole.done):
+        importlib.import_module("zcframe.framework.packet.sha1")
     with explained(plugins, inliners):
         if missing:
             compile_abreast(missing)

@@ -161,7 +161,8 @@ def _member_attribute(name: str, owner: str, member: str, scope: Scope) -> str:
     if owner == "Object":
         one = scope.object(member)
         kind, verbs = (type(one.kind).__name__, list(one.kind.METHODS)) if one else ("object", [])
-        return f"the {kind} {member} has no {name}{meant(name, verbs)}"
+        advice = meant(name, verbs) if nearest(name, verbs) else f": it has {', '.join(f'{verb}()' for verb in verbs)}"
+        return f"the {kind} {member} has no {name}{advice}"
     if owner == "Table":
         return f"the Table {member} has no {name}{meant(name, TABLE_VERBS)}"
     return f"the Array {member} has no {name}: it has state.{member}[i] and len(state.{member})"
@@ -172,8 +173,16 @@ def _assigned_row(found: Match, scope: Scope) -> str:
 
 
 def _assigned_key(found: Match, scope: Scope) -> str:
+    one = scope.object(f"{found[1]}.{found[2]}")
+    if one is not None:
+        return f"{found[2]} of a row of {found[1]} {_changed_by(one, f'row.{found[2]}')}"
     what = "cannot be assigned" if found[2] == "new" else "is part of its key and cannot be assigned"
     return f"{found[2]} of a row of {found[1]} {what}"
+
+
+def _changed_by(one: ObjectLayout, where: str) -> str:
+    verbs = ", ".join(f"{where}.{verb}()" for verb, method in one.kind.METHODS.items() if method.writes)
+    return f"is a {type(one.kind).__name__}: it is changed by {verbs}"
 
 
 def _assigned_state(found: Match, scope: Scope) -> str:
@@ -181,8 +190,7 @@ def _assigned_state(found: Match, scope: Scope) -> str:
     if isinstance(member, ArrayLayout):
         return f"state.{found[1]} is an Array: assign to state.{found[1]}[i]"
     if isinstance(member, ObjectLayout):
-        verbs = ", ".join(f"state.{found[1]}.{verb}()" for verb in member.kind.METHODS)
-        return f"state.{found[1]} is a {type(member.kind).__name__}: it is changed by {verbs}"
+        return f"state.{found[1]} {_changed_by(member, f'state.{found[1]}')}"
     if isinstance(member, TableLayout):
         keys = ", ".join(member.keys)
         return f"state.{found[1]} is a Table: take a row of it, row = state.{found[1]}.upsert({keys})"
@@ -210,6 +218,8 @@ def _indexed(types: list[str], words: list[str], scope: Scope) -> str:
         return f"a Table has no index: row = state.{table[1]}.upsert({scope.keys(table[1])}), then row.field"
     if words[0] == "a dict":
         return "a dict has keys of one type and values of one type here; keep counts in a Table, constants in a tuple"
+    if "ObjectType" in types[0]:
+        return f"{words[0]} has no index: it has methods"
     index = words[1] if len(words) > 1 else "that"
     if index == "a slice":
         return f"{words[0]} has no slices: take single values, as v[i], v.u16(i) or v.u32(i) of a view"
@@ -264,6 +274,8 @@ REASONS: tuple[tuple[str, Reason], ...] = (
     (r"(ahead returns .*)", lambda found, scope: found[1]),
     (r"(\w+\.\w+\(\) was given a spot .*)", lambda found, scope: found[1]),
     (r"(\w+\.\w+\(\) takes the key .*? were given)", lambda found, scope: found[1]),
+    (r"([\w.]+\.\w+\(\) takes \([\w, ]*\), \d+ values were given)", lambda found, scope: found[1]),
+    (r"([\w.]+\.\w+\(\) takes whole numbers), not (.*)", lambda found, scope: f"{found[1]}, not {kind(found[2])}"),
     (r"got an unexpected keyword argument '(\w+)'", _keywords),
     (
         r"(missing a required argument: '\w+'|too many positional arguments|multiple values for argument '\w+')",

@@ -78,6 +78,8 @@ def _require_scalars(what: str, fields: Mapping[str, Any], *, embedded: bool = F
     for name, scalar in fields.items():
         if not isinstance(scalar, Scalar) and not (embedded and isinstance(scalar, Embedded)):
             where = f" in field {name}" if name else ""
+            if embedded and isinstance(scalar, type) and issubclass(scalar, Embedded):
+                raise DeclarationError(f"{what} has an object{where}: write {scalar.__name__}(...)")
             raise DeclarationError(f"{what} holds {SCALARS}{where}, not {scalar!r}")
 
 

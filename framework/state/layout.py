@@ -212,6 +212,14 @@ class StateLayout:
         return self.shard_size * self.shards
 
 
+def objects_of(layout: StateLayout) -> list[ObjectLayout]:
+    """The objects of a state, those in rows included."""
+    found = [member for member in layout.members if isinstance(member, ObjectLayout)]
+    for member in layout.members:
+        found += member.objects if isinstance(member, TableLayout) else ()
+    return found
+
+
 def _table(name: str, offset: int, table: Table, shares: int, settings: Any) -> TableLayout:
     """Lay out one shard's part of a table whose capacity is shared out over `shares` shards."""
     capacity, idle = settings(table.capacity), settings(table.idle)

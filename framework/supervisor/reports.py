@@ -13,7 +13,6 @@ from zcframe.framework.outputs.document import one_line, plain
 from zcframe.framework.state.layout import ObjectLayout
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
-from zcframe.framework.state.sketch.kind import Value
 from zcframe.framework.worker.post import Post
 
 from .crew import Crew
@@ -171,7 +170,8 @@ def _told(plugin: BoundPlugin, merged: State) -> str:
 
 def _field(value: Any) -> Any:
     """A field of a row as JSON has it."""
-    return value.summary() if isinstance(value, Value) else value.item()
+    summary = getattr(value, "summary", None)
+    return value.item() if summary is None else summary()
 
 
 def _plain(merged: Any, params: Any) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zcframe.framework.chain.plugin import DROP, PASS, Verdict, plugin
     from zcframe.framework.library import AsyncRun, Result, Run, RunError, Snapshot, run, run_async, start, start_async
+    from zcframe.framework.packet.community import community_id, community_id_text
     from zcframe.framework.packet.public import Packet, View
     from zcframe.framework.state.addresses import ip_text
     from zcframe.framework.state.declare import Array, Param, Scalar, Table, u8, u16, u32, u64
@@ -40,6 +41,8 @@ _FACE = {
     "PASS": ("zcframe.framework.chain.plugin", "PASS"),
     "DROP": ("zcframe.framework.chain.plugin", "DROP"),
     "Verdict": ("zcframe.framework.chain.plugin", "Verdict"),
+    "community_id": ("zcframe.framework.packet.community", "community_id"),
+    "community_id_text": ("zcframe.framework.packet.community", "community_id_text"),
     "Packet": ("zcframe.framework.packet.public", "Packet"),
     "View": ("zcframe.framework.packet.public", "View"),
     "Array": ("zcframe.framework.state.declare", "Array"),
@@ -97,6 +100,8 @@ __all__ = [
     "Verdict",
     "View",
     "__version__",
+    "community_id",
+    "community_id_text",
     "ip_text",
     "merge",
     "plugin",

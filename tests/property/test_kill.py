@@ -151,7 +151,7 @@ class Wide:
         return PASS
 
 
-@plugin
+@plugin(per="worker")
 class Sketched:
     """Objects in the state and in rows: small ones are journaled with their row, of large ones the words that change."""
 
@@ -163,9 +163,12 @@ class Sketched:
     rows = Table(
         key={"part": u8},
         value={"done": u8.max, "wire": Moments(), "sizes": LogHist(error=1 / 4), "seen": Bloom(capacity=8)},
-        capacity=2048,
+        capacity=16,
         done="done",
         least="done",
+    )
+    parts = Table(
+        key={"part": u8}, value={"packets": u64, "wire": Moments(), "sizes": LogHist(error=1 / 4)}, capacity=16
     )
 
     @staticmethod
@@ -183,6 +186,10 @@ class Sketched:
                 row.wire.add(pkt.wirelen)
                 row.sizes.add(pkt.wirelen)
                 row.seen.add(pkt.sport)
+        row = state.parts.upsert(0)
+        row.packets += 1
+        row.wire.add(pkt.wirelen)
+        row.sizes.add(pkt.wirelen)
         if pkt.wirelen % 7 == 0:
             raise ValueError("no")
         return PASS
@@ -309,7 +316,7 @@ def sketched() -> Trial:
     with Rig(*SKETCHED, slots=64).feed(FRAMES[:STEPPED]) as rig:
         expected = results(rig)
     assert expected["ledger"]["faulted"]["sketched"]
-    assert expected["states"]["sketched"]["expired"]["rows"]
+    assert expected["states"]["sketched"]["expired"]["rows"] > 20
     return Trial(FRAMES[:STEPPED], 64, expected, SKETCHED)
 
 

@@ -63,9 +63,9 @@ class Sketch(Embedded):
         raise NotImplementedError
 
     @property
-    def key_words(self) -> int:
-        """How many words a key has that methods are given; 0 for one or more."""
-        return 0
+    def words(self) -> tuple[str, ...]:
+        """Names of the words that keyed methods are given; none for one word or more."""
+        return ()
 
     def settings(self) -> dict[str, Any]:
         """The parameters by name, and what follows from them."""

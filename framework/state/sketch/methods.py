@@ -18,7 +18,7 @@ from zcframe.framework.jit.address import shift_right
 from zcframe.framework.jit.compiler import inlined, outlined
 from zcframe.framework.jit.part import FORCE
 from zcframe.framework.state.compiled import ObjectType
-from zcframe.framework.state.layout import ObjectLayout, StateLayout, TableLayout
+from zcframe.framework.state.layout import StateLayout, objects_of
 
 from . import words
 from .kind import Method
@@ -107,7 +107,7 @@ def _call(method: Method, count: int) -> Callable[..., Any]:
     """The method as numba takes it, called with so many words."""
     given = [f"int64({name})" for name in GIVEN[:count]]
     if method.keyed:
-        plain = _plain(method) - 1
+        plain = method.function.__code__.co_argcount - 2
         given = [*given[:plain], f"({', '.join(given[plain:])},)"]
     scope = {"method": _part(method.function, called=method.called), "int64": types.int64, "__name__": __name__}
     exec(f"def written({SIGNATURE}):\n    return method(one, {', '.join(given)})\n", scope)
@@ -115,26 +115,21 @@ def _call(method: Method, count: int) -> Callable[..., Any]:
     return function
 
 
-def _plain(method: Method) -> int:
-    """How many values a method takes; a key counts as one."""
-    return int(method.function.__code__.co_argcount) - 1
-
-
 def _check(one: ObjectType, name: str, method: Method, given: list[Any]) -> None:
     """Raises TypingError for a call that cannot be."""
     label = one.name.partition("(")[2].partition("#")[0]
     if method.writes and not one.writable:
         raise TypingError(f"prefetch cannot call {label}.{name}(), nor can ahead: it is no part of the transaction")
-    count = _plain(method)
-    words = one.layout.kind.key_words
-    most = count - 1 + (words or MOST_GIVEN - count + 1) if method.keyed else count
-    if not (count - 1 + words if method.keyed and words else count) <= len(given) <= most:
-        names = method.function.__code__.co_varnames[1 : count + 1]
-        wanted = ", ".join(names)
-        raise TypingError(f"{label}.{name}() takes ({wanted}), {len(given)} values were given")
+    names = list(method.function.__code__.co_varnames[1 : method.function.__code__.co_argcount])
+    wanted, more = names, False
+    if method.keyed:
+        words = one.layout.kind.words
+        wanted, more = [*names[:-1], *(words or ("k0",))], not words
+    if len(given) != len(wanted) and not (more and len(given) > len(wanted)):
+        raise TypingError(f"{label}.{name}() takes ({', '.join(wanted)}), {len(given)} values were given")
     for kind in given:
         if not isinstance(kind, types.Integer | types.Boolean):
-            raise TypingError(f"{label}.{name}() takes whole numbers: {kind} is none")
+            raise TypingError(f"{label}.{name}() takes whole numbers, not {kind}")
 
 
 def _verb(name: str) -> None:
@@ -143,10 +138,8 @@ def _verb(name: str) -> None:
     def typed(one: Any, words: tuple[Any, ...]) -> Any:
         if not isinstance(one, ObjectType) or name not in one.layout.kind.METHODS:
             return None
-        method, given = (
-            one.layout.kind.METHODS[name],
-            [word for word in words if word is not None and not isinstance(word, Omitted)],
-        )
+        method = one.layout.kind.METHODS[name]
+        given = [word for word in words if word is not None and not isinstance(word, Omitted)]
         _check(one, name, method, given)
         return _call(method, len(given))
 
@@ -158,16 +151,9 @@ def _verb(name: str) -> None:
 _known: set[str] = set()
 
 
-def _objects(layout: StateLayout) -> list[ObjectLayout]:
-    found = [member for member in layout.members if isinstance(member, ObjectLayout)]
-    for member in layout.members:
-        found += member.objects if isinstance(member, TableLayout) else ()
-    return found
-
-
 def allow_methods(layout: StateLayout) -> None:
     """Register the methods of a layout's objects; once per name and process."""
-    for one in _objects(layout):
+    for one in objects_of(layout):
         for name in one.kind.METHODS.keys() - _known:
             _known.add(name)
             _verb(name)

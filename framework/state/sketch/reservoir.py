@@ -81,8 +81,8 @@ class Reservoir(Sketch):
         require(self, "seed", 0, (1 << 62) - 1)
 
     @property
-    def key_words(self) -> int:
-        return len(self.fields)
+    def words(self) -> tuple[str, ...]:
+        return self.fields
 
     def arrays(self) -> Mapping[str, Array]:
         words = {"seen": 1, "used": 1, "limit": 1, "ranks": self.k, "words": self.k * len(self.fields)}

@@ -122,8 +122,8 @@ class TopK(Sketch):
         require(self, "k", 2, 4096)
 
     @property
-    def key_words(self) -> int:
-        return len(self.key)
+    def words(self) -> tuple[str, ...]:
+        return self.key
 
     def arrays(self) -> Mapping[str, Array]:
         # A merged one says what a key can have come to that is not in it; of others, it is the least count.
