@@ -28,6 +28,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 
 REQUIRED = {
+    "chromium",
     "curl",
     "dig",
     "ethtool",
@@ -126,6 +127,7 @@ def _suricata() -> str:
 # What each group needs, as a probe that says why it is not there, or "".
 GROUPS: dict[str, Callable[[], str]] = {
     "captures": _captures,
+    "chromium": _program("chromium"),
     "curl": _program("curl"),
     "dig": _program("dig", "bind9-dnsutils"),
     "ethtool": _program("ethtool"),

@@ -28,6 +28,7 @@ NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
+    "report": "write a run's JSON document as a page with figures",
     "plugins": "list what is installed, with parameters and docs",
     "plugin": "write, check and measure a plugin of your own",
     "affinity": "print the topology and the plan, and what would be pinned where",

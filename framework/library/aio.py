@@ -79,11 +79,12 @@ class AsyncRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the run where it goes on, and wait for its end."""
+        told = self._run.told
         try:
             self.stop()
             await self.wait()
         except RunError:
-            if kind is None and not self._run.early:
+            if kind is None and not told and not self._run.early:
                 raise
         finally:
             self._run.close()

@@ -29,6 +29,9 @@ class Run:
         self.progress: Progress | None = None
         self._started = False
         self._counted: Counted | None = None
+        self._final: Counted | None = None
+        # Whether somebody was told that it failed, by RunError.
+        self.told = False
         self._ended: Ended | None = None
         self._result: Result | None = None
         self._process = Process(request)
@@ -65,6 +68,7 @@ class Run:
             self.progress = message
         elif isinstance(message, Counted):
             self._counted = message
+            self._final = message if message.final else None
         elif isinstance(message, Ended):
             self._ended = message
             self._process.close()
@@ -86,7 +90,7 @@ class Run:
 
     def ask(self) -> None:
         """Ask for a snapshot, once packets can have come; `answer()` has it when `answered`, or behind the end."""
-        if self._ended is None:
+        if self._ended is None and self._final is None:
             self._counted = None
             self._process.ask()
 
@@ -97,7 +101,7 @@ class Run:
 
     def answer(self) -> Snapshot:
         """The snapshot that has come; behind the end the result. Raises RunError where the run failed."""
-        if self._counted is None or self._counted.final:
+        if self._counted is None or self._final is not None:
             return self.result()
         return snapshot(self._counted)
 
@@ -152,7 +156,7 @@ class Run:
     @property
     def early(self) -> bool:
         """Whether the run was ended before the first packet."""
-        return self._ended is not None and not self._ended.error and self._counted is None
+        return self._ended is not None and not self._ended.error and self._final is None
 
     def result(self) -> Result:
         """The result of the run, for whose end it waits. Raises RunError where it failed, or ended before a packet."""
@@ -160,12 +164,12 @@ class Run:
             pass
         ended: Ended | None = self._ended
         assert ended is not None
-        if self._result is None and self._counted is not None and self._counted.final:
-            found = snapshot(self._counted)
+        if self._result is None and self._final is not None:
+            found = snapshot(self._final)
             interrupted = self._process.asked > 0
             self._result = Result(**vars(found), exit_code=ended.exit_code, interrupted=interrupted)
         if ended.error or self._result is None:
-            error = ended.error or "ended before the first packet"
+            error, self.told = ended.error or "ended before the first packet", True
             raise RunError(error, ended.exit_code, details=ended.details, result=self._result)
         return self._result
 
@@ -181,11 +185,12 @@ class Run:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Stop the run where it goes on, and wait for its end; its failure does not hide one of the block."""
+        told = self.told
         try:
             self.stop()
             self.wait()
         except RunError:
-            if kind is None and not self.early:
+            if kind is None and not told and not self.early:
                 raise
         finally:
             self.close()

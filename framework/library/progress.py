@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -13,7 +14,10 @@ class Bar:
 
     def __init__(self) -> None:
         try:
-            from tqdm.auto import tqdm
+            with warnings.catch_warnings():
+                # In a notebook without widgets, tqdm draws with characters, and warns of it.
+                warnings.simplefilter("ignore")
+                from tqdm.auto import tqdm
         except ImportError:
             raise ImportError("progress=True needs tqdm: pip install tqdm") from None
         self._make = tqdm

@@ -46,7 +46,7 @@ def _counter_lines(name: str, counters: Mapping[str, float], width: int, rows: i
         yield f"  and {len(counters) - rows} more"
 
 
-def _cell(key: str, value: Any) -> Any:
+def named_cell(key: str, value: Any) -> Any:
     """A value of a table: names that happen to be numbers as such, times as UTC."""
     if isinstance(value, int) and key.endswith(NAMES):
         return str(value)
@@ -57,7 +57,7 @@ def _cell(key: str, value: Any) -> Any:
 
 def _record_lines(name: str, records: Sequence[Mapping[str, Any]], width: int, rows: int) -> Iterator[str]:
     header = list(records[0])
-    cells = [[_cell(key, record.get(key)) for key in header] for record in records[:rows]]
+    cells = [[named_cell(key, record.get(key)) for key in header] for record in records[:rows]]
     yield cut(clean(name), width)
     yield from (f"  {line}" for line in table(header, cells, width - 2))
     if len(records) > rows:

@@ -9,7 +9,16 @@ from typing import Any
 import zcframe
 from zcframe.framework.packet.value import DOCS
 
-NOT_MADE = (zcframe.State, zcframe.Packet, zcframe.View)
+NOT_MADE = (
+    zcframe.State,
+    zcframe.Packet,
+    zcframe.View,
+    zcframe.Snapshot,
+    zcframe.Result,
+    zcframe.Run,
+    zcframe.AsyncRun,
+    zcframe.RunError,
+)
 
 # Each way in which a plugin may write its functions.
 FORMS = (

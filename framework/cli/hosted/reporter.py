@@ -39,6 +39,7 @@ class Reporter(Observer):
     def finished(self, result: RunResult) -> None:
         # A host that is gone cannot be told, and that is no failure of the run.
         with suppress(OSError):
+            self.tick(result.last)
             self._tell(result.last, wait=True)
 
     def _tell(self, snapshot: RunSnapshot, *, wait: bool) -> None:
