@@ -6,17 +6,21 @@ import argparse
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.ending import exit_by
 from benchmarks.table import write_section
 
-from .contenders import COST, DELIVERED, FREE, Contender, contenders
+from .contenders import COST, DELIVERED, FREE, TAP, Contender, contenders
+from .dumping import PACES as DUMP_PACES
 from .dumping import dumpers, written
-from .measure import cost, cost_on_tap, delivered, delivered_freely
-from .report import Figures, report
+from .engine import PACES as ENGINE_PACES
+from .engine import decoded, engines
+from .measure import PACES, Paces, cost, cost_on_tap, delivered, delivered_freely
+from .report import Figures, Values, report
 from .space import RECEIVER, SENDER, LiveError
 
 SECTION = "bench-live"
@@ -33,35 +37,43 @@ def _arguments() -> argparse.Namespace:
     return arguments
 
 
-def _measure(figures: Figures, contender: Contender) -> None:
+def _measure(figures: Figures, contender: Contender, alone: Paces, freely: Paces) -> None:
     name = contender.name
     if DELIVERED in contender.figures:
-        packets, offered = delivered(contender)
+        packets, offered = delivered(contender, alone)
         figures.delivered[name].append(packets)
         figures.offered[name].append(offered)
     if COST in contender.figures:
         spent, rest = cost(contender)
         figures.cost[name].append(spent)
         figures.idle[name].append(rest)
+    if TAP in contender.figures:
         figures.tap[name].append(cost_on_tap(contender))
     if FREE in contender.figures:
-        figures.free[name].append(delivered_freely(contender))
+        figures.free[name].append(delivered_freely(contender, freely))
+
+
+def _note(values: Values, name: str, measure: Callable[[], float]) -> None:
+    values[name].append(measure())
 
 
 def measure_all(rounds: int, scratch: Path, only: Sequence[str] = ("",)) -> Figures:
     """Contenders take turns, so that what disturbs the machine for a while disturbs all of them."""
     found, missing = contenders(Bench(scratch, 0))
-    found = [contender for contender in found if any(word in contender.name for word in only)]
     dumping, absent = dumpers()
-    dumping = [dumper for dumper in dumping if any(word in dumper.name for word in only)]
-    figures = Figures(missing=missing | absent)
+    fed, lacking = engines()
+    figures = Figures(missing=missing | absent | lacking)
+    alone, freely, dumped, seen = Paces(PACES), Paces(PACES[1::2]), Paces(DUMP_PACES), Paces(ENGINE_PACES)
+    turns: list[tuple[str, Callable[[], None]]] = []
+    turns += [(one.name, partial(_measure, figures, one, alone, freely)) for one in found]
+    for one in dumping:
+        turns.append((one.name, partial(_note, figures.written, one.name, partial(written, one, scratch, dumped))))
+    turns += [(name, partial(_note, figures.seen, name, partial(decoded, name, scratch, seen))) for name in fed]
     for number in range(rounds):
-        for contender in found:
-            print(f"round {number + 1} of {rounds}: {contender.name}", file=sys.stderr)
-            _measure(figures, contender)
-        for dumper in dumping:
-            print(f"round {number + 1} of {rounds}: {dumper.name}", file=sys.stderr)
-            figures.written[dumper.name].append(written(dumper, scratch))
+        for name, measure in turns:
+            if any(word in name for word in only):
+                print(f"round {number + 1} of {rounds}: {name}", file=sys.stderr)
+                measure()
     return figures
 
 

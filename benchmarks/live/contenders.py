@@ -28,8 +28,9 @@ TIMEOUT_MS = 20
 READY_S, END_S = 60.0, 60.0
 
 
-# What is measured of a contender: on one core, its worker alone, and with the kernel's part wherever it runs.
-DELIVERED, COST, FREE = "delivered", "cost", "free"
+# What is measured of a contender: on one core, its worker alone on a veth and on a TAP, and with the kernel's part
+# wherever it runs.
+DELIVERED, COST, TAP, FREE = "delivered", "cost", "tap", "free"
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Contender:
     name: str
     command: tuple[str, ...]
     ours: bool = False
-    figures: tuple[str, ...] = (DELIVERED, COST)
+    figures: tuple[str, ...] = (DELIVERED, COST, TAP)
     settings: tuple[tuple[str, ...], ...] = ()
 
 
@@ -95,8 +96,7 @@ def running(contender: Contender, space: Space) -> Iterator[Running]:
     """The contender, ready; it is ended with the block at the latest."""
     cpu = None if contender.ours else RECEIVER
     with tempfile.NamedTemporaryFile("w+", prefix="zcframe-bench-") as stderr:
-        command = space.enter(contender.command, cpu)
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=stderr, text=True)
+        process = space.start(contender.command, cpu, stdout=subprocess.PIPE, stderr=stderr, text=True)
         try:
             found = Running(contender, process, stderr)
             found.wait_until_ready()
@@ -132,9 +132,9 @@ THREE, COUNTS = ("flows", "sizes", "talkers"), ("benchmarks.plugins:Packets",)
 def _ours() -> list[Contender]:
     tune, gro = ("--tune",), ("ethtool", "-K", NEAR, "gro", "off")
     return [
-        Contender(PACKET_THREE, _zcframe("packet", *THREE), True, (DELIVERED, COST, FREE)),
-        Contender(PACKET_COUNTS, _zcframe("packet", *COUNTS), True, (COST,)),
-        Contender(XDP_COUNTS, _zcframe("xdp", *COUNTS), True, (COST, FREE)),
+        Contender(PACKET_THREE, _zcframe("packet", *THREE), True, (DELIVERED, COST, TAP, FREE)),
+        Contender(PACKET_COUNTS, _zcframe("packet", *COUNTS), True, (COST, TAP)),
+        Contender(XDP_COUNTS, _zcframe("xdp", *COUNTS), True, (COST, TAP, FREE)),
         Contender(PACKET, _zcframe("packet", "sizes"), True),
         Contender(XDP, _zcframe("xdp", "sizes"), True),
         Contender(TUNED.format(PACKET_THREE), _zcframe("packet", *THREE, options=tune), True, (FREE,)),
@@ -160,7 +160,9 @@ def contenders(bench: Bench) -> tuple[list[Contender], dict[str, str]]:
     found, missing = [], {}
     for name, command in peers.items():
         try:
-            found.append(Contender(name, command()))
+            # What Python costs is the same on a TAP.
+            figures = (DELIVERED, COST) if name in (CYPCAP, PCAPY, SCAPY) else (DELIVERED, COST, TAP)
+            found.append(Contender(name, command(), figures=figures))
         except NotMeasured as reason:
             missing[name] = str(reason)
     first, *others = _ours()

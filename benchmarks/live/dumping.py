@@ -14,16 +14,17 @@ from pathlib import Path
 from typing import Final
 
 from .contenders import BUFFER, END_S, READY_S
+from .measure import Paces
 from .offer import FRAME
 from .space import NEAR, RECEIVER, LiveError, Space
 
 # The same of all: expression, snap length, bytes of the ring, and the folder that is written to.
 EXPRESSION: Final = ("udp",)
 SNAPLEN: Final = "262144"
-OFFER_S: Final = 2.0
+OFFER_S: Final = 1.0
 PACES: Final = (500_000, 1_000_000, 2_000_000)
 # What belongs to a start is over, and what is on its way is read.
-START_S, SETTLE_S = 1.5, 0.5
+START_S, SETTLE_S = 0.5, 0.5
 HEAD, RECORD = 24, 16 + len(FRAME)
 
 DUMP_PACKET, DUMP_XDP = "zcframe dump, packet", "zcframe dump, xdp"
@@ -74,12 +75,12 @@ def _wait_to_hear(process: subprocess.Popen[bytes], stderr: Path, dumper: Dumper
 
 
 @contextmanager
-def _capturing(dumper: Dumper, space: Space, file: Path) -> Iterator[None]:
+def capturing(dumper: Dumper, space: Space, file: Path) -> Iterator[None]:
     """It captures; with the end of the block the file has all."""
     stderr = file.with_suffix(".err")
     with stderr.open("wb") as said:
-        command = space.enter((*dumper.command, file, *dumper.behind), RECEIVER)
-        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=said)
+        command = (*dumper.command, file, *dumper.behind)
+        process = space.start(command, RECEIVER, stdout=subprocess.DEVNULL, stderr=said)
     try:
         _wait_to_hear(process, stderr, dumper)
         yield
@@ -96,7 +97,7 @@ def _written_at(dumper: Dumper, pps: int, file: Path) -> float:
     """Frames a second that are in the file."""
     with Space() as space:
         space.veth()
-        with _capturing(dumper, space, file):
+        with capturing(dumper, space, file):
             time.sleep(START_S)
             space.share_core()
             offered = space.offer(OFFER_S, pps)
@@ -106,6 +107,6 @@ def _written_at(dumper: Dumper, pps: int, file: Path) -> float:
     return frames / offered["seconds"]
 
 
-def written(dumper: Dumper, scratch: Path) -> float:
-    """Frames a second that are in the file, at the pace at which these were most."""
-    return max(_written_at(dumper, pps, scratch / "dump.pcap") for pps in PACES)
+def written(dumper: Dumper, scratch: Path, paces: Paces) -> float:
+    """Frames a second that are in the file, at the pace at which these are most."""
+    return paces.most(dumper.name, lambda pps: _written_at(dumper, pps, scratch / "dump.pcap"))

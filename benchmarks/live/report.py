@@ -25,6 +25,7 @@ from .contenders import (
     XDP_COUNTS,
 )
 from .dumping import DUMP_PACKET, DUMP_XDP, DUMPCAP, TCPDUMP
+from .engine import ENGINE, ENGINE_PACKET, ENGINE_XDP
 
 Values = dict[str, list[float]]
 LEFT_OUT = "left out"
@@ -34,6 +35,7 @@ HEADINGS = (
     "of offered",
     "delivered freely",
     "in the file",
+    "by Suricata",
     "worker, ns a packet",
     "on a TAP",
     "idle, % of a CPU",
@@ -48,13 +50,15 @@ def _values() -> Values:
 class Figures:
     """Every round's value by contender: packets a second, ns of the worker a packet (veth, TAP), share of a CPU.
 
-    delivered is on one core, free where the kernel receives wherever it likes; written: into a file, on one core.
+    delivered is on one core, free where the kernel receives wherever it likes; written: into a file, on one core;
+    seen: by one thread of Suricata, on one core.
     """
 
     delivered: Values = field(default_factory=_values)
     offered: Values = field(default_factory=_values)
     free: Values = field(default_factory=_values)
     written: Values = field(default_factory=_values)
+    seen: Values = field(default_factory=_values)
     cost: Values = field(default_factory=_values)
     tap: Values = field(default_factory=_values)
     idle: Values = field(default_factory=_values)
@@ -96,6 +100,10 @@ def _dumped(figures: Figures, ours: str, bar: float) -> Row:
     return _against(figures, figures.written, "in the file, on one core", ours, best, "kpps", bar, cost=False)
 
 
+def _seen(figures: Figures, ours: str, bar: float | None = None) -> Row:
+    return _against(figures, figures.seen, "decoded by one thread, on one core", ours, ENGINE, "kpps", bar, cost=False)
+
+
 def bars(figures: Figures) -> list[Row]:
     """The rows with a bar, and beside them those that hold our plugins against a loop that only counts."""
     rows = [
@@ -112,6 +120,8 @@ def bars(figures: Figures) -> list[Row]:
         _freely(figures, GRO_OFF.format(XDP_COUNTS), XDP_COUNTS),
         _dumped(figures, DUMP_PACKET, 1.0),
         _dumped(figures, DUMP_XDP, 1.5),
+        _seen(figures, ENGINE_PACKET, 1.0),
+        _seen(figures, ENGINE_XDP),
     ]
     for name in (PACKET_THREE, XDP):
         share = _spread(figures.idle, name, 100.0)
@@ -128,7 +138,7 @@ def _cell(values: list[float], factor: float) -> str:
 
 def _contenders(figures: Figures) -> str:
     columns = [(figures.delivered, 1e-3), (figures.offered, 1e-3), (figures.free, 1e-3), (figures.written, 1e-3)]
-    columns += [(figures.cost, 1.0), (figures.tap, 1.0), (figures.idle, 100.0)]
+    columns += [(figures.seen, 1e-3), (figures.cost, 1.0), (figures.tap, 1.0), (figures.idle, 100.0)]
     names = dict.fromkeys(name for values, _ in columns for name in values)
     rows = [(name, *(_cell(values.get(name, []), factor) for values, factor in columns)) for name in names]
     table = [HEADINGS, *rows]

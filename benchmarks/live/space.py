@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from benchmarks.mix import ROOT
+from zcframe.framework.child import die_with
 
 SETUP = (
     "mount -t sysfs none /sys && sysctl -qw net.ipv6.conf.default.disable_ipv6=1 && ip link set lo up && echo ready"
@@ -26,11 +29,14 @@ class LiveError(Exception):
 
 
 class Space:
-    """The namespace; it ends with the block that holds it."""
+    """The namespace, which ends with the block that holds it. Whatever is started here dies with the bench."""
+
+    def __init__(self) -> None:
+        self._die_with_us = partial(die_with, os.getpid())
 
     def __enter__(self) -> Space:
-        command = ["unshare", "--net", "--mount", "setpriv", "--pdeathsig", "KILL", "sh", "-c", SETUP]
-        self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command = ["unshare", "--net", "--mount", "sh", "-c", SETUP]
+        self._holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, preexec_fn=self._die_with_us)
         assert self._holder.stdout is not None
         if self._holder.stdout.readline() != "ready\n":
             raise LiveError("no network namespace to be had: bench-live needs root, unshare and setpriv")
@@ -55,14 +61,20 @@ class Space:
         self.run("ip", "tuntap", "add", NEAR, "mode", "tap")
         self.run("ip", "link", "set", NEAR, "up")
 
-    def enter(self, words: Sequence[object], cpu: int | None = None) -> list[str]:
+    def _enter(self, words: Sequence[object], cpu: int | None = None) -> list[str]:
         pinned = ["taskset", "--cpu-list", str(cpu)] if cpu is not None else []
         namespaces = [f"--target={self._holder.pid}", "--net", "--mount", f"--wd={ROOT}"]
         return ["nsenter", *namespaces, "--", *pinned, *map(str, words)]
 
+    def start(self, words: Sequence[object], cpu: int | None = None, **popen: Any) -> subprocess.Popen[Any]:
+        """A program in the namespace, on a CPU, without input. popen: more of subprocess.Popen's arguments."""
+        command = self._enter(words, cpu)
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, preexec_fn=self._die_with_us, **popen)
+
     def run(self, *words: object, cpu: int | None = None) -> str:
         """Output of a program. Raises LiveError where it fails."""
-        done = subprocess.run(self.enter(words, cpu), capture_output=True, text=True, check=False)
+        command = self._enter(words, cpu)
+        done = subprocess.run(command, capture_output=True, text=True, check=False, preexec_fn=self._die_with_us)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise LiveError(f"{' '.join(map(str, words))}: {last}")

@@ -25,9 +25,10 @@ class LivePlan:
     back at the end. fanout: how AF_PACKET shares frames out. hugepages: whether User Buffers lie in huge pages. force:
     whether to take an interface that this machine needs itself. verify: whether to compare each frame's queue, and the
     card's own hash where there is one, with the card's settings. promiscuous: whether to have frames for other machines
-    come, too. program: of the frames that anything of the run gets to see; a source may leave out the others, and count
-    them. changes: called once the interface is up; returns what else to set on it, interrupts above all, and to put
-    back at the end. Raises UsageError for what cannot be.
+    come, too. stamped: whether it matters which of two frames of several interfaces came first. program: of the frames
+    that anything of the run gets to see; a source may leave out the others, and count them. changes: called once the
+    interface is up; returns what else to set on it, interrupts above all, and to put back at the end. Raises UsageError
+    for what cannot be.
     """
 
     backend: str
@@ -44,6 +45,7 @@ class LivePlan:
     force: bool = False
     verify: bool = False
     promiscuous: bool = True
+    stamped: bool = False
     program: Program | None = None
     changes: Callable[[], Sequence[Change]] = tuple
 

@@ -108,6 +108,8 @@ def _live_plan(
         force=config.force,
         verify=config.verify_rss,
         promiscuous=not config.no_promiscuous,
+        # An output has the frames of all of them in order.
+        stamped=len(config.iface) > 1 and bool(config.out),
         program=program,
         # Without --tune, what only looks on leaves interrupts, too.
         changes=lambda: _tuning(config, cpus, port).changes if config.tune or backend.sets_interrupts else (),

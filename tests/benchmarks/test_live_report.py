@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from benchmarks.live.contenders import LIBPCAP, LIBPCAP_THREE, PACKET_COUNTS, PACKET_THREE, XDP_COUNTS
 from benchmarks.live.dumping import DUMP_PACKET, DUMP_XDP, DUMPCAP, TCPDUMP
+from benchmarks.live.engine import ENGINE, ENGINE_PACKET
+from benchmarks.live.measure import Paces
 from benchmarks.live.report import Figures, bars
 
 
@@ -49,3 +51,25 @@ def test_files_are_held_against_the_better_of_two() -> None:
     rows = {row.name: row for row in bars(figures)}
     packet, xdp = (rows[f"in the file, on one core: {name}, against {DUMPCAP}"] for name in (DUMP_PACKET, DUMP_XDP))
     assert (packet.ratio, packet.verdict, xdp.ratio, xdp.verdict) == (0.9, "missed by 10.0 %", 2.0, "met")
+
+
+def test_an_engine_is_held_against_its_own_capture() -> None:
+    figures = measured()
+    for name, seen in ((ENGINE, 200.0), (ENGINE_PACKET, 190.0)):
+        figures.seen[name] += [seen] * 3
+    (row,) = (row for row in bars(figures) if ENGINE in row.name)
+    assert (row.name, row.ratio) == (f"decoded by one thread, on one core: {ENGINE_PACKET}, against {ENGINE}", 0.95)
+    assert row.verdict == "missed by 5.0 %"
+
+
+def test_paces_are_all_tried_once_and_then_the_best() -> None:
+    paces, asked = Paces((1, 2, 3)), list[int]()
+
+    def delivered(pace: int) -> float:
+        asked.append(pace)
+        return {1: 10.0, 2: 30.0, 3: 20.0}[pace]
+
+    assert [paces.most("a", delivered) for _ in range(3)] == [30.0] * 3
+    assert asked == [1, 2, 3, 2, 2]
+    paces.most("b", delivered)
+    assert asked[5:] == [1, 2, 3]

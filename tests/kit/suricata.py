@@ -9,6 +9,7 @@ import platform
 import shutil
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ af-packet:
     checksum-checks: yes
     tpacket-v3: yes
     block-size: 1048576
-    ring-size: 16384
+    ring-size: {frames}
 """
 
 
@@ -88,9 +89,12 @@ def command(capture: Path | str, rules: Path, log: Path, folder: Path) -> list[s
     return [*_words(rules, log, folder, CONFIG), "-r", str(capture), "--runmode", "single"]
 
 
-def live_command(name: str, threads: int, rules: Path, folder: Path) -> list[str]:
-    """Its words, to take what comes on an interface in so many threads, each with a queue of it."""
-    config = CONFIG.replace("interval: 3600", "interval: 1") + LIVE.format(name=name, threads=threads)
+def live_command(name: str, threads: int, rules: Path, folder: Path, *, frames: int = 16384) -> list[str]:
+    """Its words, to take what comes on an interface in so many threads, each with a queue of it.
+
+    frames: how many of the longest find room in a thread's ring, in blocks of 1 MiB.
+    """
+    config = CONFIG.replace("interval: 3600", "interval: 1") + LIVE.format(name=name, threads=threads, frames=frames)
     return [*_words(rules, folder, folder, config), f"--af-packet={name}", "--runmode", "workers"]
 
 
@@ -123,13 +127,23 @@ class Alert(NamedTuple):
     proto: str
 
 
+# Addresses and ports of a flow, whichever came first, and its protocol.
+Ends = tuple[frozenset[tuple[str, int]], str]
+
+
+def ends_of(alert: Alert) -> Ends:
+    """Of the flow that an alert is about."""
+    return frozenset(((alert.src, alert.sport), (alert.dst, alert.dport))), alert.proto
+
+
 @dataclass(frozen=True)
 class Report:
-    """What an instance found. stats: its counters at the end, as eve.json nests them."""
+    """What an instance found. packets: by flow; stats: its counters at the end, as eve.json nests them."""
 
     alerts: frozenset[Alert]
     flows: int
     one_sided: int
+    packets: Counter[Ends]
     stats: dict[str, Any]
 
     @property
@@ -162,6 +176,15 @@ def _one_sided(event: dict[str, Any]) -> bool:
     return bool(flow["pkts_toserver"] == 0) != bool(flow["pkts_toclient"] == 0)
 
 
+def _packets(flows: list[dict[str, Any]]) -> Counter[Ends]:
+    """Those of each flow, both directions together; a flow may be told of in parts."""
+    found: Counter[Ends] = Counter()
+    for event in flows:
+        ends = (event["src_ip"], event.get("src_port", 0)), (event["dest_ip"], event.get("dest_port", 0))
+        found[frozenset(ends), event["proto"]] += event["flow"]["pkts_toserver"] + event["flow"]["pkts_toclient"]
+    return found
+
+
 def report(folder: Path) -> Report:
     """What an instance wrote into its folder, once it has ended."""
     events = list(_events(folder))
@@ -170,6 +193,7 @@ def report(folder: Path) -> Report:
         frozenset(_alert(event) for event in events if event["event_type"] == "alert"),
         len(flows),
         sum(_one_sided(event) for event in flows),
+        _packets(flows),
         [event["stats"] for event in events if event["event_type"] == "stats"][-1],
     )
 
@@ -183,6 +207,11 @@ class Instance:
         words = command(capture, rules, folder, folder)
         with (folder / "said").open("w") as said:
             self.process = subprocess.Popen(words, stdout=said, stderr=said, env=os.environ | environment())
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.wait()
 
     def finish(self, seconds: float = 120) -> Report:
         """Wait for its end. Fails where a rule did not load, or it did not end well."""

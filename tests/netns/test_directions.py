@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,9 @@ from .space import SENT_PPS, Space, program_of
 
 pytestmark = pytest.mark.needs("root", "namespaces", "tshark")
 
-TAP = ("--iface", "near0", "near1", "--backend", "packet", "--queues", 2, "--ring-slots", 32768)
+TAP = ("--iface", "near0", "near1", "--backend")
+PACKET, XDP = ("packet", "--queues", 2, "--ring-slots", 32768), ("xdp", "--queues", 1)
+BACKENDS = pytest.mark.parametrize("backend", [PACKET, XDP], ids=["packet", "xdp"])
 
 
 def records(path: Path) -> list[tuple[int, bytes]]:
@@ -28,9 +31,9 @@ def records(path: Path) -> list[tuple[int, bytes]]:
 def inversions(times: list[int]) -> int:
     """Records behind a younger one."""
     latest, found = 0, 0
-    for time in times:
-        found += time < latest
-        latest = max(latest, time)
+    for moment in times:
+        found += moment < latest
+        latest = max(latest, moment)
     return found
 
 
@@ -46,8 +49,8 @@ def tap(space: Space) -> Space:
     return space
 
 
-def captured(tap: Space, folder: Path, sent: int, *words: object) -> Any:
-    with tap.capture(folder, *TAP, "--plugin", "flows?top=100000", *words) as run:
+def captured(tap: Space, folder: Path, sent: int, backend: tuple[object, ...], *words: object) -> Any:
+    with tap.capture(folder, *TAP, *backend, "--plugin", "flows?top=100000", *words) as run:
         assert tap.run(*program_of("directions"), BUNDLED, 1, SENT_PPS, "far0", "far1") == str(sent)
         done = run.wait_for(sent).stop()
     assert done.code == 0, done.stderr
@@ -55,18 +58,23 @@ def captured(tap: Space, folder: Path, sent: int, *words: object) -> Any:
     return done.document
 
 
-def test_both_directions_meet_in_order(tap: Space, tmp_path: Path, packets: list[reference.Packet]) -> None:
+@BACKENDS
+def test_both_directions_meet_in_order(
+    tap: Space, tmp_path: Path, packets: list[reference.Packet], backend: tuple[object, ...]
+) -> None:
     frames = [packet.frame for packet in packets]
     whole, shares = tmp_path / "all.pcapng", [tmp_path / f"s{share}.pcap" for share in (0, 1)]
     outs = (f"pcapng:{whole}", f"pcap:{tmp_path}/s{{}}.pcap,shares=2")
-    document = captured(tap, tmp_path, len(frames), "--out", *outs)
+    before = time.time_ns()
+    document = captured(tap, tmp_path, len(frames), backend, "--out", *outs)
     all_rows = [row for output in document["outputs"] for row in output["shares"]]
     assert [row["offered"] - row["written"] for row in all_rows] == [0, 0, 0]
     for path, row in zip((whole, *shares), all_rows, strict=True):
         found = records(path)
         # What came later than the merge waits for is told, to the frame; all else is in order.
-        assert inversions([time for time, _ in found]) == row["late"]
+        assert inversions([moment for moment, _ in found]) == row["late"]
     in_order = sorted(records(whole))
+    assert before < in_order[0][0] and in_order[-1][0] < time.time_ns()
     assert [frame for _, frame in in_order] == frames
     merged = sorted(record for path in shares for record in records(path))
     assert merged == in_order
@@ -79,13 +87,14 @@ def test_both_directions_meet_in_order(tap: Space, tmp_path: Path, packets: list
     names = subprocess.run(words, capture_output=True, text=True, check=True).stdout.splitlines()
     assert [name.partition("/")[0] for name in names] == [f"near{direction(frame)}" for _, frame in records(whole)]
     rows = {(row["iface"], row["queue"]) for row in document["queues"]}
-    assert rows == {(f"near{side}", queue) for side in (0, 1) for queue in (0, 1)}
+    assert rows == {(f"near{side}", queue) for side in (0, 1) for queue in range(2 if backend is PACKET else 1)}
 
 
+@BACKENDS
 def test_a_conversation_of_two_interfaces_is_one_flow_in_the_end(
-    tap: Space, tmp_path: Path, packets: list[reference.Packet]
+    tap: Space, tmp_path: Path, packets: list[reference.Packet], backend: tuple[object, ...]
 ) -> None:
     """Its directions lie in two workers' state until they are merged."""
     out = tmp_path / "all.pcap"
-    report = captured(tap, tmp_path, len(packets), "--out", f"pcap:{out}")["plugins"]["flows"]
+    report = captured(tap, tmp_path, len(packets), backend, "--out", f"pcap:{out}")["plugins"]["flows"]
     check_flows(report, reference.flows(sorted(reference.read(out).packets, key=lambda packet: packet.ts)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -176,7 +175,7 @@ def test_stopped_in_the_middle_of_traffic(space: Space, tmp_path: Path, queues: 
     space.veth(queues)
     options = ("near", "--queues", workers)
     with space.capture(tmp_path, *XDP, *options, *COUNTING) as run, space.sending(BUNDLED, pps=0) as sender:
-        time.sleep(0.5)
+        run.flowing()
         document = end(run)
         before = space.link("near")["stats64"]["rx"]["packets"]
         until(lambda: space.link("near")["stats64"]["rx"]["packets"] > before, 5, "traffic goes on")

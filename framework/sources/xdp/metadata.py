@@ -5,7 +5,7 @@ RECORD_SIZE bytes that end where the frame begins:
     0    time of arrival, nanoseconds, u64
     8    hash u32 | what was hashed, as the kernel's enum xdp_rss_hash_type has it, u32
     16   type of the VLAN tag that was taken off, in network order, u16 | the tag, u16
-    20   MAGIC | TIME, HASH, VLAN: which of them hold, u32
+    20   MAGIC | TIME, HASH, VLAN, CLOCK: which of them hold, u32
 
 The kernel copies them along with the frame, or leaves both where they are. A program on another interface that handed
 the frame on may have written something else in between: then there is no MAGIC in this place, and nothing holds.
@@ -25,6 +25,8 @@ from zcframe.framework.rss.fields import FIELD_TCP, FIELD_UDP
 # Bits of what a driver can report, as the kernel numbers them.
 TIME, HASH, VLAN = 1, 2, 4
 ALL: Final = TIME | HASH | VLAN
+# Nobody is asked: the time is that of the kernel's clock, when our program saw the frame.
+CLOCK = 8
 # The kernel's function for each, and the version that brought it.
 FUNCTIONS: Final = {
     TIME: "bpf_xdp_metadata_rx_timestamp",  # 6.3
@@ -70,13 +72,13 @@ def abi_types(fields: int) -> np.ndarray[Any, np.dtype[np.uint8]]:
 def reported_of(frame, wanted):  # type: ignore[no-untyped-def]
     """The bits of `wanted` that hold for the frame at this address."""
     flags = load_u32(frame - RECORD_SIZE + AT_FLAGS)
-    return flags & wanted if flags & ~ALL == MAGIC else 0
+    return flags & wanted if flags & ~(ALL | CLOCK) == MAGIC else 0
 
 
 @inlined
 def reported_time(frame, reported, now):  # type: ignore[no-untyped-def]
     """Time of arrival in nanoseconds since 1970; 0: none, or an impossible one."""
-    if reported & TIME == 0:
+    if reported & (TIME | CLOCK) == 0:
         return 0
     time = load_u64(frame - RECORD_SIZE + AT_TIME)
     return time if now - DAY < time < now + DAY else 0

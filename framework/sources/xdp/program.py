@@ -9,17 +9,20 @@ Where the driver can report them, the card's findings about the frame are writte
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Mapping
 from typing import Final
 
 from zcframe.framework.sources.ebpf.assembler import Assembler
 
-from .metadata import AT_FLAGS, MAGIC, PLACES, RECORD_SIZE
+from .metadata import AT_FLAGS, AT_TIME, CLOCK, MAGIC, PLACES, RECORD_SIZE
 from .share import Share
 
 XDP_PASS: Final = 2
 REDIRECT_MAP: Final = 51
 ADJUST_META: Final = 54
+# Linux 6.1. Of the clocks that a program of XDP may ask, this one runs with the time of day.
+KTIME_TAI: Final = 208
 # An error number of the kernel's own: this driver keeps no metadata.
 ENOTSUPP: Final = 524
 
@@ -58,10 +61,22 @@ def _make_room(code: Assembler) -> None:
     code.jump_if_register("gt", WORD, DATA, "pass")
 
 
-def _write_record(code: Assembler, functions: Mapping[int, int]) -> None:
-    """Have the driver write its findings about the frame in front of it."""
+def _write_clock(code: Assembler) -> None:
+    """The time of day, which is that of TAI less whole seconds; the driver's own time takes its place."""
+    code.call(KTIME_TAI)
+    code.alu("mov", WORD, round(time.time() - time.clock_gettime(time.CLOCK_TAI)))
+    code.alu("mul", WORD, 1_000_000_000)
+    code.alu_register("add", RESULT, WORD)
+    code.store(8, RECORD, AT_TIME, RESULT)
+    code.alu("add", TOLD, CLOCK)
+
+
+def _write_record(code: Assembler, functions: Mapping[int, int], *, clock: bool) -> None:
+    """Have the driver write its findings about the frame in front of it; clock: and what time it is."""
     _make_room(code)
     code.alu("mov", TOLD, MAGIC)
+    if clock:
+        _write_clock(code)
     for what, function in functions.items():
         code.alu_register("mov", CONTEXT, KEPT)
         for argument, place in enumerate(PLACES[what], CONTEXT + 1):
@@ -141,14 +156,17 @@ def choose_slot(code: Assembler, share: Share) -> None:
     code.alu_register("add", SLOT, HASH)
 
 
-def redirect_program(share: Share, map_fd: int, functions: Mapping[int, int] | None = None) -> bytes:
+def redirect_program(
+    share: Share, map_fd: int, functions: Mapping[int, int] | None = None, *, clock: bool = False
+) -> bytes:
     """The program's instructions. map_fd: an XSKMAP of `share.workers` entries, each worker's socket.
 
     functions: ids in BTF of the kernel's functions, by what the driver is asked for (TIME, HASH, VLAN).
+    clock: whether each frame gets the time at which the program sees it.
     """
     code = Assembler()
-    if functions:
-        _write_record(code, functions)
+    if functions or clock:
+        _write_record(code, functions or {}, clock=clock)
     choose_slot(code, share)
     code.load_map(1, map_fd)
     code.alu_register("mov", 2, SLOT)

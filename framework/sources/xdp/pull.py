@@ -46,7 +46,7 @@ from zcframe.framework.jit.words import numbered
 from zcframe.framework.ring.describe import describe
 from zcframe.framework.rss.toeplitz import hash_untagged, rss_hash
 
-from .metadata import RECORD_SIZE, reported_hash, reported_of, reported_tag, reported_time
+from .metadata import RECORD_SIZE, TIME, reported_hash, reported_of, reported_tag, reported_time
 from .socket import FILL_DESC_SIZE, NEED_WAKEUP, RX_DESC_SIZE
 
 BITS: Final = 0xFFFFFFFF
@@ -180,7 +180,7 @@ def describe_reported(ctx, number, now):  # type: ignore[no-untyped-def]
         status |= abi.STATUS_VLAN
     if time != 0:
         now = time
-        status |= abi.STATUS_HW_TIME
+        status |= abi.STATUS_HW_TIME if reported & TIME != 0 else 0
     describe(desc_of(ctx, number), now, address, length, wire, hashed, tpid, tci, status, ctx[CTX.port])
 
 

@@ -18,7 +18,7 @@ from zcframe.framework.sources.live import LiveSource
 from zcframe.framework.sources.settings import down_line, spread_over, symmetry_line
 
 from .drops import InterfaceDrops
-from .metadata import HASH, TIME, VLAN
+from .metadata import CLOCK, HASH, TIME, VLAN
 from .pull import warm_up
 from .refusal import check_capabilities
 from .ring import XdpRing
@@ -112,10 +112,12 @@ class Xdp(LiveSource[XdpRing]):
             ring.spread = spread
 
     def _wanted(self) -> int:
-        """The bits to ask the driver for: those that it can report, times if it has a clock, hashes if ours."""
+        """The bits to ask the driver for: those that it can report, times if it has a clock, hashes if ours; CLOCK."""
         wanted = metadata_features(self._index)
         if not stamps_frames(self.plan.ifname):
             wanted &= ~TIME
+        if self.plan.stamped:
+            wanted |= CLOCK
         return wanted if self._sets_rss else self._trusted(wanted)
 
     def _trusted(self, reported: int) -> int:

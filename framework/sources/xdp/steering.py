@@ -24,7 +24,7 @@ from zcframe.framework.sources.ebpf.bpf import (
 )
 
 from .btf import function_ids
-from .metadata import FUNCTIONS
+from .metadata import CLOCK, FUNCTIONS
 from .occupant import occupant_of
 from .program import redirect_program
 from .refusal import name_of, patiently, refused_natively
@@ -48,7 +48,7 @@ def await_drivers() -> None:
 class Steering:
     """Our program on an interface, its map empty: all frames pass. `mode` tells how the driver runs it.
 
-    wanted: bits to ask the driver for (TIME, HASH, VLAN); `reported`: those of them that it is asked for.
+    wanted: bits to ask the driver for (TIME, HASH, VLAN), and CLOCK; `reported`: those that records may have.
 
     The program goes with the last process that has its link open. Raises XdpError.
     """
@@ -59,7 +59,7 @@ class Steering:
             with Undo() as self._undo:
                 self._map = self._undo.fd(make_xskmap(share.workers))
                 self.reported = self._attach_bound(ifindex, wanted)
-                self.mode, self.reason = self._attach(ifindex)
+                self.mode, self.reason = self._attach(ifindex, wanted & CLOCK)
                 self._undo = self._undo.pop_all()
         except OSError as error:
             raise XdpError(_refusal(share.ifname, ifindex, error)) from error
@@ -69,20 +69,35 @@ class Steering:
 
         0: such a program cannot be attached, for any reason, and none is.
         """
+        clock = wanted & CLOCK
         ids = function_ids([name for what, name in FUNCTIONS.items() if wanted & what])
         functions = {what: ids[name] for what, name in FUNCTIONS.items() if name in ids}
         if not functions:
             return 0
         try:
-            program = self._undo.fd(load_program(redirect_program(self._share, self._map, functions), ifindex))
+            program = self._undo.fd(
+                load_program(redirect_program(self._share, self._map, functions, clock=bool(clock)), ifindex)
+            )
             self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
         except OSError:
             return 0
-        return sum(functions)
+        return sum(functions) | clock
 
-    def _attach(self, ifindex: int) -> tuple[Mode, str]:
+    def _attach_stamping(self, ifindex: int) -> bool:
+        """Attach in the driver a program that asks it nothing, and notes the time; whether that worked."""
+        try:
+            program = self._undo.fd(load_program(redirect_program(self._share, self._map, clock=True)))
+            self._undo.fd(patiently(lambda: attach(program, ifindex, MODE_NATIVE)))
+        except OSError:
+            return False
+        return True
+
+    def _attach(self, ifindex: int, clock: int) -> tuple[Mode, str]:
         """Attach in the driver, else in front of the stack. Returns the mode, and the reason why it is generic."""
         if self.reported:
+            return "native", ""
+        if clock and self._attach_stamping(ifindex):
+            self.reported = clock
             return "native", ""
         program = self._undo.fd(load_program(redirect_program(self._share, self._map)))
         try:
