@@ -138,6 +138,15 @@ class Sink:
         """Frames of those written that a reader left in the pipe, since the last call."""
         return 0
 
+    @property
+    def returned(self) -> int:
+        """Frames of those written that came back unsent from an interface, since it was opened."""
+        return 0
+
+    def under_way(self) -> int:
+        """Frames of those written of which it is not known yet whether they come back; behind the last write."""
+        return 0
+
     def unsent(self, frames: int) -> int:
         """Of so many frames of a write that is given up: those that nobody got whole."""
         return frames

@@ -32,8 +32,8 @@ class ShareLedger:
 
     dropped, by reason: "ring_full" (the writer was too slow), "no_reader", "unread" (left in a FIFO by its reader),
     "failed" (the output had failed), "unwritten" (the run ended before), "uncertain" (a write in which the writer was
-    killed, or to stdout in which its reader left), "refused" (too long or too short for an interface), "down" (the
-    interface was down).
+    killed, or to stdout in which its reader left, or in a card's ring at the end), "refused" (too long or too short for
+    an interface), "down" (the interface was down).
     shed: frames of flows that were left out on purpose, by reason: "new", "elephants", "shunt". late: of those written,
     frames behind a younger one of another worker. readers: of a FIFO, that came so far. consumers: of a ring.
     flows: those that began, where the output knows flows; one_sided: of them, those of which one direction only was

@@ -33,7 +33,8 @@ static int zc_plain_wait(struct zc_ring *ring, long *timeout)
 	if (!*timeout)
 		return -EAGAIN;
 	left = wait_event_interruptible_timeout(*sk_sleep(ring->sk),
-						zc_ring_readable(ring) || zc_ring_is_gone(ring),
+						zc_ring_readable(ring) || zc_ring_is_gone(ring) ||
+						zc_ring_is_shut(ring),
 						*timeout);
 	if (left < 0)
 		return sock_intr_errno(*timeout);
@@ -56,6 +57,14 @@ static int zc_frame_copy(struct zc_ring *ring, const struct zc_desc *desc, u32 s
 	return want;
 }
 
+/* Of a ring without an unread frame: whether one may still come. */
+static int zc_ring_end(const struct zc_ring *ring)
+{
+	if (zc_ring_is_gone(ring))
+		return -ENODEV;
+	return zc_ring_is_shut(ring) ? 0 : -EAGAIN;
+}
+
 /* One frame, where there is one; -EAGAIN where there is none. */
 static int zc_frame_recv(struct zc_ring *ring, struct msghdr *msg, size_t len, int flags)
 {
@@ -67,7 +76,7 @@ static int zc_frame_recv(struct zc_ring *ring, struct msghdr *msg, size_t len, i
 	if (READ_ONCE(ring->mapped))
 		return -EBUSY;
 	if (!zc_ring_peek(ring->header, read))
-		return zc_ring_is_gone(ring) ? -ENODEV : -EAGAIN;
+		return zc_ring_end(ring);
 	desc = ring->descs[slot];
 	got = zc_frame_copy(ring, &desc, slot, msg, len);
 	if (got < 0 || flags & MSG_PEEK)

@@ -165,6 +165,13 @@ void zc_ring_gone(struct zc_ring *ring)
 	zc_ring_wake_now(ring);
 }
 
+/** zc_ring_shut() - no frame will come any more; those that are unread stay */
+void zc_ring_shut(struct zc_ring *ring)
+{
+	WRITE_ONCE(ring->sk->sk_shutdown, RCV_SHUTDOWN);
+	zc_ring_wake_now(ring);
+}
+
 /** zc_ring_kick() - tell the driver that room or work has appeared */
 void zc_ring_kick(struct zc_ring *ring)
 {

@@ -136,9 +136,31 @@ static __poll_t zc_poll(struct file *file, struct socket *sock, poll_table *wait
 		return EPOLLERR | EPOLLHUP;
 	if (zc_ring_needs_kick(ring->header))
 		zc_ring_kick(ring);
+	if (zc_ring_is_shut(ring))
+		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
 	if (!zc_poll_ready(ring) && !zc_ring_busy_poll(ring))
 		return 0;
 	return ring->direction == ZC_DIR_RX ? EPOLLIN | EPOLLRDNORM : EPOLLOUT | EPOLLWRNORM;
+}
+
+/*
+ * SHUT_RD: no frame comes any more, and the queue is free; what has arrived can
+ * be read.  The interface stays up, for those who send by it.  Who may not bind
+ * may not do this either: nobody could bind the ring again.
+ */
+static int zc_shutdown(struct socket *sock, int how)
+{
+	struct zc_ring *ring = zc_sock_ring(zc_sk(sock->sk));
+
+	if (!ns_capable(sock_net(sock->sk)->user_ns, CAP_NET_ADMIN))
+		return -EPERM;
+	if (!ring)
+		return -ENOTCONN;
+	if (how != SHUT_RD || ring->direction != ZC_DIR_RX)
+		return -EOPNOTSUPP;
+	zc_device_detach(ring);
+	zc_ring_shut(ring);
+	return 0;
 }
 
 static struct proto_ops zc_ops __ro_after_init = {
@@ -152,7 +174,7 @@ static struct proto_ops zc_ops __ro_after_init = {
 	.poll = zc_poll,
 	.ioctl = sock_no_ioctl,
 	.listen = sock_no_listen,
-	.shutdown = sock_no_shutdown,
+	.shutdown = zc_shutdown,
 	.setsockopt = zc_setsockopt,
 	.getsockopt = zc_getsockopt,
 	.sendmsg = zc_sendmsg,

@@ -126,9 +126,15 @@ size_t zc_ring_size(u32 slots);
 void zc_ring_kick(struct zc_ring *ring);
 void zc_ring_wake(struct zc_ring *ring);
 void zc_ring_gone(struct zc_ring *ring);
+void zc_ring_shut(struct zc_ring *ring);
 bool zc_ring_busy_poll(struct zc_ring *ring);
 bool zc_ring_readable(struct zc_ring *ring);
 bool zc_ring_writable(struct zc_ring *ring);
+
+static inline bool zc_ring_is_shut(const struct zc_ring *ring)
+{
+	return READ_ONCE(ring->sk->sk_shutdown) & RCV_SHUTDOWN;
+}
 
 /* option.c, map.c, message.c: socket operations */
 int zc_setsockopt(struct socket *sock, int level, int name, sockptr_t value,

@@ -32,8 +32,9 @@ STATE_SECONDS = 10
 QUIET_MS = 2000
 # The guest that nearly all scenarios share: with the host's tree, and room for Python.
 COMMON = {"memory": "2G", "shared": "/"}
-# What mounts that tree and the disk with the interpreter (ext4 asks for crc32c by name), and the in-tree driver of the card.
-DRIVERS = ("virtio_pci", "9pnet_virtio", "9p", "virtio_blk", "crc32c_generic", "ext4", "igb")
+# What mounts that tree and the disk with the interpreter (ext4 asks for crc32c by name); all that scenarios load.
+MOUNTING = ("virtio_pci", "9pnet_virtio", "9p", "virtio_blk", "crc32c_generic", "ext4")
+DRIVERS = (*MOUNTING, "igb", "veth")
 # Counters of the reader that have to be 0, whatever was lost.
 RIGHT = ("bad_bytes", "bad_hash", "bad_queue", "bad_order", "bad_desc", "doubled", "changed")
 

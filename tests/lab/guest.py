@@ -23,10 +23,10 @@ QEMU = [
     *("-accel", "tcg,thread=multi,tb-size=512", "-M", "q35", "-cpu", "Nehalem"),
 ]
 # Periodic ticks: a processor that missed one goes on with the next. RCU waits longer for a processor than the host may
-# keep it waiting, and less long than the lab waits for the guest.
+# keep it waiting, and less long than the lab waits for the guest. Registers of a card can be reached beside its driver.
 APPEND = (
     "console=ttyS0 quiet loglevel=5 mitigations=off nokaslr no_timer_check tsc=reliable nohz=off highres=off"
-    " panic=-1 oops=panic log_buf_len=4M rcupdate.rcu_cpu_stall_timeout=120"
+    " panic=-1 oops=panic log_buf_len=4M iomem=relaxed rcupdate.rcu_cpu_stall_timeout=120"
 )
 MAC = "02:00:00:00:00:01"
 # Processors of a guest, and how many of them run unless a scenario asks for all: each that waits for a lock which another

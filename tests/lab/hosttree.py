@@ -7,9 +7,10 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
-from .bench import DRIVERS, Bench
+from .bench import MOUNTING, Bench
 from .drivers import find_drivers
 from .guest import Guest
 from .interpreter import folders
@@ -21,7 +22,11 @@ TRACE = TREE / "framework" / "sources" / "trace" / "bundled.pcapng"
 # What the scenarios' commands run, and what the workers of the kernel's own sources call.
 PLUGINS = ("--plugin", "flows?top=100000", "sizes")
 PULLS = "; ".join(f"from zcframe.framework.sources.{name}.pull import warm_up; warm_up()" for name in ("packet", "xdp"))
-COMPILED = (("-m", "zcframe", "run", "--json", *PLUGINS, "--read", str(TRACE)), ("-c", PULLS))
+SINKS = "from zcframe.framework.outputs.kinds.frames import entry_points; [job.run() for job in entry_points()]"
+RUN = ("-m", "zcframe", "run", "--json", "--read", str(TRACE))
+FILTER = ("--filter", "udp or vlan")
+# As many outputs as the scenario has that sends.
+OUTPUTS = 3
 # Programs that were compiled for the guest's plain processor, in a cache that the guest copies.
 COMPILE_ENV = {"NUMBA_CPU_NAME": "generic", "NUMBA_CPU_FEATURES": ""}
 MOUNT = (
@@ -36,13 +41,25 @@ PID, JOB, DOCUMENT, SAID = (f"/tmp/zcframe.{name}" for name in ("pid", "job", "d
 ALIVE = f"kill -0 $(cat {JOB})"
 
 
+def _to_compile(folder: str) -> list[tuple[str, ...]]:
+    """Words for the interpreter; what they write goes into this folder."""
+    outputs = [word for number in range(OUTPUTS) for word in ("--out", f"pcap:{folder}/{number}.pcap")]
+    return [
+        (*RUN, *PLUGINS),
+        (*RUN, *PLUGINS, *FILTER),
+        (*RUN, "--plugin", "sizes", *outputs),
+        ("-c", PULLS),
+        ("-c", SINKS),
+    ]
+
+
 @functools.cache
 def _compile(cache: Path) -> Path:
     """Compile on the host, for any processor, what the scenarios' commands need; the folder that holds it."""
     folder = cache / "compiled"
     environment = os.environ | COMPILE_ENV | {"XDG_CACHE_HOME": str(folder)}
-    with locked(cache):
-        for arguments in COMPILED:
+    with locked(cache), tempfile.TemporaryDirectory(dir=cache) as written:
+        for arguments in _to_compile(written):
             command = [sys.executable, *arguments]
             done = subprocess.run(command, env=environment, cwd=TREE, capture_output=True, text=True)
             if done.returncode:
@@ -78,7 +95,7 @@ class Tree:
     def __init__(self, bench: Bench) -> None:
         self._bench, self._compiled = bench, _compile(bench.cache)
         if bench.guest.attempt("[ -d /host ]")[0]:
-            load_drivers(bench, *DRIVERS[:-1])
+            load_drivers(bench, *MOUNTING)
             _mount(bench.guest, self._compiled)
             bench.background(self.python(WARM, "/run/warm"), "warm")
 

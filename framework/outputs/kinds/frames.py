@@ -30,7 +30,8 @@ BATCH_BYTES: Final = 1 << 19
 # How often it is looked whether somebody reads.
 LOOK_S: Final = 0.05
 # Words of a tally.
-REFUSED, DOWN, UNSENT = 0, 1, 2
+REFUSED, DOWN, UNSENT, PASSED = 0, 1, 2, 3
+WORDS: Final = 4
 # The kernel takes no more for now.
 FULL: Final = frozenset((errno.EAGAIN, errno.ENOBUFS, errno.ENOMEM))
 NO_FD: Final = -1
@@ -42,8 +43,8 @@ EIO, ENETDOWN, EBADF = errno.EIO, errno.ENETDOWN, errno.EBADF
 def put(fd, words, count, tally):  # type: ignore[no-untyped-def]
     """Write the frame of each record in `count` pieces, and move the pieces' words past it; 0, or an errno.
 
-    tally: int64[3], to which frames are added that are too long or too short, those for an interface that is down (for
-    an fd of -1 all are), and the bytes of both.
+    tally: int64[4], to which frames are added that are too long or too short, those for an interface that is down (for
+    an fd of -1 all are), the bytes of both, and all frames, these and those that were written.
     """
     for i in range(count):
         at, end = words[2 * i], words[2 * i] + words[2 * i + 1]
@@ -61,6 +62,7 @@ def put(fd, words, count, tally):  # type: ignore[no-untyped-def]
                     words[2 * i], words[2 * i + 1] = at, end - at
                     return error
                 tally[UNSENT] += length
+            tally[PASSED] += 1
             at += HEADER + length
         words[2 * i], words[2 * i + 1] = at, 0
     return 0
@@ -76,7 +78,7 @@ class FrameSink(Sink):
 
     def __init__(self, name: str, fd: int) -> None:
         self._name, self._fd = name, fd
-        self._tally = np.zeros(3, np.int64)
+        self._tally = np.zeros(WORDS, np.int64)
         self._error = 0
         self._next_look, self._read = 0.0, False
 
@@ -99,17 +101,18 @@ class FrameSink(Sink):
 
     def write(self, pieces: Pieces) -> bool:
         error = put(self._fd, pieces.words, pieces.count, self._tally)
-        if error in FULL:
-            # What is left is told with record headers: whether it became less is all that counts.
-            pieces.left = int(pieces.words[1 : 2 * pieces.count : 2].sum())
-            return False
-        if error:
+        full = error in FULL
+        if error and not full:
             self._error = error
             put(NO_FD, pieces.words, pieces.count, self._tally)
-        pieces.left = 0
-        pieces.refused, pieces.down, pieces.unsent = map(int, self._tally)
-        self._tally[:] = 0
-        return True
+        pieces.refused, pieces.down, pieces.unsent, passed = map(int, self._tally)
+        pieces.left = int(pieces.words[1 : 2 * pieces.count : 2].sum()) - HEADER * (pieces.frames - passed)
+        if not full:
+            self._tally[:] = 0
+        return not full
+
+    def unsent(self, frames: int) -> int:
+        return frames - int(self._tally[PASSED])
 
 
 def entry_points() -> tuple[Job, ...]:

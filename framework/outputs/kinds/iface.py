@@ -1,7 +1,8 @@
 """`iface:NAME`: frames are sent on an interface that is there, such as a veth into a container, or another card.
 
 A packet socket takes one frame a write(), as a tap does: sendmmsg saves nothing beside what a frame costs, and a ring
-for transmission costs more (docs/decisions/outputs.md).
+for transmission costs more (docs/decisions/outputs.md). So does a socket of PF_ZEROCOPY, for a card whose driver is
+ours.
 """
 
 from __future__ import annotations
@@ -11,11 +12,14 @@ import socket
 from collections.abc import Sequence
 from typing import Final
 
-from zcframe.framework.errors import NicError, OutputError, UsageError, refusal
+from zcframe.framework.errors import NicError, OutputError, UsageError, ZerocopyError, refusal
+from zcframe.framework.nic.cards.card import shares_rings
 from zcframe.framework.nic.link.interface import Interface
 from zcframe.framework.nic.link.netlink import IFF_RUNNING, IFF_UP, link_by_index
+from zcframe.framework.outputs.output import Input, OutputSpec, Streams
 from zcframe.framework.outputs.sink import Pieces, Sink
 
+from .card import TransmitRing, open_card
 from .frames import NO_FD, FrameSink
 from .interface import InterfaceOutput
 
@@ -58,31 +62,59 @@ def open_sender(name: str) -> int:
         return sender.detach()
 
 
+class CardSink(IfaceSink):
+    """The same by a card's own ring: what it has taken is not sent yet."""
+
+    def __init__(self, name: str, index: int, fd: int) -> None:
+        super().__init__(name, index, fd)
+        self._ring = TransmitRing(fd)
+
+    @property
+    def returned(self) -> int:
+        return self._ring.returned
+
+    def under_way(self) -> int:
+        return self._ring.under_way()
+
+
 class Iface(InterfaceOutput):
     """Interfaces that are there."""
 
+    def __init__(self, spec: OutputSpec, streams: Streams, inputs: Sequence[Input], number: int) -> None:
+        super().__init__(spec, streams, inputs, number)
+        self._sinks: list[type[IfaceSink]] = []
+
     def open_interface(self, name: str) -> int:
         try:
-            link = link_by_index(Interface(name).index)
+            interface = Interface(name)
+            link, ours = link_by_index(interface.index), shares_rings(interface.driver)
         except NicError as error:
             raise UsageError(f"{self.prefix}{error}") from error
         if link is None:
             raise OutputError(f"{self.prefix}{name} was removed by somebody just now")
-        self.refuse_loop(link)
+        if not ours:
+            # What such a card sends is on the wire alone: nobody captures it here.
+            self.refuse_loop(link)
         if link.type != ARPHRD_ETHER:
             raise self.refuse(f"{link.name} takes no Ethernet frames: name a card, a veth or a bridge")
         if not link.flags & IFF_UP:
             raise self.refuse(f"{link.name} is down: ip link set {link.name} up")
+        self._fds.append(self._open_sender(link.name, ours=ours))
+        self._sinks.append(CardSink if ours else IfaceSink)
+        return link.index
+
+    def _open_sender(self, name: str, *, ours: bool) -> int:
         try:
-            self._fds.append(open_sender(link.name))
+            return open_card(name) if ours else open_sender(name)
+        except ZerocopyError as error:
+            raise OutputError(f"{self.prefix}{error}") from error
         except OSError as error:
             missing = error.errno in (errno.EPERM, errno.EACCES)
             reason = "CAP_NET_RAW is missing: run as root" if missing else refusal(error)
-            raise OutputError(f"{self.prefix}{link.name}: {reason}") from error
-        return link.index
+            raise OutputError(f"{self.prefix}{name}: {reason}") from error
 
     def sink(self, stream: int) -> Sink:
-        return IfaceSink(self.target_of(stream), self._indices[stream], self._fds[stream])
+        return self._sinks[stream](self.target_of(stream), self._indices[stream], self._fds[stream])
 
     def absent(self) -> Sequence[str]:
         """Interfaces that have no link."""

@@ -52,6 +52,7 @@ class Count(NamedTuple):
     unread: int  # left in a pipe by the reader that it was written for
     refused: int  # too long or too short for where they were to go
     down: int  # for an interface that was down
+    returned: int  # of these, those that came back after they had been written
 
 
 COUNT: Final = numbered(Count)

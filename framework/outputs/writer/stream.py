@@ -41,6 +41,7 @@ class Stream:
         self._frames = 0
         self._place = Place()
         self._due = 0.0
+        self._returned = 0
         self._closed = self.finished = False
         self.taken = True
 
@@ -59,7 +60,7 @@ class Stream:
         self._account.publish()
         words = self._account.read()
         self._merge.begin(words[self._words], sum(int(words[at]) for at in TAKEN), int(words[COUNT.last]))
-        self._closed = bool(words[COUNT.closed])
+        self._closed, self._returned = bool(words[COUNT.closed]), int(words[COUNT.returned])
         if self._gaps is not None and words[COUNT.octets]:
             self._gaps.begin()
 
@@ -81,6 +82,7 @@ class Stream:
         if self._pending is not None:
             return self._push()
         self._merge.look(ended=ended)
+        self._note_returned()
         self.taken = self._sink.taken
         self._note_missed()
         if not self.taken:
@@ -101,6 +103,10 @@ class Stream:
             return False
         if self._sink.taken and (self._begin_file() or self._close_file()):
             return True
+        if self._sink.under_way():
+            return False
+        # What came back did so before nothing was under way.
+        self._note_returned()
         self.finished = True
         return True
 
@@ -120,6 +126,11 @@ class Stream:
             self._abandon(self._pending)
         elif self._sink.taken and self._place.length:
             self._close_file()
+        if under_way := self._sink.under_way():
+            draft = self._account.draft()
+            draft[COUNT.written] -= under_way
+            draft[COUNT.uncertain] += under_way
+            self._account.commit()
 
     def _abandon(self, pieces: Pieces) -> None:
         unsent = self._sink.unsent(self._frames)
@@ -127,6 +138,7 @@ class Stream:
             draft = self._account.interrupted_draft()
             draft[COUNT.written] -= unsent
             draft[COUNT.octets] -= pieces.left
+            self._correct(pieces)
             self._account.commit()
 
     def _waits_for_more(self) -> bool:
@@ -208,6 +220,15 @@ class Stream:
             draft[COUNT.unread] += missed
             self._account.commit()
 
+    def _note_returned(self) -> None:
+        """An interface has gone down: frames that it had taken were not sent."""
+        if new := self._sink.returned - self._returned:
+            draft = self._account.draft()
+            draft[COUNT.written] -= new
+            draft[COUNT.down] += new
+            draft[COUNT.returned] = self._returned = self._returned + new
+            self._account.commit()
+
     # --- a write
 
     def _send(self, data: bytes, *, readers: int = 0, closes: bool = False) -> bool:
@@ -241,8 +262,7 @@ class Stream:
             self._sink.cut(self._place)
             raise
         self._pending = None
-        if pieces.unsent:
-            self._correct(pieces)
+        self._correct(pieces)
         self._account.commit()
         self._place = self._place._replace(length=self._place.length + pieces.octets)
         if left:
@@ -250,7 +270,9 @@ class Stream:
         return True
 
     def _correct(self, pieces: Pieces) -> None:
-        """Some frames of a write that is done could not be written."""
+        """Some frames of a write could not be written."""
+        if not pieces.unsent:
+            return
         draft = self._account.interrupted_draft()
         draft[COUNT.written] -= pieces.refused + pieces.down
         draft[COUNT.octets] -= pieces.unsent

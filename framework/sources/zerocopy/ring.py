@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket
 from collections.abc import Sequence
 
 from zcframe.framework import abi
+from zcframe.framework.nic.cards.family import bind, open_socket, register_buffer, set_slots, set_wake
 from zcframe.framework.ring import Mapping, RingEnd, Undo, make_memory, ring_size
 from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.plan import LivePlan
-
-from .family import bind, open_socket, register_buffer, set_slots, set_wake
 
 # A sleeping worker is woken when this part of its ring is full, or this long after the first frame. A wake-up for each
 # frame costs more than all other work of the kernel for it (docs/benchmarks.md).
@@ -50,6 +51,11 @@ class SocketRing:
     def bind(self) -> None:
         """Take the queue."""
         bind(self._socket, self._family, self.ifname, self.queue)
+
+    def shut(self) -> None:
+        """Let no more frames come, where the device is still there; those that have come stay."""
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RD)
 
     @property
     def memory(self) -> int:

@@ -7,11 +7,11 @@ import contextlib
 from zcframe.framework.errors import NicError, ZerocopyError
 from zcframe.framework.nic import Interface, LinkChange
 from zcframe.framework.nic.cards.card import CARDS, Card, card_driven_by
+from zcframe.framework.nic.cards.family import family_number
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.live import LiveSource
 
-from .family import family_number
 from .ring import SocketRing
 
 
@@ -59,13 +59,14 @@ class Zerocopy(LiveSource[SocketRing]):
         self._changes()
 
     def _let_no_more_come(self) -> None:
-        """Take the interface down: all frames that arrived are published. It is put back at the end."""
+        """Give the queues back: all frames that arrived are published. The interface stays as it is for who sends."""
         with contextlib.suppress(OSError, NicError):
             self._settings.untune()
-            self._settings.hold().change("link", "down")
+        for ring in self.rings:
+            ring.shut()
 
     def _hear(self, change: LinkChange) -> None:
-        # The sockets report that the device is gone; after the end, our own stop took it down.
+        # The sockets report that the device is gone; behind the end the link is no matter.
         if change.kind != "gone" and self._end is None:
             super()._hear(change)
 

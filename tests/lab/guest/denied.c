@@ -108,6 +108,7 @@ static void test_worker(int unused)
 	       "any other offset");
 	expect(recv(zc.fd, &size, sizeof(size), MSG_DONTWAIT) < 0 && errno == EBUSY,
 	       "recv() beside a mapped page: EBUSY");
+	expect(shutdown(zc.fd, SHUT_RD) && errno == EPERM, "shutdown: EPERM");
 }
 
 int main(int argc, char **argv)

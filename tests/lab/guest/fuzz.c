@@ -66,7 +66,7 @@ static void wait_or_move(struct zc *zc)
 	struct pollfd poller = { .fd = zc->fd, .events = roll(65536) };
 	static char frame[1600];
 
-	switch (roll(5)) {
+	switch (roll(6)) {
 	case 0:
 		poll(&poller, 1, roll(2));
 		break;
@@ -78,6 +78,9 @@ static void wait_or_move(struct zc *zc)
 		break;
 	case 3:
 		bind(zc->fd, (void *)frame, roll(40));
+		break;
+	case 4:
+		shutdown(zc->fd, roll(3));
 		break;
 	default:
 		close(dup(zc->fd));

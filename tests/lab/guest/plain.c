@@ -32,6 +32,23 @@ static void read_first(int fd, unsigned int size)
 	expect(desc.len == size && desc.timestamp, "the descriptor is that of the frame");
 }
 
+/* Behind SHUT_RD nothing comes, nothing waits, and the queue is free. */
+static void end(int fd, const char *interface)
+{
+	struct pollfd poller = { .fd = fd, .events = POLLRDHUP };
+	int other = zc_socket();
+	char frame[20];
+
+	expect(zc_bind(other, interface, 0, ZC_DIR_RX) && errno == EBUSY, "the queue is taken");
+	expect(shutdown(fd, SHUT_WR) && errno == EOPNOTSUPP, "a receive ring does not send");
+	expect(shutdown(other, SHUT_RD) && errno == ENOTCONN, "unbound: ENOTCONN");
+	expect(!shutdown(fd, SHUT_RD), "shutdown");
+	expect(poll(&poller, 1, 0) == 1 && poller.revents == POLLRDHUP, "poll tells the end");
+	expect(!recv(fd, frame, sizeof(frame), 0), "the end of the frames");
+	expect(!shutdown(fd, SHUT_RD), "shutdown again");
+	expect(!zc_bind(other, interface, 0, ZC_DIR_RX), "the queue is free");
+}
+
 int main(int argc, char **argv)
 {
 	struct timeval patience = { .tv_sec = 60 };
@@ -59,6 +76,7 @@ int main(int argc, char **argv)
 		expect(recv(fd, frame, sizeof(frame), 0) == (ssize_t)size, "length");
 		expect(!memcmp(frame, wanted, size), "bytes");
 	}
+	end(fd, argv[1]);
 	printf("good\n");
 	return 0;
 }

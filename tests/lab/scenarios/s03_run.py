@@ -44,8 +44,8 @@ def write_pcap(path: Path, octets: list[bytes]) -> None:
     path.write_bytes(head + b"".join(records))
 
 
-def on_host(capture: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "zcframe", "run", "--json", *PLUGINS, "--read", str(capture)]
+def on_host(capture: Path, *options: str) -> dict[str, Any]:
+    command = [sys.executable, "-m", "zcframe", "run", "--json", *PLUGINS, "--read", str(capture), *options]
     done = subprocess.run(command, cwd=TREE, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     return found
@@ -132,11 +132,11 @@ def hashed_alike(frame: bytes) -> bool:
     return frame[12:14] != QINQ
 
 
-def expected(bench: Bench, name: str, octets: list[bytes]) -> dict[str, Any]:
+def expected(bench: Bench, name: str, octets: list[bytes], *options: str) -> dict[str, Any]:
     """What the command says on the host of a capture file of these frames."""
     capture = bench.own / f"{name}-{bench.kernel.series}.pcap"
     write_pcap(capture, octets)
-    return on_host(capture)
+    return on_host(capture, *options)
 
 
 def run(bench: Bench) -> str:

@@ -16,8 +16,9 @@ import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.errors import RingError, ZerocopyError
-from zcframe.framework.nic.cards.card import CARDS, FAMILY, module_path
 from zcframe.framework.sysfs import ROOT
+
+from .card import CARDS, FAMILY, module_path
 
 FAMILY_PARAMETER: Final = ROOT / "sys/module" / FAMILY / "parameters/family"
 # The drivers of ours that share their rings, and their modules.
@@ -85,15 +86,35 @@ def _refusal(number: int, ifname: str, queue: int) -> str:
         errno.EOPNOTSUPP: f"the driver of {ifname} has no rings to share: it has to be {DRIVERS}'s (docs/kernel.md)",
         errno.ERANGE: f"{ifname} has no queue {queue}: use fewer --queues",
         errno.ENODEV: f"there is no interface {ifname}",
+        errno.ENOMEM: f"no permission to pin the blocks of a ring of {ifname}: raise RLIMIT_MEMLOCK (ulimit -l)",
     }
     return reasons.get(number, f"cannot take queue {queue} of {ifname}: {os.strerror(number)}")
 
 
-def bind(sock: socket.socket, family: int, ifname: str, queue: int) -> None:
-    """Take a receive queue; frames come from now on, where the interface is up. Raises ZerocopyError."""
+def _bind(sock: socket.socket, family: int, ifname: str, direction: int, queue: int) -> int:
+    """0 where the queue was taken, else an errno."""
     index = 0
     with contextlib.suppress(OSError):
         index = socket.if_nametoindex(ifname)
-    address = _packed(abi.SOCKADDR, szc_family=family, szc_direction=abi.DIR_RX, szc_ifindex=index, szc_queue=queue)
-    if _libc.bind(sock.fileno(), address, len(address)):
-        raise ZerocopyError(_refusal(ctypes.get_errno(), ifname, queue))
+    address = _packed(abi.SOCKADDR, szc_family=family, szc_direction=direction, szc_ifindex=index, szc_queue=queue)
+    return ctypes.get_errno() if _libc.bind(sock.fileno(), address, len(address)) else 0
+
+
+def bind(sock: socket.socket, family: int, ifname: str, queue: int) -> None:
+    """Take a receive queue; frames come from now on, where the interface is up. Raises ZerocopyError."""
+    if number := _bind(sock, family, ifname, abi.DIR_RX, queue):
+        raise ZerocopyError(_refusal(number, ifname, queue))
+
+
+def bind_to_send(sock: socket.socket, family: int, ifname: str) -> None:
+    """Take the last transmit queue that is free. Raises ZerocopyError.
+
+    A queue's two rings share one interrupt and one poll: the last one is the least likely to receive, too.
+    """
+    for queue in reversed(range(abi.MAX_QUEUES)):
+        number = _bind(sock, family, ifname, abi.DIR_TX, queue)
+        if not number:
+            return
+        if number not in (errno.ERANGE, errno.EBUSY):
+            raise ZerocopyError(_refusal(number, ifname, queue))
+    raise ZerocopyError(f"all transmit queues of {ifname} are taken: other programs send there (see /proc/memshare)")
