@@ -1,6 +1,6 @@
 """The one with a table: which host offers which TCP service, and who was the first to be answered."""
 
-from zcframe import PASS, Param, Table, ip_text, plugin, u64
+from zcframe import PASS, Param, Table, addr, ip_text, plugin, u16, u64
 
 SYN, ACK = 0x02, 0x10
 
@@ -15,14 +15,14 @@ class Services:
     capacity = Param(1 << 16, "services that there is room for, over all buckets", minimum=2048)
 
     services = Table(
-        key={"hi": u64, "lo": u64, "port": u64},
+        key={"host": addr, "port": u16},
         value={"answers": u64, "first_ns": u64.min, "last_ns": u64.max},
         capacity=capacity,
     )
 
     def filter(pkt, state, params):
         if pkt.tcp_flags & (SYN | ACK) == SYN | ACK:
-            row = state.services.upsert(pkt.src_hi, pkt.src_lo, pkt.sport)
+            row = state.services.upsert(pkt.src, pkt.sport)
             if row:  # false where the table is full; the report has it as "lost"
                 if row.new:
                     row.first_ns = pkt.ts
@@ -41,4 +41,4 @@ class Services:
 
 def described(row):
     names = ("answers", "first_ns", "last_ns")
-    return {"host": ip_text(row["hi"], row["lo"]), "port": int(row["port"])} | {name: int(row[name]) for name in names}
+    return {"host": ip_text(row["host"]), "port": int(row["port"])} | {name: int(row[name]) for name in names}

@@ -14,9 +14,10 @@ import numpy as np
 
 from zcframe.framework.jit.address import load_u64
 from zcframe.framework.jit.compiler import kept_outlined
-from zcframe.framework.state.declare import Array, u64
+from zcframe.framework.state.declare import Array
 from zcframe.framework.state.flows import flow_layout
 from zcframe.framework.state.journal import WRITE
+from zcframe.framework.state.kinds import u64
 from zcframe.framework.state.layout import StateLayout, make_layout
 from zcframe.framework.state.merge import State
 

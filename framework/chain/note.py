@@ -2,8 +2,9 @@
 
     note     offsets u64 | facts u64 | what each plugin's `ahead` returned, a word a value
 
-`ahead` returns whole numbers, spots of tables, or a tuple of these. Where a value stands depends on the types of all
-values before it, which are known only while numba types the chain: place and size are constants of the machine code.
+`ahead` returns whole numbers, addresses, views, spots of tables, or a tuple of these. Where a value stands depends on
+the types of all values before it, which are known only while numba types the chain: place and size are constants of the
+machine code.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from numba.core.types.containers import BaseTuple
 from numba.extending import intrinsic
 
 from zcframe.framework.jit.emit.address import in_region
+from zcframe.framework.packet.address import AddrType
 from zcframe.framework.packet.value import packet_type
+from zcframe.framework.packet.view import ViewType
 from zcframe.framework.state.compiled import SpotType, StateType
 
 from .attempt import emit_attempt, leave, signature_of
@@ -46,17 +49,21 @@ def words_of(kind: types.Type) -> int:
         return 1
     if isinstance(kind, SpotType):
         return len(kind.words)
+    if isinstance(kind, AddrType | ViewType):
+        return 2
     if isinstance(kind, BaseTuple):
         return _limited(sum(words_of(part) for part in kind.types))
-    raise TypingError(f"ahead returns {kind}: whole numbers and spots of tables are possible, or a tuple of them")
+    raise TypingError(
+        f"ahead returns {kind}: whole numbers, addresses, views and spots of tables are possible, or a tuple of them"
+    )
 
 
 def _flat(context: Any, builder: Any, kind: Any, value: Any) -> list[Any]:
     """The words of a value."""
     if isinstance(kind, types.Integer | types.Boolean):
         return [context.cast(builder, value, kind, types.int64)]
-    if isinstance(kind, SpotType):
-        return [builder.extract_value(value, i) for i in range(len(kind.words))]
+    if isinstance(kind, SpotType | AddrType | ViewType):
+        return [builder.extract_value(value, i) for i in range(words_of(kind))]
     parts = [(part, builder.extract_value(value, i)) for i, part in enumerate(kind.types)]
     return [word for part, inner in parts for word in _flat(context, builder, part, inner)]
 
@@ -65,9 +72,9 @@ def _built(context: Any, builder: Any, kind: Any, words: list[Any]) -> Any:
     """The value of these words, which are taken from the list."""
     if isinstance(kind, types.Integer | types.Boolean):
         return context.cast(builder, words.pop(0), types.int64, kind)
-    if isinstance(kind, SpotType):
+    if isinstance(kind, SpotType | AddrType | ViewType):
         value = ir.Constant(context.get_value_type(kind), ir.Undefined)
-        for i in range(len(kind.words)):
+        for i in range(words_of(kind)):
             value = builder.insert_value(value, words.pop(0), i)
         return value
     return context.make_tuple(builder, kind, [_built(context, builder, part, words) for part in kind.types])

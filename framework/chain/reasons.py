@@ -14,8 +14,8 @@ from .inline import FOREIGN
 
 Match = re.Match[str]
 
-TABLE_VERBS = ("upsert", "find", "spot", "prefetch")
-VIEW_VERBS = "v[i], v.u16(i), v.u32(i) and len(v)"
+TABLE_VERBS = ("upsert", "find", "delete", "spot", "prefetch")
+VIEW_VERBS = "v[i], v[a:b], v.u16(i), v.u32(i), v.u64(i), v.u16le(i), ..., find, startswith, endswith and len(v)"
 # Names of a kind that are all listed where none is near.
 MOST_LISTED = 8
 CONSTANTS = "whole numbers, floats, bytes and tuples of them"
@@ -77,6 +77,7 @@ def kind(text: str) -> str:
     if owner:
         name = owner[2] or ""
         ours = {"Packet": "pkt", "View": "a view of bytes", "State": "state", "Row": f"a row of {name}", "Object": name}
+        ours |= {"Addr": "an address"}
         return ours.get(owner[1], f"the {owner[1]} {name}")
     for pattern, words in KINDS:
         if re.match(pattern, text):
@@ -146,6 +147,8 @@ def _attribute(found: Match, scope: Scope) -> str:
         return _member_attribute(name, inside[1], inside[2], scope)
     if owner.startswith("zcframe.Packet"):
         return f"pkt has no attribute {name}{meant(name, DOCS)}"
+    if owner.startswith("zcframe.Addr"):
+        return f"an address has no {name}: it has hi and lo"
     if owner.startswith("zcframe.View"):
         return f"a view of bytes has no {name}: it has {VIEW_VERBS}"
     if "StateType" in owner:
@@ -207,7 +210,7 @@ def _operation(found: Match, scope: Scope) -> str:
         return f"{words[0]} is neither true nor false"
     if name in OPERATORS and len(words) == 2:
         compared = name in ("eq", "ne", "lt", "le", "gt", "ge") and "a str" in words
-        advice = "; addresses are whole numbers, src_hi and src_lo" if compared else ""
+        advice = "; an address compares with a constant ipaddress.ip_address('10.0.0.1')" if compared else ""
         return f"{words[0]} {OPERATORS[name]} {words[1]} has no meaning in compiled code{advice}"
     return "" if name == "exception_match" else f"{name}() does not take {' and '.join(words) or 'nothing'}"
 
@@ -222,7 +225,7 @@ def _indexed(types: list[str], words: list[str], scope: Scope) -> str:
         return f"{words[0]} has no index: it has methods"
     index = words[1] if len(words) > 1 else "that"
     if index == "a slice":
-        return f"{words[0]} has no slices: take single values, as v[i], v.u16(i) or v.u32(i) of a view"
+        return f"{words[0]} has no slices: take single values, as v[i]"
     if index == "a float":
         return f"the index of {words[0]} is a float: divide with // instead of /"
     if len(words) > 2:
@@ -270,6 +273,7 @@ REASONS: tuple[tuple[str, Reason], ...] = (
     (r"NameError: (?:global )?name '(\w+)' is not defined", _undefined),
     (r"Variable '(\w+)' is not defined", lambda found, scope: f"{found[1]} {NO_VALUE}"),
     (r"Untyped global name '(\w+)':.*?<(?:class|enum) '([\w.]+)'>", _global),
+    (r"zcframe: (.*)", lambda found, scope: found[1]),
     (r"(prefetch cannot .*)", lambda found, scope: found[1]),
     (r"(ahead returns .*)", lambda found, scope: found[1]),
     (r"(\w+\.\w+\(\) was given a spot .*)", lambda found, scope: found[1]),
@@ -287,7 +291,6 @@ REASONS: tuple[tuple[str, Reason], ...] = (
     (r"(?:lowering |setattr: \()zcframe\.Packet\)?\.(\w+) =", lambda found, scope: "pkt cannot be changed"),
     (r"(?:lowering |setattr: \()(?:zcframe\.\w+\(\w+#\w+\)|params\().*\.(\w+) =", lambda f, s: f"{f[1]} cannot be set"),
     (r"Unknown attribute '(\w+)' of type (.*)", _attribute),
-    (r"getiter with parameters \(zcframe\.View\)", lambda f, s: "a view is read by index: for i in range(len(view))"),
     (r"getiter with parameters \((.*?)\)\n", lambda found, scope: f"{kind(found[1])} cannot be looped over"),
     (r"list\.append for list\((.*?)\)<iv=.*?with parameters \((.*?)\)", _append),
     (r"Invalid use of (\w+) with parameters.*\n*.*as a callable", _call),

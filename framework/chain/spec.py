@@ -160,7 +160,7 @@ def _bounds(low: float, high: float) -> str:
 
 
 def check_parameters(declared: PluginClass, pairs: Iterable[tuple[str, Any]], label: str) -> dict[str, Any]:
-    """The values of these parameters, typed; as text or as they are. Raises PluginSpecError, which begins with `label`."""
+    """The parameters typed, given as text or as they are. Raises PluginSpecError, which begins with `label`."""
     params: dict[str, Any] = {}
     for name, value in pairs:
         if name not in declared.params:

@@ -70,8 +70,8 @@ def unsupported(function: Callable[..., Any]) -> list[Construct]:
 
 
 def _root(node: ast.AST) -> str:
-    """The name in front of the dots of an attribute; "" where there is none."""
-    while isinstance(node, ast.Attribute):
+    """The name in front of the dots and brackets; "" where there is none."""
+    while isinstance(node, ast.Attribute | ast.Subscript):
         node = node.value
     return node.id if isinstance(node, ast.Name) else ""
 
@@ -81,16 +81,21 @@ def _negative(index: ast.AST) -> bool:
     return constant and isinstance(index.operand, ast.Constant)  # type: ignore[attr-defined]
 
 
+def _parts_of(tree: ast.AST, names: set[str]) -> set[str]:
+    """These names, and all that are assigned a part of what they stand for, by a dot or brackets."""
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Assign) and _root(node.value) in names]
+    parts = [node for node in found if isinstance(node.value, ast.Attribute | ast.Subscript)]
+    more = names | {target.id for node in parts for target in node.targets if isinstance(target, ast.Name)}
+    return names if more == names else _parts_of(tree, more)
+
+
 def counted_from_end(function: Callable[..., Any]) -> list[Construct]:
     """Indices of state, or of a view of a packet's bytes, that Python would count from the end."""
     found = _tree(function)
     if found is None:
         return []
     tree, before = found
-    names = set(inspect.signature(function).parameters)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Attribute) and _root(node.value) in names:
-            names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    names = _parts_of(tree, set(inspect.signature(function).parameters))
     subscripts = [node for node in ast.walk(tree) if isinstance(node, ast.Subscript) and _negative(node.slice)]
     return [
         Construct(before + node.lineno, f"[{ast.unparse(node.slice)}]: indices count from the start, from 0 on")

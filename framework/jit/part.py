@@ -6,14 +6,42 @@ into its callers is needed as LLVM code only, and is optimised there: this is ha
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
+from numba.core import ir
 from numba.core.compiler import Compiler
+from numba.core.compiler_machinery import AnalysisPass, register_pass
+from numba.core.errors import TypingError
+from numba.core.typed_passes import NopythonTypeInference
 
 from .lean import lean
 from .library import PartLibrary
 
 ENVIRONMENT: Final = "_ZN08NumbaEnv"
+
+
+@register_pass(mutates_CFG=False, analysis_only=True)
+class CheckAssigned(AnalysisPass):  # type: ignore[misc]
+    """Asks types of ours whether they take what is assigned to their attributes: by `check_assigned(name, type)`.
+
+    numba itself casts whatever is assigned to the attribute's type: a float to a whole number, without a word.
+    """
+
+    _name: ClassVar[str] = "zcframe_check_assigned"
+
+    def __init__(self) -> None:
+        AnalysisPass.__init__(self)
+
+    def run_pass(self, state: Any) -> bool:
+        for block in state.func_ir.blocks.values():
+            for statement in block.find_insts(ir.SetAttr):
+                check = getattr(state.typemap[statement.target.name], "check_assigned", None)
+                try:
+                    if check is not None:
+                        check(statement.attr, state.typemap[statement.value.name])
+                except TypingError as error:
+                    raise TypingError(str(error), loc=statement.loc) from None
+        return False
 
 
 class PartCompiler(Compiler):  # type: ignore[misc]
@@ -23,7 +51,10 @@ class PartCompiler(Compiler):  # type: ignore[misc]
         state = self.state
         state.library = PartLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
         state.flags.no_cpython_wrapper = state.flags.no_cfunc_wrapper = True
-        return super().define_pipelines()
+        (pipeline,) = super().define_pipelines()
+        pipeline.add_pass_after(CheckAssigned, NopythonTypeInference)
+        pipeline.finalize()
+        return [pipeline]
 
     def _compile_core(self) -> Any:
         with lean():

@@ -11,6 +11,8 @@ from typing import Any, TextIO
 
 from zcframe import __version__
 from zcframe.framework.clock import utc
+from zcframe.framework.state.addresses import ip_text
+from zcframe.framework.state.kinds import ADDRESS_SIZE
 from zcframe.framework.stats import (
     Observer,
     PluginPlan,
@@ -122,13 +124,32 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
     }
 
 
+def _is_shown(dtype: Any) -> bool:
+    """Whether it is, or has in it, text or an addr of state, which people want to read."""
+    if dtype.names:
+        return any(_is_shown(dtype[name]) for name in dtype.names)
+    return bool(dtype.kind == "S" or dtype == f"V{ADDRESS_SIZE}")
+
+
+def _from_numpy(value: Any) -> Any:
+    if not _is_shown(value.dtype):
+        return value.tolist()
+    if value.ndim:
+        return list(value)
+    if value.dtype.names:
+        return [value[name] for name in value.dtype.names]
+    return value.item().decode(errors="backslashreplace") if value.dtype.kind == "S" else ip_text(value)
+
+
 def plain(value: Any) -> Any:
     """The value in types of JSON; numpy's scalars and arrays, bytes, NaN and keys that are numbers are converted.
+
+    Text and addresses of state become text, other bytes hexadecimal digits.
 
     Raises TypeError for an object that has no text of its own.
     """
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return plain(_from_numpy(value))
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):

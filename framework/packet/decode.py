@@ -77,6 +77,14 @@ def l4_size(l4, room, proto):  # type: ignore[no-untyped-def]
 
 
 @inlined
+def l4_size_on_wire(l4, room, proto):  # type: ignore[no-untyped-def]
+    """Bytes of the L4 header as it was sent, of which `room` were captured; at least what it must have."""
+    if proto == IPPROTO_TCP:
+        return max(rx_load_u8(l4 + 12) >> 2 & 0x3C, 20) if room >= 13 else 20
+    return l4_size(l4, 12, proto)
+
+
+@inlined
 def is_plain_ipv4(frame, length):  # type: ignore[no-untyped-def]
     """Whether a frame is what most are: IPv4 without options behind no tag, no fragment."""
     if length < PLAIN_L4 or rx_load_u32(frame + 12) & 0xFFFFFF != PLAIN_IPV4:

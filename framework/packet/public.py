@@ -5,15 +5,31 @@ Compiled code has the same attributes: value.py makes them, and takes their name
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterator
+from typing import Any, Protocol, overload
 
 
 class View(Protocol):
-    """Bytes of a packet: `view[i]`, `view.u16(i)`, `view.u32(i)`, `len(view)`. Past its end it reads 0."""
+    """Bytes of a packet or of state: `view[i]`, `view[a:b]`, `view.u16(i)`, `len(view)`. Past its end it reads 0.
 
+    A view is no copy. Bounds of a slice are those of Python, negative ones too. What a view is compared with, or looked
+    through for, is another view or a bytes constant.
+    """
+
+    @overload
     def __getitem__(self, index: int, /) -> int: ...
+    @overload
+    def __getitem__(self, index: slice, /) -> View: ...
 
     def __len__(self) -> int: ...
+
+    def __bool__(self) -> bool: ...
+
+    def __iter__(self) -> Iterator[int]: ...
+
+    def __eq__(self, other: object, /) -> bool: ...
+
+    def __contains__(self, wanted: View | bytes, /) -> bool: ...
 
     def u16(self, index: int, /) -> int:
         """Two bytes in the order of the network."""
@@ -21,9 +37,50 @@ class View(Protocol):
     def u32(self, index: int, /) -> int:
         """Four bytes in the order of the network."""
 
+    def u64(self, index: int, /) -> int:
+        """Eight bytes in the order of the network, a pattern of 64 bits that may be negative."""
+
+    def u16le(self, index: int, /) -> int:
+        """Two bytes, the least significant one first."""
+
+    def u32le(self, index: int, /) -> int:
+        """Four bytes, the least significant one first."""
+
+    def u64le(self, index: int, /) -> int:
+        """Eight bytes, the least significant one first, a pattern of 64 bits that may be negative."""
+
+    def find(self, wanted: View | bytes, start: int = 0, /) -> int:
+        """Where these bytes begin, from `start` on; -1 where they are not."""
+
+    def startswith(self, prefix: View | bytes, /) -> bool:
+        """Whether it begins with these bytes."""
+
+    def endswith(self, suffix: View | bytes, /) -> bool:
+        """Whether it ends with these bytes."""
+
+
+class Addr(Protocol):
+    """An IP address: compares with `==` and `<`, is a key and a value of state; min() and max() tell two apart."""
+
+    @property
+    def hi(self) -> int:
+        """upper 64 bits, a pattern that may be negative; 0 for IPv4"""
+
+    @property
+    def lo(self) -> int:
+        """lower 64 bits, likewise; IPv4 as ::ffff:a.b.c.d"""
+
+    def __lt__(self, other: Any, /) -> bool: ...
+
+    def __le__(self, other: Any, /) -> bool: ...
+
+    def __gt__(self, other: Any, /) -> bool: ...
+
+    def __ge__(self, other: Any, /) -> bool: ...
+
 
 class Packet(Protocol):
-    """A packet. All attributes but the views are whole numbers."""
+    """A packet. All attributes but views and addresses are whole numbers."""
 
     @property
     def ts(self) -> int:
@@ -60,6 +117,18 @@ class Packet(Protocol):
     @property
     def payload(self) -> View:
         """payload of the L4 header (of the IP header where L4 is unknown) as a view"""
+
+    @property
+    def payload_wirelen(self) -> int:
+        """length of that payload on the wire, as IP tells it; len(pkt.payload) of it were captured"""
+
+    @property
+    def l3(self) -> View:
+        """IP packet from its header on as a view; of what is not IP, from the last header that was found"""
+
+    @property
+    def l4(self) -> View:
+        """L4 header and payload as a view; empty where no L4 header was found"""
 
     @property
     def eth_dst(self) -> int:
@@ -112,6 +181,14 @@ class Packet(Protocol):
     @property
     def dst_lo(self) -> int:
         """lower 64 bits of the destination address; IPv4 as ::ffff:a.b.c.d"""
+
+    @property
+    def src(self) -> Addr:
+        """source address as one value; :: where there is none"""
+
+    @property
+    def dst(self) -> Addr:
+        """destination address, likewise"""
 
     @property
     def sport(self) -> int:

@@ -10,7 +10,8 @@ from numba.core.types.containers import UniTuple
 from numba.extending import intrinsic, overload
 
 from zcframe.framework.jit.address import below
-from zcframe.framework.jit.compiler import FORCE, inlined, outlined
+from zcframe.framework.jit.compiler import inlined, outlined
+from zcframe.framework.jit.part import FORCE
 
 from .community import community_id
 from .value import PacketType

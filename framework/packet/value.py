@@ -1,7 +1,7 @@
 """The packet as a plugin sees it: an immutable value, four words in registers, each attribute loaded when it is read.
 
-All attributes are int64. Lengths and offsets are in bytes, times in nanoseconds, numbers in host order. An attribute
-that the packet does not have (ports of an ARP, flags of a UDP) reads 0.
+All attributes but views and addresses are int64. Lengths and offsets are in bytes, times in nanoseconds, numbers in
+host order. An attribute that the packet does not have (ports of an ARP, flags of a UDP) reads 0.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from zcframe.framework.jit.address import (
 )
 from zcframe.framework.jit.part import FORCE
 
-from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size
+from . import search as _search  # noqa: F401 - registers what is asked of views with numba
+from .address import MAPPED_IPV4, make_addr
+from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size, l4_size_on_wire
 from .public import Packet
 from .view import make_view
 
 UNHASHED_BUCKET = abi.RETA_SIZE
-MAPPED_IPV4 = 0xFFFF << 32
 
 
 class PacketType(types.Type):
@@ -124,6 +125,34 @@ def payload(pkt):  # type: ignore[no-untyped-def]
 
 
 @_attribute
+def payload_wirelen(pkt):  # type: ignore[no-untyped-def]
+    l3, l4 = pkt._offsets & 0xFFFF, (pkt._offsets >> 16) & 0xFFFF
+    start, end = (pkt._offsets >> 32) & 0xFFFF, rx_load_u32(pkt._desc + abi.DESC_WIRE_LEN)
+    version = (pkt._facts >> 8) & 255
+    if version == 4:
+        total = rx_load_be16(pkt._data + l3 + 2)
+        end = min(l3 + total, end) if total >= 20 else end
+    elif version == 6:
+        claimed = rx_load_be16(pkt._data + l3 + 4)
+        end = min(l3 + 40 + claimed, end) if claimed else end
+    if l4:
+        start += l4_size_on_wire(pkt._data + l4, (pkt._offsets >> 48) - l4, pkt._facts & 255)
+    return max(end - start, 0)
+
+
+@_attribute
+def l3(pkt):  # type: ignore[no-untyped-def]
+    start = pkt._offsets & 0xFFFF
+    return make_view(pkt._data + start, (pkt._offsets >> 48) - start if start else 0)
+
+
+@_attribute
+def l4(pkt):  # type: ignore[no-untyped-def]
+    start = (pkt._offsets >> 16) & 0xFFFF
+    return make_view(pkt._data + start, (pkt._offsets >> 48) - start if start else 0)
+
+
+@_attribute
 def eth_dst(pkt):  # type: ignore[no-untyped-def]
     return rx_load_be32(pkt._data) << 16 | rx_load_be16(pkt._data + 4) if pkt._offsets & 0xFFFF else 0
 
@@ -203,6 +232,16 @@ def dst_lo(pkt):  # type: ignore[no-untyped-def]
     if version == 4:
         return MAPPED_IPV4 | rx_load_be32(l3 + 16)
     return rx_load_be64(l3 + 32) if version == 6 else 0
+
+
+@_attribute
+def src(pkt):  # type: ignore[no-untyped-def]
+    return make_addr(pkt.src_hi, pkt.src_lo)
+
+
+@_attribute
+def dst(pkt):  # type: ignore[no-untyped-def]
+    return make_addr(pkt.dst_hi, pkt.dst_lo)
 
 
 @_attribute

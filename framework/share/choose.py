@@ -21,9 +21,9 @@ from typing import Any, Final
 
 from zcframe.framework.jit.address import load_u8, mul_high, rx_load_be16, rx_load_be32, rx_load_be64, shift_right
 from zcframe.framework.jit.compiler import inlined
+from zcframe.framework.packet.address import MAPPED_IPV4
 from zcframe.framework.packet.decode import FRAGMENT, HAS_PORTS
 from zcframe.framework.packet.tunnel import innermost
-from zcframe.framework.packet.value import MAPPED_IPV4
 
 from .table import BITS
 

@@ -9,6 +9,7 @@ import hashlib
 import operator
 from typing import Any
 
+from llvmlite import ir
 from numba.core import cgutils, types
 from numba.core.callconv import RETCODE_USEREXC
 from numba.core.errors import TypingError
@@ -24,12 +25,12 @@ from numba.extending import (
     register_model,
 )
 
-from zcframe.framework.jit.emit.address import emit_load, emit_store
 from zcframe.framework.jit.lowering import lowered_at
-from zcframe.framework.jit.part import call_part
 
-from .journal import WRITE
+from .keys import words_of_key
+from .kinds import Kind, Repeated
 from .layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
+from .values import compiled_type, emit_change, emit_value, takes
 
 
 class _Located(types.Type):
@@ -63,11 +64,25 @@ class ObjectType(_Located):
 
 
 class RowType(_Located):
-    """A row of a table: address 0 for none; 1 in `new` for a row just made; the journal where it has objects."""
+    """A row of a table: address 0 for none; 1 in `new` for a row just made; the journal where values need it."""
 
     @property
     def words(self) -> list[str]:
-        return ["address", "new", *(["journal"] if self.layout.objects else [])]
+        return ["address", "new", *(["journal"] if self.layout.apart or self.layout.objects else [])]
+
+    def kind(self, name: str) -> Kind | None:
+        """Of a field; None where there is none of that name."""
+        return next((kind for field, _, kind in self.layout.fields if field == name), None)
+
+    def check_assigned(self, name: str, given: types.Type) -> None:
+        """Raises TypingError for a value that a field does not take (jit/part.py)."""
+        kind = self.kind(name)
+        if kind is None:
+            return
+        several = isinstance(kind, Repeated)
+        reason = f"assign to one of them, {name}[i]" if several else takes(kind, given)
+        if reason:
+            raise TypingError(f"zcframe: {name} of a row of {self.layout.name} is {kind.name}: {reason}")
 
 
 class SpotType(types.Type):
@@ -80,7 +95,7 @@ class SpotType(types.Type):
 
     @property
     def words(self) -> list[str]:
-        return ["at", "hashed", *(f"k{i}" for i in range(len(self.layout.keys)))]
+        return ["at", "hashed", *words_of_key(self.layout)]
 
 
 @register_model(SpotType)
@@ -98,8 +113,8 @@ def spot_maker(layout: TableLayout) -> Any:
         def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
             value = cgutils.create_struct_proxy(spot)(context, builder)
             value.at, value.hashed = args[:2]
-            for i in range(len(layout.keys)):
-                setattr(value, f"k{i}", builder.extract_value(args[2], i))
+            for i, word in enumerate(words_of_key(layout)):
+                setattr(value, word, builder.extract_value(args[2], i))
             return value._getvalue()
 
         return spot(types.int64, types.int64, key), codegen
@@ -227,7 +242,7 @@ class _ArrayItem(AbstractTemplate):  # type: ignore[misc]
     def generic(self, args: Any, kws: Any) -> Any:
         array, index = args
         if isinstance(array, ArrayType) and isinstance(index, types.Integer):
-            return types.int64(array, types.int64)
+            return compiled_type(array.layout.scalar)(array, types.int64)
         return None
 
 
@@ -241,8 +256,9 @@ class _ArraySetItem(AbstractTemplate):  # type: ignore[misc]
             raise TypingError(
                 f"prefetch cannot write to {array.layout.name}, nor can ahead: it is no part of the transaction"
             )
-        if not isinstance(value, types.Number | types.Boolean):
-            raise TypingError(f"{array.layout.name} holds whole numbers: {value} is none")
+        reason = takes(array.layout.scalar, value)
+        if reason:
+            raise TypingError(f"zcframe: {array.layout.name} holds {array.layout.scalar.name}: {reason}")
         return types.void(array, types.int64, value)
 
 
@@ -263,7 +279,7 @@ def _nowhere(row: RowType) -> str:
 
 
 def _guarded(context: Any, builder: Any, holds: Any, kind: type[Exception], text: str, load: Any) -> Any:
-    """What `load` builds, an int64, where the condition holds; else the exception."""
+    """What `load` builds where the condition holds; else the exception."""
     with builder.if_else(holds, likely=True) as (then, otherwise):
         with then:
             value = load()
@@ -273,35 +289,30 @@ def _guarded(context: Any, builder: Any, holds: Any, kind: type[Exception], text
             refused = builder.block
     result = builder.phi(value.type)
     result.add_incoming(value, loaded)
-    result.add_incoming(value.type(0), refused)
+    result.add_incoming(value.type(None if isinstance(value.type, ir.BaseStructType) else 0), refused)
     return result
-
-
-def _load(builder: Any, address: Any, size: int) -> Any:
-    return emit_load(builder, address, 8 * size, region="state")
 
 
 @lower_builtin(operator.getitem, ArrayType, types.Integer)
 def _array_get(context, builder, sig, args):  # type: ignore[no-untyped-def]
     array = sig.args[0]
     inside, address, _ = _element(context, builder, array, *args)
-    return _guarded(
-        context, builder, inside, IndexError, _outside(array), lambda: _load(builder, address, array.layout.scalar.size)
-    )
+
+    def load() -> Any:
+        return emit_value(context, builder, array.layout.scalar, address)
+
+    return _guarded(context, builder, inside, IndexError, _outside(array), load)
 
 
 @lower_builtin(operator.setitem, ArrayType, types.Integer, types.Any)
 def _array_set(context, builder, sig, args):  # type: ignore[no-untyped-def]
-    array, _, kind = sig.args
+    array, _, given = sig.args
+    scalar = array.layout.scalar
     inside, address, journal = _element(context, builder, array, *args[:2])
-    value = context.cast(builder, args[2], kind, types.int64)
-    write = types.void(types.int64, types.int64, types.int64)
+    value = context.cast(builder, args[2], given, compiled_type(scalar))
     with builder.if_else(inside, likely=True) as (then, otherwise):
         with then:
-            if array.direct:
-                emit_store(builder, address, value, 8 * array.layout.scalar.size, region="state")
-            else:
-                call_part(context, builder, WRITE[array.layout.scalar.size], write, [journal, address, value])
+            emit_change(context, builder, scalar, address, value, None if array.direct else journal)
         with otherwise:
             _refuse(context, builder, IndexError, _outside(array))
     return context.get_dummy_value()
@@ -316,7 +327,10 @@ class _RowAttributes(AttributeTemplate):  # type: ignore[misc]
             return types.boolean
         if any(one.name == name for one in row.layout.objects):
             return _row_object(row, name)
-        return types.int64 if any(field == name for field, _, _ in row.layout.fields) else None
+        kind = row.kind(name)
+        if isinstance(kind, Repeated):
+            return _repeated(row, name)
+        return compiled_type(kind) if kind is not None else None
 
 
 def _row_object(row: RowType, name: str) -> ObjectType:
@@ -324,8 +338,15 @@ def _row_object(row: RowType, name: str) -> ObjectType:
     return ObjectType(layout, f"{row.layout.name}.{name}", direct=not layout.large)
 
 
-def _field(row: RowType, name: str) -> tuple[int, int]:
-    return next((offset, scalar.size) for field, offset, scalar in row.layout.fields if field == name)
+def _field(row: RowType, name: str) -> tuple[int, Kind]:
+    return next((offset, kind) for field, offset, kind in row.layout.fields if field == name)
+
+
+def _repeated(row: RowType, name: str) -> ArrayType:
+    """A field of several scalars is an Array, journaled as those are."""
+    offset, kind = _field(row, name)
+    assert isinstance(kind, Repeated)
+    return ArrayType(ArrayLayout(f"{row.layout.name}.{name}", offset, kind.scalar, kind.count), name)
 
 
 @lower_getattr_generic(RowType)
@@ -336,9 +357,17 @@ def _row_get(context, builder, row, value, name):  # type: ignore[no-untyped-def
         return builder.trunc(builder.and_(place.new, one), cgutils.bool_t)
     if any(each.name == name for each in row.layout.objects):
         return _lower_row_object(context, builder, row, place, name)
-    offset, size = _field(row, name)
+    offset, kind = _field(row, name)
     there, address = _row_field(builder, place, offset)
-    return _guarded(context, builder, there, LookupError, _nowhere(row), lambda: _load(builder, address, size))
+
+    def load() -> Any:
+        if not isinstance(kind, Repeated):
+            return emit_value(context, builder, kind, address)
+        part = cgutils.create_struct_proxy(_repeated(row, name))(context, builder)
+        part.address, part.journal = address, place.journal
+        return part._getvalue()
+
+    return _guarded(context, builder, there, LookupError, _nowhere(row), load)
 
 
 def _lower_row_object(context: Any, builder: Any, row: RowType, place: Any, name: str) -> Any:
@@ -362,13 +391,12 @@ def _lower_row_set(name: str) -> None:
     @lower_setattr(RowType, name)
     def assign(context, builder, sig, args):  # type: ignore[no-untyped-def]
         row = sig.args[0]
-        offset, size = _field(row, name)
+        offset, kind = _field(row, name)
         place = cgutils.create_struct_proxy(row)(context, builder, value=args[0])
-        value = context.cast(builder, args[1], sig.args[1], types.int64)
         there, address = _row_field(builder, place, offset)
         with builder.if_else(there, likely=True) as (then, otherwise):
             with then:
-                emit_store(builder, address, value, 8 * size, region="state")
+                emit_change(context, builder, kind, address, args[1], place.journal if kind.apart else None)
             with otherwise:
                 _refuse(context, builder, LookupError, _nowhere(row))
 

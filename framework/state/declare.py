@@ -3,66 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final
 
 from zcframe.framework.errors import DeclarationError
 
-SUM: Final = "sum"
+from .kinds import Addr, Kind, Octets, Scalar, is_whole
+
 MAX_KEYS: Final = 12
+# Bytes of a row: one that goes is journaled whole, and the journal has room for 64 KiB.
+LARGEST_ROW: Final = 32 * 1024
 RESERVED_FIELDS: Final = ("new", "tag")
 # What a merged State holds beside the members.
 RESERVED_MEMBERS: Final = ("layout", "lost", "expired", "given_up")
 
-MIN: Final = "min"
-MAX: Final = "max"
-BITS: Final = "bits"
-FIRST: Final = "first"
-
-
-@dataclass(frozen=True)
-class Scalar:
-    """An unsigned integer of 1, 2, 4 or 8 bytes in shared state.
-
-    `reduction` says how two values of the same key merge: summed unless told otherwise (`u64.min`, `u64.max`, `u8.bits`
-    for a bitwise or, `u64.first` for the value of the row that comes first). Compiled code sees every scalar as int64.
-    """
-
-    size: int
-    reduction: str = SUM
-
-    @property
-    def min(self) -> Scalar:
-        return replace(self, reduction=MIN)
-
-    @property
-    def max(self) -> Scalar:
-        return replace(self, reduction=MAX)
-
-    @property
-    def bits(self) -> Scalar:
-        return replace(self, reduction=BITS)
-
-    @property
-    def first(self) -> Scalar:
-        return replace(self, reduction=FIRST)
-
-    @property
-    def dtype(self) -> str:
-        return f"u{self.size}"
-
-
-u8: Final = Scalar(1)
-u16: Final = Scalar(2)
-u32: Final = Scalar(4)
-u64: Final = Scalar(8)
-
-
-SCALARS: Final = "u8, u16, u32 or u64"
-
-
-def _is_whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
+SCALARS: Final = "u8, u16, u32, u64, i64, f64 or addr"
+FIELDS: Final = "u8, u16, u32, u64, i64, f64, addr, text(n), blob(n) or u16[8]"
 
 
 class Embedded:
@@ -73,14 +29,26 @@ class Embedded:
         raise NotImplementedError
 
 
-def _require_scalars(what: str, fields: Mapping[str, Any], *, embedded: bool = False) -> None:
-    """Raises DeclarationError for a field whose type is none of state's. embedded: objects are possible, too."""
-    for name, scalar in fields.items():
-        if not isinstance(scalar, Scalar) and not (embedded and isinstance(scalar, Embedded)):
+def _require_kinds(what: str, possible: str, kinds: tuple[type, ...], fields: Mapping[str, Any]) -> None:
+    """Raises DeclarationError for a field whose type is none of these. possible: the same for people."""
+    for name, kind in fields.items():
+        if not isinstance(kind, kinds):
             where = f" in field {name}" if name else ""
-            if embedded and isinstance(scalar, type) and issubclass(scalar, Embedded):
-                raise DeclarationError(f"{what} has an object{where}: write {scalar.__name__}(...)")
-            raise DeclarationError(f"{what} holds {SCALARS}{where}, not {scalar!r}")
+            if Embedded in kinds and isinstance(kind, type) and issubclass(kind, Embedded):
+                raise DeclarationError(f"{what} has an object{where}: write {kind.__name__}(...)")
+            raise DeclarationError(f"{what} holds {possible}{where}, not {getattr(kind, 'name', repr(kind))}")
+
+
+def _require_key(key: Mapping[str, Any]) -> None:
+    """Raises DeclarationError for a key that cannot be looked for."""
+    for name, kind in key.items():
+        if not isinstance(kind, Addr | Octets) and not (isinstance(kind, Scalar) and kind.is_whole):
+            raise DeclarationError(f"a Table has whole numbers, addr, text and blob in its key, {name} is {kind.name}")
+    words = sum(kind.words for kind in key.values())
+    if words > MAX_KEYS:
+        raise DeclarationError(
+            f"a Table has a key of {words} words, {MAX_KEYS} are possible: an addr, text or blob is two"
+        )
 
 
 @dataclass(frozen=True)
@@ -104,45 +72,47 @@ class Param:
 
 @dataclass(frozen=True)
 class Array:
-    """A fixed array of `length` scalars (a Param makes it the user's choice), zero at the start.
+    """A fixed array of `length` scalars or addresses (a Param makes it the user's choice), zero at the start.
 
     In `filter`: `state.name[i]`, `state.name[i] += n`, `len(state.name)`; an index out of range raises IndexError.
     In `merge` and `report`: a numpy array of the scalar's dtype.
     """
 
-    scalar: Scalar
+    scalar: Scalar | Addr
     length: int | Param
 
     def __post_init__(self) -> None:
-        _require_scalars("an Array", {"": self.scalar})
+        _require_kinds("an Array", SCALARS, (Scalar, Addr), {"": self.scalar})
         if isinstance(self.length, tuple | list):
             raise DeclarationError(
                 f"an Array of {self.length!r}: it has one dimension; a length of rows * columns, and [row * columns +"
                 " column], are two"
             )
-        if not isinstance(self.length, Param) and not (_is_whole(self.length) and self.length >= 1):
-            raise DeclarationError(f"an Array of {self.length!r} {self.scalar.dtype}: it needs a length of 1 or more")
+        if not isinstance(self.length, Param) and not (is_whole(self.length) and self.length >= 1):
+            raise DeclarationError(f"an Array of {self.length!r} {self.scalar.name}: it needs a length of 1 or more")
 
 
 @dataclass(frozen=True)
 class Table:
     """An open-addressing hash table in shared state.
 
-    key, value: field name -> scalar. capacity: slots in all shards together, rounded up to a power of two per shard
-    (a Param makes it the user's choice). idle: seconds after which a row may give up its slot to a new key (0: never);
-    `last` names the u64 value field that holds the row's last time in ns. done: a value field; a row in which it is not
-    0 may give up its slot at any time. Only a new key without room takes a slot, that of the row that has been idle for
-    longest, or, where `least` names a value field, that of the row with the least there.
+    key, value: field name -> scalar, addr, text(n) or blob(n); a value may be several numbers, as u16[8]. capacity:
+    slots in all shards together, rounded up to a power of two per shard (a Param makes it the user's choice). idle:
+    seconds after which a row may give up its slot to a new key (0: never); `last` names the u64 value field that holds
+    the row's last time in ns. done: a value field; a row in which it is not 0 may give up its slot at any time. Only a
+    new key without room takes a slot, that of the row that has been idle for longest, or, where `least` names a value
+    field, that of the row with the least there.
 
     In `filter`: `row = state.name.upsert(k0, k1, ...)` finds or inserts, `row = state.name.find(k0, ...)` only finds;
     `if row:` is false where the table had no room (counted in `lost`) or no such key; `row.new` is true on the first
-    packet of a key; `row.field` reads, `row.field = x` and `row.field += x` write. `state.name.prefetch(k0, ...)` from
-    the plugin's `prefetch(pkt, state, params)` hides the cache miss. In `merge` and `report`: a numpy record array, of
-    which `row.field` is the same as `row["field"]`. A value may be an object with methods, as LogHist(): a row has one.
+    packet of a key; `row.field` reads, `row.field = x` and `row.field += x` write; `state.name.delete(k0, ...)` deletes
+    a row, and says whether there was one. `state.name.prefetch(k0, ...)` from the plugin's `prefetch(pkt, state,
+    params)` hides the cache miss. In `merge` and `report`: a numpy record array, of which `row.field` is the same as
+    `row["field"]`. A value may be an object with methods, as LogHist(): a row has one.
     """
 
-    key: Mapping[str, Scalar]
-    value: Mapping[str, Scalar | Embedded]
+    key: Mapping[str, Kind]
+    value: Mapping[str, Kind | Embedded]
     capacity: int | Param = 1 << 16
     idle: float | Param = 0
     last: str = ""
@@ -153,25 +123,30 @@ class Table:
         for fields in (self.key, self.value):
             if not isinstance(fields, Mapping):
                 raise DeclarationError(f"a Table has fields by name, as {{'port': u16}}, not {fields!r}")
-            _require_scalars("a Table", fields, embedded=fields is self.value)
+        _require_kinds("a Table", FIELDS, (Kind,), self.key)
+        _require_kinds("a Table", FIELDS, (Kind, Embedded), self.value)
         names = [*self.key, *self.value]
         if not 1 <= len(self.key) <= MAX_KEYS or not self.value:
             raise DeclarationError(f"a Table has 1 to {MAX_KEYS} fields in its key and at least one value, not {names}")
+        _require_key(self.key)
         bad = [name for name in names if not name.isidentifier() or name.startswith("_") or name in RESERVED_FIELDS]
         bad += [name for name in self.key if name in self.value]
         if bad:
             raise DeclarationError(
                 f"a Table cannot have a field {bad[0]!r}: names are words of their own, without leading _"
             )
-        sizes = {name: scalar.size for name, scalar in self.value.items() if isinstance(scalar, Scalar)}
-        if (self.idle or self.last) and sizes.get(self.last) != 8:
+        if (self.idle or self.last) and getattr(self.value.get(self.last), "dtype", "") != "u8":
             raise DeclarationError(
                 f"a Table with idle names in `last` a u64 value, the row's time in ns, not {self.last!r}"
             )
-        unknown = [name for name in (self.done, self.least) if name and name not in sizes]
+        named = [name for name in (self.done, self.least) if name]
+        unknown = [name for name in named if getattr(self.value.get(name), "form", "") != "u"]
         if unknown:
-            raise DeclarationError(f"a Table names in `done` and `least` value fields, not {unknown[0]!r}")
-        if not isinstance(self.capacity, Param) and not (_is_whole(self.capacity) and self.capacity >= 1):
+            raise DeclarationError(f"a Table names in `done` and `least` value fields u8 to u64, not {unknown[0]!r}")
+        size = sum(kind.size for kind in (*self.key.values(), *self.value.values()) if isinstance(kind, Kind))
+        if size > LARGEST_ROW:
+            raise DeclarationError(f"a Table with rows of {size:,} bytes: {LARGEST_ROW:,} are the most")
+        if not isinstance(self.capacity, Param) and not (is_whole(self.capacity) and self.capacity >= 1):
             raise DeclarationError(f"a Table with a capacity of {self.capacity!r}: it needs 1 row or more")
         if not isinstance(self.idle, Param) and not self.idle >= 0:
             raise DeclarationError(f"a Table with idle={self.idle!r}: seconds are needed, or 0 for never")

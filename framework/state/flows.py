@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from .declare import Table, u8, u32, u64
+from .declare import Table
+from .kinds import u8, u32, u64
 from .layout import StateLayout, make_layout
 
 # Flows that a table holds, one a cache line; of its 17 MB, pages exist that were written to.

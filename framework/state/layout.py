@@ -2,8 +2,11 @@
 
     shard    | arrays and tables in the order of declaration, each on a cache line |
     table    | header: rows, lost, expired | slots |
-    slot     | u32 tag (0: free) | key fields | value fields | small objects | large objects |, each naturally aligned
+    slot     | u32 tag | key | numbers, addresses | small objects | text, blobs, several numbers | large objects |
     object   | its arrays
+
+All are naturally aligned. The tag of a row is odd. That of a slot without one is 0, or GONE where a row was deleted:
+others may lie behind it.
 
 Where rows give up slots, one more slot lies behind the last: the sums of what those rows had counted.
 
@@ -12,24 +15,27 @@ A shard is padded to whole pages, so that shards never share one and holes stay 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.errors import DeclarationError
 
-from .declare import SUM, Array, Declaration, Embedded, Param, Scalar, Table, resolved
+from .columns import column, column_dtype
+from .declare import LARGEST_ROW, Array, Declaration, Embedded, Param, Table, resolved
+from .kinds import SUM, Addr, Kind, Scalar
+
+F = TypeVar("F")
 
 SHARDS = abi.RETA_SIZE + 1
 WINDOW = 16
 OBJECT_ALIGN = 8
 # Bytes of an object that are journaled as a part of its row; of a larger one, only the words that change.
 SMALL_OBJECT = 256
-# Bytes of a row: one that takes the slot of another is journaled whole, and the journal has room for 64 KiB.
-LARGEST_ROW = 32 * 1024
+GONE = 2
 
 TABLE_ROWS = 0
 TABLE_LOST = 8
@@ -49,7 +55,7 @@ def _power_of_two(least: int) -> int:
 class ArrayLayout:
     name: str
     offset: int
-    scalar: Scalar
+    scalar: Scalar | Addr
     length: int
 
     @property
@@ -68,6 +74,10 @@ class ObjectLayout:
     offset: int
     kind: Any
     arrays: tuple[ArrayLayout, ...]
+
+    @property
+    def align(self) -> int:
+        return OBJECT_ALIGN
 
     @property
     def size(self) -> int:
@@ -130,7 +140,7 @@ class TableLayout:
     slots: int
     slot_size: int
     keys: tuple[str, ...]
-    fields: tuple[tuple[str, int, Scalar], ...]
+    fields: tuple[tuple[str, int, Kind], ...]
     idle_ns: int = 0
     last: str = ""
     done: str = ""
@@ -143,9 +153,24 @@ class TableLayout:
         return bool(self.idle_ns or self.done)
 
     @property
-    def sums(self) -> tuple[tuple[str, int, Scalar], ...]:
-        """The value fields that add up."""
-        return tuple(field for field in self.fields[len(self.keys) :] if field[2].reduction == SUM)
+    def values(self) -> tuple[tuple[str, int, Kind], ...]:
+        """The fields that are not the key's."""
+        return self.fields[len(self.keys) :]
+
+    @property
+    def kinds(self) -> dict[str, Kind]:
+        """Of all fields, by name."""
+        return {name: kind for name, _, kind in self.fields}
+
+    @property
+    def apart(self) -> tuple[tuple[str, int, Kind], ...]:
+        """The value fields that are journaled by themselves; they come last in a slot."""
+        return tuple(field for field in self.values if field[2].apart)
+
+    @property
+    def sums(self) -> tuple[tuple[str, int, Kind], ...]:
+        """The numbers among the value fields that add up."""
+        return tuple(field for field in self.values if isinstance(field[2], Scalar) and field[2].reduction == SUM)
 
     @property
     def sums_offset(self) -> int:
@@ -158,7 +183,7 @@ class TableLayout:
 
     @property
     def dtype(self) -> np.dtype[np.void]:
-        fields: list[tuple[str, int, Any]] = [(name, offset, scalar.dtype) for name, offset, scalar in self.fields]
+        fields: list[tuple[str, int, Any]] = [(name, offset, kind.dtype) for name, offset, kind in self.fields]
         fields += [(one.name, one.offset, one.dtype) for one in self.objects]
         names, offsets, formats = zip(("tag", 0, "u4"), *fields, strict=True)
         spec = {"names": names, "formats": formats, "offsets": offsets, "itemsize": self.slot_size}
@@ -167,7 +192,7 @@ class TableLayout:
     @property
     def record(self) -> np.dtype[np.void]:
         """Of the rows that `merge` and `report` get: the fields without the tag, packed."""
-        fields = [(name, scalar.dtype) for name, _, scalar in self.fields]
+        fields = [(name, column_dtype(kind)) for name, _, kind in self.fields]
         return np.dtype((Record, [*fields, *((one.name, one.dtype) for one in self.objects)]))
 
     def counters(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
@@ -175,22 +200,24 @@ class TableLayout:
         header = shard[self.offset : self.offset + TABLE_HEADER].view("u8")
         return header[[TABLE_ROWS // 8, TABLE_LOST // 8, TABLE_EXPIRED // 8]]
 
-    def given_up(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> dict[str, int]:
+    def given_up(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> dict[str, Any]:
         """For each field that adds up, its sum over the rows that gave up their slot."""
         if not self.gives_up:
             return {name: 0 for name, _, _ in self.sums}
         start = self.offset + self.sums_offset
         (slot,) = shard[start : start + self.slot_size].view(self.dtype)
-        return {name: int(slot[name]) for name, _, _ in self.sums}
+        return {name: kind.value(slot[name]) for name, _, kind in self.sums}
 
     def rows(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, Any]:
         """The slots in use, as packed records without the tag."""
         start = self.offset + TABLE_HEADER
         slots = shard[start : start + self.slots * self.slot_size].view(self.dtype)
-        used = slots[slots["tag"] != 0]
+        used = slots[slots["tag"] & 1 != 0]
         packed = np.empty(len(used), self.record)
-        for name in packed.dtype.names or ():
-            packed[name] = used[name]
+        for name, _, kind in self.fields:
+            packed[name] = column(kind, used[name])
+        for one in self.objects:
+            packed[one.name] = used[one.name]
         return packed
 
 
@@ -224,31 +251,39 @@ def _table(name: str, offset: int, table: Table, shares: int, settings: Any) -> 
     """Lay out one shard's part of a table whose capacity is shared out over `shares` shards."""
     capacity, idle = settings(table.capacity), settings(table.idle)
     slots = max(WINDOW, _power_of_two(-(-int(capacity) // shares)))
-    fields, at = [], 4
-    for label, scalar in [*table.key.items(), *table.value.items()]:
-        if isinstance(scalar, Scalar):
-            at = _align(at, scalar.size)
-            fields.append((label, at, scalar))
-            at += scalar.size
-    objects, at = _row_objects(table, _align(at, OBJECT_ALIGN), settings)
-    size = _align(at, 16)
+    objects = [object_layout(label, 0, kind.settled(settings)) for label, kind in _of(table.value, Embedded).items()]
+    places, size = _placed(table, objects)
     if size > LARGEST_ROW:
         raise DeclarationError(
             f"a row of {name} takes {size:,} bytes, {LARGEST_ROW:,} are possible: make its objects smaller"
         )
+    fields = [(label, places[label], kind) for label, kind in {**table.key, **_of(table.value, Kind)}.items()]
+    objects = [replace(one, offset=places[one.name]) for one in objects]
     keys, idle_ns = tuple(table.key), int(idle * 1e9)
     giving_up = (idle_ns, table.last, table.done, table.least)
-    return TableLayout(name, offset, slots, size, keys, tuple(fields), *giving_up, objects)
+    return TableLayout(name, offset, slots, size, keys, tuple(fields), *giving_up, tuple(objects))
 
 
-def _row_objects(table: Table, at: int, settings: Any) -> tuple[tuple[ObjectLayout, ...], int]:
-    """(a row's objects, the small ones first, since they are journaled with the row; where the last one ends)."""
-    kinds = [(label, kind.settled(settings)) for label, kind in table.value.items() if isinstance(kind, Embedded)]
-    found = []
-    for one in sorted((object_layout(label, 0, kind) for label, kind in kinds), key=lambda one: one.large):
-        found.append(replace(one, offset=at))
-        at += one.size
-    return tuple(found), at
+def _of(fields: Mapping[str, Any], kind: type[F]) -> dict[str, F]:
+    """The fields of one sort."""
+    return {label: value for label, value in fields.items() if isinstance(value, kind)}
+
+
+def _placed(table: Table, objects: Sequence[ObjectLayout]) -> tuple[dict[str, int], int]:
+    """(where each field and object of a slot begins, bytes of a slot). What is journaled with the row comes first."""
+    values = _of(table.value, Kind).items()
+    parts: list[tuple[str, Kind | ObjectLayout]] = [
+        *table.key.items(),
+        *(value for value in values if not value[1].apart),
+        *((one.name, one) for one in objects if not one.large),
+        *(value for value in values if value[1].apart),
+        *((one.name, one) for one in objects if one.large),
+    ]
+    places, at = {}, 4
+    for label, part in parts:
+        at = places[label] = _align(at, part.align)
+        at += part.size
+    return places, _align(at, 16)
 
 
 def make_layout(

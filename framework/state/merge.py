@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .declare import BITS, FIRST, MAX, MIN, SUM, Scalar
+from .columns import codes
+from .kinds import BITS, FIRST, MAX, MIN, SUM, Kind, Scalar
 from .layout import ArrayLayout, ObjectLayout, StateLayout, TableLayout
 
 Rows = np.ndarray[Any, Any]
@@ -81,7 +82,7 @@ def _mixed(rows: Rows, keys: Sequence[str]) -> np.ndarray[Any, np.dtype[np.uint6
     """A 64-bit hash of the key columns, to sort by one column instead of many."""
     mixed = np.zeros(len(rows), np.uint64)
     for key in keys:
-        mixed = (mixed ^ rows[key].astype(np.uint64)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ codes(rows[key])) * np.uint64(0x9E3779B97F4A7C15)
         mixed ^= mixed >> np.uint64(29)
     return mixed
 
@@ -103,17 +104,15 @@ def _hash_collides(rows: Rows, mixed: np.ndarray[Any, np.dtype[np.uint64]], keys
     return bool(np.any([same & (rows[key][1:] != rows[key][:-1]) for key in keys]))
 
 
-def merge_rows(
-    rows: Rows, keys: Sequence[str], scalars: dict[str, Scalar], objects: Sequence[ObjectLayout] = ()
-) -> Rows:
+def merge_rows(rows: Rows, keys: Sequence[str], kinds: dict[str, Kind], objects: Sequence[ObjectLayout] = ()) -> Rows:
     """One row for each key: the other fields reduced as declared (`u64.first`: from the row that stands first)."""
     ordered, first = _groups(rows, keys)
     merged: Rows = ordered[first].copy()
     if len(merged) < len(ordered):
         starts = np.flatnonzero(first)
-        for name, scalar in scalars.items():
-            if scalar.reduction != FIRST:
-                merged[name] = REDUCE[scalar.reduction].reduceat(ordered[name], starts)
+        for name, kind in kinds.items():
+            if kind.reduction != FIRST:
+                merged[name] = REDUCE[kind.reduction].reduceat(ordered[name], starts)
         for one in objects:
             merged[one.name] = one.kind.merge(ordered[one.name], starts)
     return merged
@@ -125,10 +124,11 @@ def _merge_table(member: TableLayout, states: Sequence[State]) -> Rows:
     rows = np.empty(sum(len(part) for part in parts), parts[0].dtype)
     np.concatenate(parts, out=rows)
     # "First" means the earliest where a table knows time.
-    order = next((name for name, _, scalar in member.fields if scalar.reduction == MIN), "")
+    times = (name for name, _, kind in member.fields if isinstance(kind, Scalar) and kind.reduction == MIN)
+    order = next(times, "")
     if order:
         rows = rows[np.argsort(rows[order], kind="stable")]
-    values = {name: scalar for name, _, scalar in member.fields if name not in member.keys}
+    values = {name: kind for name, _, kind in member.values}
     return merge_rows(rows, member.keys, values, member.objects)
 
 

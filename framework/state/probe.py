@@ -1,25 +1,33 @@
 """How a key is searched in a hash table, as source text for each table's own key and layout.
 
-Open addressing, linear probing within a window of WINDOW slots. No slot is ever freed: that of a row which has been
-idle, or is done, may be taken over by another key, so that a search can end at the first free slot. A row is journaled
-as a whole when it is handed out, so that its fields are then written plainly.
+Open addressing, linear probing within a window of WINDOW slots. A search ends at the first free slot: that of a row
+which has been idle, or is done, may be taken over by another key, and that of a deleted row is marked as gone where
+others may lie behind it. A row is journaled when it is handed out, so that its fields are then written plainly; but for
+those apart, which are journaled as they are written.
 
 Most keys are in the slot that their hash says: that look is inlined. What comes after it is a function of its own.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+
+from numba.core import types
 
 from .journal import NOW, SECRETS
-from .layout import TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, WINDOW, TableLayout
+from .keys import key_fields, words_of_key
+from .kinds import Kind, Octets, Scalar
+from .layout import GONE, TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, WINDOW, TableLayout
+from .values import compiled_type
 
+# Bytes of a row that are copied without a call.
+MOST_UNROLLED = 256
 # Above any rank.
 HIGHEST = (1 << 63) - 1
 
 
-def hash_lines(count: int) -> list[str]:
-    """Source that leaves the hash of k0..kn in `h`.
+def hash_lines(hashed: Sequence[str]) -> list[str]:
+    """Source that leaves the hash of these words in `h`.
 
     Pairs of words are multiplied and folded, each word with a secret of its own; their combination is multiplied by a
     secret. So the multiplications of a long key do not wait for each other, and nobody outside can aim at a slot.
@@ -27,8 +35,9 @@ def hash_lines(count: int) -> list[str]:
     A word that is left over is multiplied by a secret first. Multiplied once, words that rise by steps, as the ports of
     a scan do, would fall at steps into the table: under one secret in a hundred, into few of its windows.
     """
+    count = len(hashed)
     secrets = [f"journal_load_u64(journal + {SECRETS + 8 * i})" for i in range(count + 2)]
-    words = [f"k{i} ^ {secrets[i]}" for i in range(count)]
+    words = [f"{word} ^ {secret}" for word, secret in zip(hashed, secrets, strict=False)]
     spare, last = secrets[count:]
     if count % 2:
         words.append(spare)
@@ -42,11 +51,10 @@ def begin_lines(layout: TableLayout, *, spot: bool) -> list[str]:
     """Source of the common beginning: base, journal, key words, hash. spot: they are those of the spot `k0`."""
     lines = ["base = table._address", "journal = table._journal"]
     if spot:
-        return [*lines, f"at, h, {', '.join(f'k{i}' for i in range(len(layout.keys)))} = spot_words(k0)"]
-    for i, (_, _, scalar) in enumerate(keys(layout)):
-        mask = "" if scalar.size == 8 else f" & {(1 << 8 * scalar.size) - 1}"
-        lines.append(f"k{i} = int64(k{i}){mask}")
-    return [*lines, *hash_lines(len(layout.keys))]
+        return [*lines, f"at, h, {', '.join(words_of_key(layout))} = spot_words(k0)"]
+    fields = key_fields(layout)
+    lines += [line for field in fields for line in field.given()]
+    return [*lines, *hash_lines([word for field in fields for word in field.hashed()])]
 
 
 def _first_lines(layout: TableLayout) -> list[str]:
@@ -56,7 +64,7 @@ def _first_lines(layout: TableLayout) -> list[str]:
 
 def _equal(layout: TableLayout) -> str:
     """Source text: whether the row at `at` has the key."""
-    return " and ".join(f"load{s.size}(at + {offset}) == k{i}" for i, (_, offset, s) in enumerate(keys(layout)))
+    return " and ".join(field.equal() for field in key_fields(layout))
 
 
 def _hit_lines(layout: TableLayout, there: str) -> list[str]:
@@ -75,35 +83,31 @@ def first_look_lines(layout: TableLayout, *, spot: bool) -> list[str]:
     A spot says which slot that is. An insert that was undone leaves its key behind in a slot without tag.
     """
     if spot:
-        return _hit_lines(layout, "load4(at) != 0")
+        return _hit_lines(layout, "load4(at) & 1 != 0")
     where = f"at = base + {TABLE_HEADER} + (h & {layout.slots - 1}) * {layout.slot_size}"
     return [where, *_hit_lines(layout, "load4(at) == shift_right(h, 32) | 1")]
 
 
-def keys(layout: TableLayout) -> Any:
-    return layout.fields[: len(layout.keys)]
-
-
-def _row_size(layout: TableLayout) -> int:
-    """Bytes of a slot in use that are journaled as one, in whole words: all but large objects, which come last."""
-    ends = [offset + scalar.size for _, offset, scalar in layout.fields]
-    ends += [one.offset + one.size for one in layout.objects if not one.large]
+def _row_size(layout: TableLayout, *, whole: bool) -> int:
+    """Bytes of a slot in use, in whole words; whole: with the fields apart and large objects, which come last."""
+    ends = [
+        offset + kind.size for name, offset, kind in layout.fields if whole or (name, offset, kind) not in layout.apart
+    ]
+    ends += [one.offset + one.size for one in layout.objects if whole or not one.large]
     return -(-max(ends) // 8) * 8
 
 
-def _values(layout: TableLayout) -> int:
-    """Offset of the value fields in a slot; the tag and the key before it never change while the row is there."""
-    starts = [offset for _, offset, _ in layout.fields[len(layout.keys) :]]
-    starts += [one.offset for one in layout.objects if not one.large]
-    return min(starts, default=_row_size(layout))
-
-
 def _remember_lines(layout: TableLayout) -> list[str]:
-    """Source that journals the value fields of the row at `at`, in as few copies as possible."""
-    start = _values(layout) & ~7
-    size = _row_size(layout) - start
-    if size == 0:
+    """Source that journals the values of the row at `at` but those apart and large, in as few copies as possible.
+
+    The tag and the key before them never change while the row is there.
+    """
+    starts = [offset for _, offset, kind in layout.values if not kind.apart]
+    starts += [one.offset for one in layout.objects if not one.large]
+    if not starts:
         return []
+    start = min(starts) & ~7
+    size = _row_size(layout, whole=False) - start
     return [
         f"entry, used = reserve(journal, at + {start}, {size})",
         f"keep(entry, at + {start}, {size})",
@@ -122,9 +126,11 @@ def _probe_lines(layout: TableLayout) -> list[str]:
         f"        if {_equal(layout)}:",
         *[" " * 12 + line for line in _remember_lines(layout)],
         "            return at, 0",
-        "    if found == 0:",
-        "        free = at",
-        "        break",
+        "    if found & 1 == 0:",
+        "        if free == 0:",
+        "            free = at",
+        "        if found == 0:",
+        "            break",
     ]
 
 
@@ -133,12 +139,12 @@ def _take_over_lines(layout: TableLayout) -> list[str]:
     if not layout.gives_up:
         return []
     offsets = {name: offset for name, offset, _ in layout.fields}
-    sizes = {name: scalar.size for name, _, scalar in layout.fields}
+    sizes = {name: kind.size for name, _, kind in layout.fields}
     rank, done = layout.least or layout.last, layout.done
     ready = [f"load{sizes[done]}(at + {offsets[done]}) != 0"] if done else []
     if layout.idle_ns:
         ready.append(f"journal_load_u64(journal + {NOW}) - load8(at + {offsets[layout.last]}) > {layout.idle_ns}")
-    sums = [(layout.sums_offset + offset, offset, scalar.size) for _, offset, scalar in layout.sums]
+    sums = [_add_line(layout.sums_offset + offset, offset, kind) for _, offset, kind in layout.sums]
     return [
         "if free == 0:",
         f"    least = {HIGHEST}",
@@ -149,17 +155,35 @@ def _take_over_lines(layout: TableLayout) -> list[str]:
         "            free, taken, least = at, 1, rank",
         "    if taken:",
         f"        write8(journal, base + {TABLE_EXPIRED}, load8(base + {TABLE_EXPIRED}) + 1)",
-        *[f"        write{s}(journal, base + {to}, load{s}(base + {to}) + load{s}(free + {at}))" for to, at, s in sums],
+        *["        " + line for line in sums],
     ]
 
 
-def _whole_lines(layout: TableLayout) -> list[str]:
-    """Source that journals the row at `free`, which another one takes the place of."""
-    if not any(one.large for one in layout.objects):
-        size, copying = _row_size(layout), "keep"
-    else:
-        size, copying = layout.slot_size, "copy_bytes"
-    return [f"entry, used = reserve(journal, free, {size})", f"{copying}(entry, free, {size})", "enter(journal, used)"]
+def _add_line(to: int, at: int, kind: Kind) -> str:
+    """Source that adds a number of the row at `free` to the one at `to` of the table."""
+    size, old, more = kind.size, f"load{kind.size}(base + {to})", f"load{kind.size}(free + {at})"
+    total = f"{old} + {more}" if compiled_type(kind) == types.int64 else f"add_floats({old}, {more})"
+    return f"write{size}(journal, base + {to}, {total})"
+
+
+def _whole_lines(layout: TableLayout, place: str) -> list[str]:
+    """Source that journals all of the row at `place`, whose key changes."""
+    size = _row_size(layout, whole=True)
+    copying = "copy_bytes" if size > MOST_UNROLLED else "keep"
+    return [
+        f"entry, used = reserve(journal, {place}, {size})",
+        f"{copying}(entry, {place}, {size})",
+        "enter(journal, used)",
+    ]
+
+
+def _zero_line(offset: int, kind: Kind) -> str:
+    """Source that makes a value of the new row at `free` 0, or empty."""
+    if isinstance(kind, Octets):
+        return f"store2(free + {offset}, 0)"
+    if isinstance(kind, Scalar):
+        return f"store{kind.size}(free + {offset}, 0)"
+    return f"clear_bytes(free + {offset}, {kind.size})"
 
 
 def _insert_lines(layout: TableLayout) -> list[str]:
@@ -169,12 +193,12 @@ def _insert_lines(layout: TableLayout) -> list[str]:
         "    return 0, 0",
         # A free slot is free again when its tag is: whatever else stands there means nothing.
         "if taken:",
-        *["    " + line for line in _whole_lines(layout)],
+        *["    " + line for line in _whole_lines(layout, "free")],
         "else:",
         "    write4(journal, free, 0)",
         "store4(free, tag)",
-        *[f"store{s.size}(free + {offset}, k{i})" for i, (_, offset, s) in enumerate(keys(layout))],
-        *[f"store{s.size}(free + {offset}, 0)" for _, offset, s in layout.fields[len(layout.keys) :]],
+        *[line for field in key_fields(layout) for line in field.stored()],
+        *[_zero_line(offset, kind) for _, offset, kind in layout.values],
         *[f"clear_bytes(free + {one.offset}, {one.size})" for one in layout.objects],
         "if taken == 0:",
         f"    write8(journal, base + {TABLE_ROWS}, load8(base + {TABLE_ROWS}) + 1)",
@@ -190,3 +214,25 @@ def upsert_lines(layout: TableLayout) -> list[str]:
 def find_lines(layout: TableLayout) -> list[str]:
     """Source that returns (slot, 0) of a key, or (0, 0)."""
     return [*_first_lines(layout), *_probe_lines(layout), "return 0, 0"]
+
+
+def delete_lines(layout: TableLayout) -> list[str]:
+    """Source that returns whether there was a row of the key, and there is none now.
+
+    The slot is free where the one behind it is: no search goes on from it to a row.
+    """
+    slot = f"base + {TABLE_HEADER} + ((first + probe + {{}}) & {layout.slots - 1}) * {layout.slot_size}"
+    return [
+        *_first_lines(layout),
+        f"for probe in range({WINDOW}):",
+        f"    at = {slot.format(0)}",
+        "    found = load4(at)",
+        "    if found == 0:",
+        "        return False",
+        f"    if found == tag and {_equal(layout)}:",
+        *["        " + line for line in _whole_lines(layout, "at")],
+        f"        store4(at, 0 if load4({slot.format(1)}) == 0 else {GONE})",
+        f"        write8(journal, base + {TABLE_ROWS}, load8(base + {TABLE_ROWS}) - 1)",
+        "        return True",
+        "return False",
+    ]

@@ -1,8 +1,9 @@
-"""The hash table's verbs, written out for each table's own key: find, upsert, spot, prefetch."""
+"""The hash table's verbs, written out for each table's own key: find, upsert, delete, spot, prefetch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from numba.core import types
@@ -12,6 +13,7 @@ from numba.extending import overload_method
 
 from zcframe.framework.abi import CACHE_LINE
 from zcframe.framework.jit.address import (
+    add_floats,
     clear_bytes,
     copy_bytes,
     journal_load_u64,
@@ -20,19 +22,26 @@ from zcframe.framework.jit.address import (
     mul_high,
     prefetch_write,
     shift_right,
+    state_load_be64,
+    state_store_be64,
 )
 from zcframe.framework.jit.compiler import outlined
 from zcframe.framework.jit.part import FORCE
+from zcframe.framework.packet.search import same_bytes
+from zcframe.framework.packet.view import viewed
 
 from .compiled import SpotType, TableType, row_maker, spot_maker, spot_words
 from .declare import MAX_KEYS
 from .journal import LOAD, STORE, WRITE, enter, reserve
+from .keys import digest, words_of_key
 from .layout import TABLE_HEADER, TableLayout
-from .probe import begin_lines, find_lines, first_look_lines, upsert_lines
+from .probe import begin_lines, delete_lines, find_lines, first_look_lines, upsert_lines
+from .values import takes, text_length
 
 # numba lowers no *args of a method, so that a key's words are arguments with a default.
 SIGNATURE = "table, " + ", ".join(f"k{i}=None" for i in range(MAX_KEYS))
 Ending = Callable[[TableLayout], list[str]]
+Search = Callable[..., Callable[..., Any]]
 
 
 def _scope(layout: TableLayout) -> dict[str, Any]:
@@ -51,6 +60,13 @@ def _scope(layout: TableLayout) -> dict[str, Any]:
         "make_row": row_maker(layout),
         "copy_bytes": copy_bytes,
         "clear_bytes": clear_bytes,
+        "add_floats": add_floats,
+        "load_be8": state_load_be64,
+        "store_be8": state_store_be64,
+        "viewed": viewed,
+        "text_length": text_length,
+        "digest": digest,
+        "same_bytes": same_bytes,
         "make_spot": spot_maker(layout),
         "spot_words": spot_words,
         **{f"load{size}": load for size, load in LOAD.items()},
@@ -66,9 +82,9 @@ def _written_out(head: str, lines: list[str], scope: dict[str, Any]) -> Callable
     return function
 
 
-def _search(layout: TableLayout, rest: Ending, *, spot: bool) -> Callable[..., Any]:
+def _search(rest: Ending, layout: TableLayout, *, spot: bool) -> Callable[..., Any]:
     """The function that looks at the key's first slot, and has the rest done where it is not there."""
-    key = ", ".join(f"k{i}" for i in range(len(layout.keys)))
+    key = ", ".join(words_of_key(layout))
     further = outlined(_written_out(f"base, journal, h, {key}", rest(layout), _scope(layout)))
     lines = [
         *begin_lines(layout, spot=spot),
@@ -79,6 +95,14 @@ def _search(layout: TableLayout, rest: Ending, *, spot: bool) -> Callable[..., A
     return _written_out(SIGNATURE, lines, {**_scope(layout), "further": further})
 
 
+def _delete(layout: TableLayout, *, spot: bool) -> Callable[..., Any]:
+    """The function that has a row deleted."""
+    key = ", ".join(words_of_key(layout))
+    gone = outlined(_written_out(f"base, journal, h, {key}", delete_lines(layout), _scope(layout)))
+    lines = [*begin_lines(layout, spot=spot), f"return gone(base, journal, h, {key})"]
+    return _written_out(SIGNATURE, lines, {**_scope(layout), "gone": gone})
+
+
 def _prefetch_lines(layout: TableLayout) -> list[str]:
     lines = [f"at = base + {TABLE_HEADER} + (h & {layout.slots - 1}) * {layout.slot_size}", "prefetch_write(at)"]
     if layout.slot_size % CACHE_LINE:
@@ -87,7 +111,7 @@ def _prefetch_lines(layout: TableLayout) -> list[str]:
 
 
 def _spot_lines(layout: TableLayout) -> list[str]:
-    key = "".join(f"k{i}, " for i in range(len(layout.keys)))
+    key = "".join(f"{word}, " for word in words_of_key(layout))
     return [*_prefetch_lines(layout), f"return make_spot(at, h, ({key}))"]
 
 
@@ -104,9 +128,13 @@ def _check_key(layout: TableLayout, name: str, given: list[Any]) -> None:
     if len(given) != len(layout.keys):
         keys = ", ".join(layout.keys)
         raise TypingError(f"{layout.name}.{name}() takes the key ({keys}), {len(given)} values were given")
+    for (field, _, kind), one in zip(layout.fields, given, strict=False):
+        reason = takes(kind, one)
+        if reason:
+            raise TypingError(f"zcframe: {layout.name}.{name}(): {field} of the key is {kind.name}: {reason}")
 
 
-def _searching(name: str, rest: Ending) -> Callable[..., Any]:
+def _searching(name: str, search: Search) -> Callable[..., Any]:
     """What numba asks about table.name(key) and table.name(spot)."""
 
     def typed(table: Any, words: tuple[Any, ...]) -> Any:
@@ -120,9 +148,9 @@ def _searching(name: str, rest: Ending) -> Callable[..., Any]:
         if len(given) == 1 and isinstance(given[0], SpotType):
             if given[0].layout != layout:
                 raise TypingError(f"{layout.name}.{name}() was given a spot of another table, {given[0].layout.name}")
-            return _search(layout, rest, spot=True)
+            return search(layout, spot=True)
         _check_key(layout, name, given)
-        return _search(layout, rest, spot=False)
+        return search(layout, spot=False)
 
     return typed
 
@@ -147,7 +175,8 @@ def _verb(name: str, typed: Callable[..., Any]) -> None:
     overload_method(TableType, name, jit_options=FORCE)(scope[name])
 
 
-_verb("upsert", _searching("upsert", upsert_lines))
-_verb("find", _searching("find", find_lines))
+_verb("upsert", _searching("upsert", partial(_search, upsert_lines)))
+_verb("find", _searching("find", partial(_search, find_lines)))
+_verb("delete", _searching("delete", _delete))
 _verb("spot", _looking_ahead("spot", _spot_lines))
 _verb("prefetch", _looking_ahead("prefetch", _prefetch_lines))

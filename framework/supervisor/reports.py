@@ -10,7 +10,8 @@ from typing import Any
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.no_ip import by_ethertype
 from zcframe.framework.outputs.document import one_line, plain
-from zcframe.framework.state.layout import ObjectLayout
+from zcframe.framework.state.columns import python_rows, python_value
+from zcframe.framework.state.layout import ObjectLayout, TableLayout
 from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
@@ -168,10 +169,13 @@ def _told(plugin: BoundPlugin, merged: State) -> str:
     return one_line(report_of(plugin, merged))
 
 
-def _field(value: Any) -> Any:
-    """A field of a row as JSON has it."""
-    summary = getattr(value, "summary", None)
-    return value.item() if summary is None else summary()
+def _rows(member: TableLayout, rows: Any) -> list[dict[str, Any]]:
+    """Rows of a merged table as JSON has them."""
+    shown = python_rows(member.kinds, rows)
+    for one in member.objects:
+        for found, row in zip(shown, rows, strict=True):
+            found[one.name] = row[one.name].summary()
+    return shown
 
 
 def _plain(merged: Any, params: Any) -> dict[str, Any]:
@@ -182,8 +186,8 @@ def _plain(merged: Any, params: Any) -> dict[str, Any]:
         if isinstance(member, ObjectLayout):
             shown[member.name] = values.summary()
         elif values.dtype.names:
-            rows = [{name: _field(row[name]) for name in values.dtype.names} for row in values[:100]]
+            rows = _rows(member, values[:100])
             shown[member.name] = {"count": len(values), "lost": merged.lost[member.name], "rows": rows}
         else:
-            shown[member.name] = values.tolist()
+            shown[member.name] = [python_value(member.scalar, value) for value in values]
     return shown

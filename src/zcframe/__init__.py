@@ -2,7 +2,8 @@
 
 The public face for authors of plugins:
 
-    from zcframe import plugin, Array, Table, Param, u8, u16, u32, u64, PASS, DROP, merge, ip_text
+    from zcframe import plugin, Array, Table, Param, PASS, DROP, merge, ip_text
+    from zcframe import u8, u16, u32, u64, i64, f64, addr, text, blob
 
 docs/plugins.md teaches it. For programs and notebooks that run it:
 
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
     from zcframe.framework.packet.community import community_id, community_id_text
     from zcframe.framework.packet.public import Packet, View
     from zcframe.framework.state.addresses import ip_text
-    from zcframe.framework.state.declare import Array, Param, Scalar, Table, u8, u16, u32, u64
+    from zcframe.framework.state.declare import Array, Param, Table
+    from zcframe.framework.state.kinds import Scalar, addr, blob, f64, i64, text, u8, u16, u32, u64
     from zcframe.framework.state.merge import State
     from zcframe.framework.state.merge import merge_states as merge
     from zcframe.framework.state.sketch.bloom import Bloom
@@ -48,11 +50,16 @@ _FACE = {
     "Array": ("zcframe.framework.state.declare", "Array"),
     "Table": ("zcframe.framework.state.declare", "Table"),
     "Param": ("zcframe.framework.state.declare", "Param"),
-    "Scalar": ("zcframe.framework.state.declare", "Scalar"),
-    "u8": ("zcframe.framework.state.declare", "u8"),
-    "u16": ("zcframe.framework.state.declare", "u16"),
-    "u32": ("zcframe.framework.state.declare", "u32"),
-    "u64": ("zcframe.framework.state.declare", "u64"),
+    "Scalar": ("zcframe.framework.state.kinds", "Scalar"),
+    "u8": ("zcframe.framework.state.kinds", "u8"),
+    "u16": ("zcframe.framework.state.kinds", "u16"),
+    "u32": ("zcframe.framework.state.kinds", "u32"),
+    "u64": ("zcframe.framework.state.kinds", "u64"),
+    "i64": ("zcframe.framework.state.kinds", "i64"),
+    "f64": ("zcframe.framework.state.kinds", "f64"),
+    "addr": ("zcframe.framework.state.kinds", "addr"),
+    "text": ("zcframe.framework.state.kinds", "text"),
+    "blob": ("zcframe.framework.state.kinds", "blob"),
     "State": ("zcframe.framework.state.merge", "State"),
     "merge": ("zcframe.framework.state.merge", "merge_states"),
     "Bloom": ("zcframe.framework.state.sketch.bloom", "Bloom"),
@@ -100,8 +107,12 @@ __all__ = [
     "Verdict",
     "View",
     "__version__",
+    "addr",
+    "blob",
     "community_id",
     "community_id_text",
+    "f64",
+    "i64",
     "ip_text",
     "merge",
     "plugin",
@@ -109,6 +120,7 @@ __all__ = [
     "run_async",
     "start",
     "start_async",
+    "text",
     "u8",
     "u16",
     "u32",

@@ -7,7 +7,9 @@ from enum import Enum
 from typing import Any
 
 import zcframe
+from zcframe.framework.errors import DeclarationError
 from zcframe.framework.packet.value import DOCS
+from zcframe.framework.state.kinds import Kind
 
 NOT_MADE = (
     zcframe.State,
@@ -44,8 +46,15 @@ def _parameters(target: Any) -> dict[str, Any]:
     return {"parameters": known, "required": ", ".join(p.name for p in found if p.default is p.empty)}
 
 
+def _reduced(scalar: zcframe.Scalar, name: str) -> str:
+    try:
+        return str(getattr(scalar, name).reduction)
+    except DeclarationError:
+        return "refused"
+
+
 def _scalar(scalar: zcframe.Scalar) -> dict[str, Any]:
-    merged = {name: getattr(scalar, name).reduction for name in ("min", "max", "bits", "first")}
+    merged = {name: _reduced(scalar, name) for name in ("min", "max", "bits", "first")}
     return {"size": scalar.size, "dtype": scalar.dtype, "reduction": scalar.reduction, **merged}
 
 
@@ -62,6 +71,8 @@ def _of(value: Any) -> dict[str, Any]:
         return {"kind": "scalar", **_scalar(value)}
     if inspect.isclass(value):
         return _of_class(value)
+    if isinstance(value, Kind):
+        return {"kind": "kind", "name": value.name, "size": value.size, "dtype": value.dtype}
     if callable(value):
         return {"kind": "function", **_parameters(value)}
     if isinstance(value, int):

@@ -12,10 +12,14 @@ from zcframe.framework.packet.decode import decode
 from zcframe.framework.packet.tunnel import innermost
 from zcframe.framework.packet.value import DOCS, make_packet
 
-VIEWS = ("frame", "payload")
-NAMES = [name for name in DOCS if name not in VIEWS]
+VIEWS = ("frame", "payload", "l3", "l4")
+ADDRESSES = ("src", "dst")
+NAMES = [name for name in DOCS if name not in (*VIEWS, *ADDRESSES)]
+LENGTHS = [f"len({view})" for view in VIEWS]
+COUNT = len(NAMES) + len(LENGTHS)
 
 _LINES = "".join(f"    out[{i}] = pkt.{name}\n" for i, name in enumerate(NAMES))
+_LINES += "".join(f"    out[{len(NAMES) + i}] = len(pkt.{view})\n" for i, view in enumerate(VIEWS))
 _SCOPE: dict[str, Any] = {
     "decode": decode,
     "innermost": innermost,
@@ -28,8 +32,6 @@ def attributes(desc, data, length, out):
     offsets, facts = decode(desc, data, length)
     pkt = make_packet(desc, data, offsets, facts)
 {_LINES}
-    out[{len(NAMES)}] = len(pkt.frame)
-    out[{len(NAMES) + 1}] = len(pkt.payload)
     return offsets, facts
 
 def inner_attributes(desc, data, length, out):
@@ -37,8 +39,6 @@ def inner_attributes(desc, data, length, out):
     offsets, facts, told = innermost(data, offsets, facts)
     pkt = make_packet(desc, data, offsets, facts)
 {_LINES}
-    out[{len(NAMES)}] = len(pkt.frame)
-    out[{len(NAMES) + 1}] = len(pkt.payload)
     return offsets, facts, told
 
 def bytes_of(desc, data, length, whole, at, count, out):
@@ -56,7 +56,7 @@ _bytes_of = numba.njit(_SCOPE["bytes_of"])
 
 
 def _named(out: np.ndarray[Any, np.dtype[np.int64]]) -> dict[str, int]:
-    return dict(zip([*NAMES, "len(frame)", "len(payload)"], out.tolist(), strict=True))
+    return dict(zip([*NAMES, *LENGTHS], out.tolist(), strict=True))
 
 
 class Probe:
@@ -72,26 +72,26 @@ class Probe:
             self._desc[name] = value
 
     def attributes(self) -> dict[str, int]:
-        """By name; and the lengths of the views as len(frame) and len(payload)."""
-        out = np.zeros(len(NAMES) + 2, np.int64)
+        """By name; and the lengths of the views as len(frame) and so on."""
+        out = np.zeros(COUNT, np.int64)
         _attributes(self._desc.ctypes.data, self.address, self.length, out)
         return _named(out)
 
     def inner(self) -> tuple[dict[str, int], int]:
         """Those of the innermost packet, and what was told of the way there."""
-        out = np.zeros(len(NAMES) + 2, np.int64)
+        out = np.zeros(COUNT, np.int64)
         *_, told = _inner_attributes(self._desc.ctypes.data, self.address, self.length, out)
         return _named(out), int(told)
 
     def inner_decoded(self) -> tuple[int, int, int]:
         """(offsets, facts, told)."""
-        out = np.zeros(len(NAMES) + 2, np.int64)
+        out = np.zeros(COUNT, np.int64)
         offsets, facts, told = _inner_attributes(self._desc.ctypes.data, self.address, self.length, out)
         return int(offsets), int(facts), int(told)
 
     def decoded(self) -> tuple[int, int]:
         """(offsets, facts)."""
-        out = np.zeros(len(NAMES) + 2, np.int64)
+        out = np.zeros(COUNT, np.int64)
         offsets, facts = _attributes(self._desc.ctypes.data, self.address, self.length, out)
         return int(offsets), int(facts)
 

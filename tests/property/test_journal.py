@@ -9,9 +9,12 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from zcframe.framework.packet.address import make_addr
+from zcframe.framework.packet.view import make_view
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the verbs with numba
+from zcframe.framework.state.columns import python_rows
 from zcframe.framework.state.compiled import allow_fields, state_maker
-from zcframe.framework.state.declare import Array, Table, u8, u16, u32, u64
+from zcframe.framework.state.declare import Array, Table
 from zcframe.framework.state.journal import (
     CAPACITY,
     HEAD_SIZE,
@@ -23,6 +26,7 @@ from zcframe.framework.state.journal import (
     begin,
     roll_back,
 )
+from zcframe.framework.state.kinds import addr, blob, f64, text, u8, u16, u32, u64
 from zcframe.framework.state.layout import TABLE_HEADER, ArrayLayout, make_layout
 
 LAYOUT = make_layout(
@@ -38,21 +42,34 @@ LAYOUT = make_layout(
             idle=1e-9,
             last="last",
         ),
+        "names": Table(
+            key={"who": addr, "name": text(6)},
+            value={"path": text(30), "packets": u64, "raw": blob(300), "ports": u16[3], "mean": f64, "last": u64.max},
+            capacity=16,
+            idle=3e-9,
+            last="last",
+        ),
+        "bare": Table(key={"name": blob(2)}, value={"text": text(20)}, capacity=16),
+        "addresses": Array(addr, 3),
     },
     {},
     {},
     per_worker=True,
     queues=1,
 )
-OPERATIONS = 7
+OPERATIONS = 13
+# What text and blob are made of.
+SOURCE = np.frombuffer(bytes(range(97, 123)) * 30, np.uint8)
 _state = state_maker(LAYOUT)
 allow_fields(LAYOUT)
 
 
 @numba.njit
-def _apply(base, journal, operations):  # type: ignore[no-untyped-def]
+def _apply(base, journal, operations, source):  # type: ignore[no-untyped-def]
     state = _state(base, journal)
     for verb, key, value in operations:
+        who, name = make_addr(-key % 3, 7), make_view(source + key % 11, key % 7)
+        octets = make_view(source + (value & 63), value >> 6 & 511)
         if verb == 0:
             state.bytes1[key % 5] += value
         elif verb == 1:
@@ -66,6 +83,30 @@ def _apply(base, journal, operations):  # type: ignore[no-untyped-def]
             if row:
                 row.v4 += value
                 row.v2 = value
+        elif verb == 5:
+            named = state.names.find(who, name)
+            if named:
+                named.path = named.path[3:]
+                named.raw = octets
+        elif verb == 6:
+            state.names.delete(who, name)
+        elif verb == 7:
+            state.bare.delete(name)
+        elif verb == 8:
+            bare = state.bare.upsert(name)
+            if bare:
+                bare.text = octets
+        elif verb == 9:
+            state.addresses[key % 3] = make_addr(value, key)
+        elif verb == 10:
+            named = state.names.upsert(who, name)
+            if named:
+                named.packets += 1
+                named.path = octets
+                named.raw = octets[2:]
+                named.ports[key % 3] += value
+                named.mean = value / 8
+                named.last = value & 7
         else:
             # Keys beyond the 16 slots take over rows that are idle, or are lost.
             row = state.rows.upsert(key, key)
@@ -98,7 +139,8 @@ class Memory:
 
     def apply(self, operations: list[tuple[int, int, int]]) -> None:
         if operations:
-            _apply(self.low, self.journal.ctypes.data, np.array(operations, np.int64))
+            words = np.array(operations, np.int64)
+            _apply(self.low, self.journal.ctypes.data, words, SOURCE.ctypes.data)
 
     def begin(self, packet: int) -> None:
         _begin(self.journal.ctypes.data, packet)
@@ -123,8 +165,9 @@ class Memory:
                 start = member.offset
                 found.append(self.shard[start : start + TABLE_HEADER].tobytes())
                 slots = self.shard[start + TABLE_HEADER : start + member.size].view(member.dtype)
-                used = slots[slots["tag"] != 0]
-                found += [slots["tag"].tobytes(), *(used[name].tobytes() for name in slots.dtype.names or ())]
+                # What stands behind the end of a string means nothing.
+                found += [slots["tag"].tobytes(), repr(python_rows(member.kinds, member.rows(self.shard))).encode()]
+                found += [slots[member.slots :].tobytes()]
         return found
 
 

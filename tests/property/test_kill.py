@@ -42,8 +42,14 @@ from zcframe import (
     Reservoir,
     Table,
     TopK,
+    addr,
+    blob,
+    f64,
+    i64,
     plugin,
+    text,
     u8,
+    u16,
     u32,
     u64,
 )
@@ -168,7 +174,9 @@ class Sketched:
         least="done",
     )
     parts = Table(
-        key={"part": u8}, value={"packets": u64, "wire": Moments(), "sizes": LogHist(error=1 / 4)}, capacity=16
+        key={"part": u8},
+        value={"packets": u64, "name": text(40), "wire": Moments(), "sizes": LogHist(error=1 / 4), "ports": u16[3]},
+        capacity=16,
     )
 
     @staticmethod
@@ -188,8 +196,45 @@ class Sketched:
                 row.seen.add(pkt.sport)
         row = state.parts.upsert(0)
         row.packets += 1
+        row.name = pkt.frame[pkt.wirelen % 30 :]
+        row.ports[pkt.wirelen % 3] += 1
         row.wire.add(pkt.wirelen)
         row.sizes.add(pkt.wirelen)
+        if pkt.wirelen % 7 == 0:
+            raise ValueError("no")
+        return PASS
+
+
+@plugin
+class Wordy:
+    """Strings, addresses and rows that come and go; it raises on some packets after all that."""
+
+    names = Table(
+        key={"src": addr, "name": text(3)},
+        value={"packets": u64, "path": text(200), "raw": blob(7), "ports": u16[2], "mean": f64, "low": i64.min},
+        capacity=2048,
+    )
+    last = Array(addr, 2)
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        row = state.names.upsert(pkt.src, pkt.l4[:2])
+        if row:
+            row.packets += 1
+            row.path = pkt.frame[pkt.wirelen % 50 :]
+            row.raw = row.path[2:11]
+            row.ports[pkt.wirelen & 1] += 1
+            row.mean += 0.5
+            row.low -= pkt.wirelen
+        state.last[1] = pkt.dst
+        if pkt.wirelen & 1:
+            state.names.delete(state.last[0], pkt.l4[:2])
+        if pkt.wirelen % 4 != 0:
+            state.names.delete(pkt.src, pkt.l4[:2])
+            again = state.names.upsert(pkt.src, pkt.l4[:1])
+            if again:
+                again.path = pkt.payload[:20]
+        state.last[0] = pkt.src
         if pkt.wirelen % 7 == 0:
             raise ValueError("no")
         return PASS
@@ -210,6 +255,7 @@ PLUGINS: tuple[BoundPlugin, ...] = (
 )
 
 
+WORDY: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Wordy))
 OVERFLOWING: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Wide))
 SKETCHED: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Sketched))
 
@@ -226,7 +272,7 @@ def filtered_plugins() -> tuple[BoundPlugin, ...]:
 
 @functools.cache
 def _compiled(names: tuple[str, ...], program: Program | None) -> Chain:
-    chains = (PLUGINS, OVERFLOWING, SKETCHED) if program is None else (filtered_plugins(),)
+    chains = (PLUGINS, OVERFLOWING, SKETCHED, WORDY) if program is None else (filtered_plugins(),)
     return build_chain(next(some for some in chains if tuple(one.name for one in some) == names), program=program)
 
 
@@ -254,10 +300,16 @@ def _plain(state: State) -> dict[str, Any]:
     for member in state.layout.members:
         values = getattr(state, member.name)
         if isinstance(member, TableLayout):
-            found[member.name] = sorted(row.tobytes() if member.objects else row.item() for row in values)
+            found[member.name] = sorted(_comparable(row, member) for row in values)
         else:
             found[member.name] = values.tobytes() if isinstance(member, ObjectLayout) else values.tolist()
     return found
+
+
+def _comparable(row: Any, member: TableLayout) -> tuple[Any, ...]:
+    objects = {one.name for one in member.objects}
+    names = row.dtype.names
+    return tuple(row[name].tobytes() if name in objects else np.asarray(row[name]).tolist() for name in names)
 
 
 def states(rig: Rig) -> dict[str, Any]:
@@ -318,6 +370,14 @@ def sketched() -> Trial:
     assert expected["ledger"]["faulted"]["sketched"]
     assert expected["states"]["sketched"]["expired"]["rows"] > 20
     return Trial(FRAMES[:STEPPED], 64, expected, SKETCHED)
+
+
+@pytest.fixture(scope="module")
+def wordy() -> Trial:
+    with Rig(*WORDY, slots=64).feed(FRAMES[:STEPPED]) as rig:
+        expected = results(rig)
+    assert expected["ledger"]["faulted"]["wordy"] and expected["states"]["wordy"]["names"]
+    return Trial(FRAMES[:STEPPED], 64, expected, WORDY)
 
 
 @pytest.fixture(scope="module")
@@ -479,6 +539,16 @@ def test_killed_after_any_store_of_the_chain(few: Trial) -> None:
             changes = check_each_change(made.rig, traced, few.expected)
         assert changes > 20 * (STEPPED - GATE)
         assert succeed(made.rig) == few.expected
+
+
+@pytest.mark.long
+@pytest.mark.needs("tracing")
+def test_killed_after_any_store_of_strings_and_of_rows_that_go(wordy: Trial) -> None:
+    with post(wordy) as made:
+        with at_gate(made) as traced:
+            changes = check_each_change(made.rig, traced, wordy.expected)
+        assert changes > 100
+        assert succeed(made.rig) == wordy.expected
 
 
 @pytest.mark.long

@@ -8,7 +8,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from zcframe.framework.state.declare import Array, Table, u8, u16, u32, u64
+from zcframe.framework.state.declare import Array, Table
+from zcframe.framework.state.kinds import addr, blob, f64, i64, text, u8, u16, u32, u64
 from zcframe.framework.state.layout import TableLayout, make_layout
 from zcframe.framework.state.merge import State, _mixed, empty_state, merge_states
 
@@ -145,3 +146,70 @@ def test_keys_whose_mixed_hash_collides_stay_apart() -> None:
     merged = merge_states([State(wide, {"rows": rows[i : i + 1]}, {"rows": 0}, {"rows": 0}) for i in range(4)])
     assert sorted((int(r["hi"]), int(r["packets"])) for r in merged.rows) == [(1, 101), (2, 1010)]
     assert isinstance(table, TableLayout)
+
+
+KINDS = make_layout(
+    {
+        "rows": Table(
+            key={"who": addr, "name": text(4), "raw": blob(3), "side": i64},
+            value={
+                "first_ns": u64.min, "sum": i64, "low": i64.min, "high": f64.max, "total": f64, "path": text(9),
+                "other": addr, "head": blob(2), "ports": u16[2], "peaks": u8.max[2],
+            },
+        ),
+        "least": Array(i64.min, 2),
+        "who": Array(addr, 2),
+    },
+    {}, {}, per_worker=True, queues=1,
+)  # fmt: skip
+NAMED = next(member for member in KINDS.members if isinstance(member, TableLayout))
+ADDRESSES = st.sampled_from([bytes(16), bytes(15) + b"\1", b"\1" + bytes(15), b"\xff" * 16])
+ENDS = st.sampled_from([b"", b"a", b"\0a", b"ab"])
+SIGNED = st.integers(-(2**40), 2**40)
+# Sums of these are exact in any order.
+EIGHTHS = SIGNED.map(lambda number: number / 8)
+NAMED_KEYS = st.tuples(ADDRESSES, ENDS, st.sampled_from([b"", b"a", b"a\0", b"\0"]), st.integers(-1, 0))
+NAMED_VALUES = st.tuples(
+    *(st.integers(0, 2**64 - 1), SIGNED, SIGNED, EIGHTHS, EIGHTHS, ENDS, ADDRESSES, st.binary(max_size=2)),
+    st.tuples(st.integers(0, 2**16 - 1), st.integers(0, 9)),
+    st.tuples(st.integers(0, 255), st.integers(0, 9)),
+)
+
+
+@st.composite
+def named_states(draw: Any) -> State:
+    rows = draw(st.dictionaries(NAMED_KEYS, NAMED_VALUES, max_size=8))
+    filled = np.empty(len(rows), empty_state(KINDS).rows.dtype)
+    for i, (key, value) in enumerate(rows.items()):
+        filled[i] = (*key, *value)
+    least, who = (np.array(draw(st.tuples(kind, kind)), form) for kind, form in ((SIGNED, "i8"), (ADDRESSES, "V16")))
+    return State(KINDS, {"rows": filled, "least": least, "who": who}, {"rows": 0}, {"rows": 0})
+
+
+def named_content(state: State) -> Any:
+    rows = {tuple(bytes(x) if isinstance(x, np.void) else x for x in row.tolist()[:4]): row for row in state.rows}
+    assert len(rows) == len(state.rows)
+    plain = {key: [np.asarray(item).tolist() for item in row.tolist()[4:]] for key, row in rows.items()}
+    return plain, state.least.tolist(), state.who.tolist()
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(named_states(), min_size=3, max_size=3))
+def test_values_of_all_kinds_merge_in_any_grouping(parts: list[State]) -> None:
+    a, b, c = parts
+    merged = named_content(merge_states([a, b, c]))
+    assert named_content(merge_states([merge_states([a, b]), c])) == merged
+    assert named_content(merge_states([a, merge_states([b, c])])) == merged
+    expected: dict[Any, Any] = {}
+    for state in parts:
+        for key, value in named_content(state)[0].items():
+            expected.setdefault(key, []).append(value)
+    for key, values in expected.items():
+        first = min(values, key=lambda value: value[0])
+        columns = list(zip(*values, strict=True))
+        ports = [sum(pair) % 2**16 for pair in zip(*columns[8], strict=True)]
+        peaks = [max(pair) for pair in zip(*columns[9], strict=True)]
+        sums = [first[0], sum(columns[1]), min(columns[2]), max(columns[3]), sum(columns[4])]
+        assert merged[0][key] == [*sums, *first[5:8], ports, peaks]
+    assert merged[1] == [min(pair) for pair in zip(*(part.least.tolist() for part in parts), strict=True)]
+    assert merged[2] == a.who.tolist()

@@ -15,14 +15,15 @@ from hypothesis import strategies as st
 
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the verbs with numba
 from zcframe.framework.state.compiled import allow_fields, state_maker
-from zcframe.framework.state.declare import Table, u8, u16, u64
+from zcframe.framework.state.declare import Table
 from zcframe.framework.state.journal import JOURNAL_SIZE, MAX_SECRETS, NOW, OWNER, SECRETS, USED
+from zcframe.framework.state.kinds import u8, u16, u64
 from zcframe.framework.state.layout import WINDOW, StateLayout, make_layout
 from zcframe.framework.state.probe import hash_lines
 
 IDLE_S = 5
 SECOND = 10**9
-UPSERT, FIND = 0, 1
+UPSERT, FIND, DELETE = 0, 1, 2
 
 
 def layout_of(capacity: int, **more: Any) -> StateLayout:
@@ -39,11 +40,16 @@ allow_fields(SMALL)
 
 
 def _caller(layout: StateLayout) -> Any:
-    """Compiled call of a verb: -1 for no row, else what `packets` was before | new << 32; an upsert counts."""
+    """Compiled call of a verb: -1 for no row, else what `packets` was before | new << 32; an upsert counts.
+
+    A delete gives 1 for a row that there was.
+    """
     located = state_maker(layout)
 
     def call(base, journal, verb, a, b, now):  # type: ignore[no-untyped-def]
         state = located(base, journal)
+        if verb == DELETE:
+            return 1 if state.rows.delete(a, b) else -1
         row = state.rows.upsert(a, b) if verb == UPSERT else state.rows.find(a, b)
         if not row:
             return -1
@@ -110,6 +116,33 @@ CALLS = st.lists(st.tuples(st.sampled_from([UPSERT, UPSERT, FIND]), WORDS, st.in
 SEEDS = st.integers(0, 2**64 - 1)
 # Some tables are full within the idle time, some rows are silent for longer.
 STEPS = st.one_of(st.integers(0, SECOND // 20), st.integers(0, SECOND), st.integers(0, 3 * SECOND))
+
+
+VERBS = st.sampled_from([UPSERT, UPSERT, UPSERT, FIND, DELETE])
+GOING = st.lists(st.tuples(VERBS, st.integers(0, 19)), max_size=300)
+
+
+@settings(deadline=None, max_examples=150)
+@given(GOING, SEEDS, st.sampled_from([SMALL, LARGE]))
+def test_rows_that_are_deleted_leave_room(calls: list[tuple[int, int]], seed: int, layout: StateLayout) -> None:
+    """No row behind a deleted one is lost, none is there twice, and what is deleted makes room in a full window."""
+    real, model = Real(layout, seed), Model()
+    for now, (verb, a) in enumerate(calls):
+        key, known = masked(a, a), masked(a, a) in model.rows
+        before = model.rows.get(key, (0, 0, 0))[0]
+        room = layout is LARGE or len(model.rows) < WINDOW
+        got = real.apply(verb, a, a, now)
+        if verb == DELETE:
+            assert got == (1 if known else -1)
+            model.rows.pop(key, None)
+        elif verb == UPSERT and (known or room):
+            assert got == before | (0 if known else 1 << 32)
+            model.count(key, now)
+        else:
+            assert got == (before if known else -1)
+            model.lost += verb == UPSERT and not known
+        assert real.counters() == (len(model.rows), model.lost, 0)
+    assert real.rows() == model.rows
 
 
 @settings(deadline=None, max_examples=150)
@@ -220,7 +253,12 @@ def fold(a: int, b: int) -> int:
 def hash_of(count: int) -> Callable[[Sequence[int], Callable[[int], int]], int]:
     """The generated hash of `count` words, in Python's own integers; it reads secrets by `journal_load_u64(offset)`."""
     words = "".join(f"k{i}, " for i in range(count))
-    lines = ["def hashed(keys, journal_load_u64):", f"journal, ({words}) = 0, keys", *hash_lines(count), "return h"]
+    lines = [
+        "def hashed(keys, journal_load_u64):",
+        f"journal, ({words}) = 0, keys",
+        *hash_lines([f"k{i}" for i in range(count)]),
+        "return h",
+    ]
     scope: dict[str, Any] = {"mul_high": fold}
     exec("\n    ".join(lines), scope)
     return scope["hashed"]  # type: ignore[no-any-return]

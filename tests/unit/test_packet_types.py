@@ -9,9 +9,10 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import Ether
 
 import zcframe
-from tests.kit.probe import VIEWS
+from tests.kit.probe import ADDRESSES, VIEWS
 from tests.kit.rig import run
 from zcframe import DROP, PASS, Array, Packet, Verdict, View, plugin, u64
+from zcframe.framework.packet.public import Addr
 from zcframe.framework.packet.value import DOCS
 
 
@@ -40,7 +41,7 @@ def test_a_filter_with_types_compiles() -> None:
 def test_a_packet_has_these_attributes_and_no_other() -> None:
     assert {name for name in vars(Packet) if not name.startswith("_")} == set(DOCS)
     kinds = {name: get_type_hints(getattr(Packet, name).fget)["return"] for name in DOCS}
-    assert kinds == {name: View if name in VIEWS else int for name in DOCS}
+    assert kinds == {name: View if name in VIEWS else Addr if name in ADDRESSES else int for name in DOCS}
 
 
 def test_completion_shows_the_public_face() -> None:

@@ -12,7 +12,7 @@ from scapy.layers.l2 import Ether
 
 from tests.kit.places import BUNDLED
 from tests.kit.rig import Rig, bound, read_capture
-from zcframe import PASS, Array, Table, plugin, u16, u64
+from zcframe import PASS, Array, Table, addr, plugin, text, u16, u64
 from zcframe.framework.errors import PluginCompileError
 from zcframe.framework.state.merge import State
 
@@ -79,6 +79,45 @@ def test_a_spot_finds_what_its_key_finds() -> None:
     assert by_spot.found[0] == by_spot.found[1] > 0
 
 
+@plugin
+class Named:
+    """Hosts by address and text, by key and by a spot; addresses and views wait for the packet's turn, too."""
+
+    keyed = Table(key={"src": addr, "name": text(5)}, value={"packets": u64}, capacity=4096)
+    spotted = Table(key={"src": addr, "name": text(5)}, value={"packets": u64}, capacity=4096)
+    same = Array(u64, 3)
+
+    @staticmethod
+    def ahead(pkt, state, params):  # type: ignore[no-untyped-def]
+        name = pkt.frame[pkt.wirelen % 60 :]
+        return state.spotted.spot(pkt.src, name), name, (pkt.dst, pkt.payload[:7])
+
+    @staticmethod
+    def filter(pkt, state, params, ahead):  # type: ignore[no-untyped-def]
+        spot, name, (target, view) = ahead
+        spotted = state.spotted.upsert(spot)
+        if spotted:
+            spotted.packets += 1
+            state.same[2] += state.spotted.find(pkt.src, name).packets == spotted.packets
+        keyed = state.keyed.upsert(pkt.src, name)
+        if keyed:
+            keyed.packets += 1
+        state.same[0] += target == pkt.dst
+        state.same[1] += view == pkt.payload[:7]
+        if pkt.wirelen % 9 == 0:
+            state.same[2] -= state.spotted.delete(spot) != state.keyed.delete(pkt.src, name)
+        return PASS
+
+
+def test_spots_of_addresses_and_text() -> None:
+    with Rig(bound(Named), slots=4096).feed(FRAMES) as rig:
+        found, ledger = rig.state("named"), rig.ledger()
+    assert ledger["faulted"] == {"named": 0} and found.lost["spotted"] == found.lost["keyed"]
+    assert sorted(found.keyed.tolist()) == sorted(found.spotted.tolist())
+    assert len(found.keyed) > 100
+    assert found.same.tolist() == [len(FRAMES), len(FRAMES), len(FRAMES) - found.lost["spotted"]]
+
+
 @plugin(per="worker")
 class Stumbles:
     """Raises in `ahead` for one port, in a burst of others."""
@@ -127,8 +166,8 @@ class Mine:
 """
 
 MISTAKES = {
-    "a float": ("return 1.5", "pass", "ahead returns float64: whole numbers and spots of tables are possible"),
-    "nothing": ("pass", "pass", "ahead returns none: whole numbers and spots of tables are possible"),
+    "a float": ("return 1.5", "pass", "ahead returns float64: whole numbers, addresses, views and spots"),
+    "nothing": ("pass", "pass", "ahead returns none: whole numbers, addresses, views and spots"),
     "a row": ("return state.ports.upsert(pkt.dport)", "pass", "prefetch cannot call ports.upsert(), nor can ahead"),
     "a write": ("state.seen[0] = 1\n        return 1", "pass", "prefetch cannot write to seen, nor can ahead"),
     "another table": (

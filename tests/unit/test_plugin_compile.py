@@ -18,7 +18,7 @@ from collections import Counter
 
 import numpy as np
 
-from zcframe import DROP, PASS, Array, Param, Table, ip_text, plugin, u8, u64
+from zcframe import DROP, PASS, Array, Param, Table, addr, f64, ip_text, plugin, text, u8, u16, u64
 
 SETTINGS = {{"port": 53}}
 PORTS = (53, 5353)
@@ -41,6 +41,7 @@ class Mine:
     limit = Param(10)
     counts = Array(u64, 4)
     hosts = Table(key={{"hi": u64, "lo": u64}}, value={{"packets": u64, "flags": u8.bits}})
+    names = Table(key={{"src": addr}}, value={{"path": text(8), "ports": u16[2], "mean": f64}})
 
     @staticmethod
     def filter(pkt, state, params):
@@ -52,6 +53,7 @@ class Mine:
 """
 
 ROW = "row = state.hosts.upsert(pkt.src_hi, pkt.src_lo)\nif row:\n    "
+NAMED = "named = state.names.upsert(pkt.src)\nif named:\n    "
 PASSES = "\nreturn PASS"
 
 # Body of filter; what the reason must hold; the line in the body that is named, from 1 (0, -3, -6: one outside of it).
@@ -84,11 +86,12 @@ MISTAKES: dict[str, tuple[str, str, int]] = {
     "bound in a loop": ("for i in range(pkt.ttl):\n    x = i\nstate.counts[0] += x" + PASSES, "x has no value", 3),
     "bound later": ("state.counts[0] += x\nx = pkt.ttl" + PASSES, "x has no value on some path to here", 1),
     "counted from the end": ("state.counts[-1] += 1" + PASSES, "[-1]: indices count from the start", 1),
+    "a part from its end": ("v = pkt.payload[2:]\nw = v[1:9]\nstate.counts[0] += w[-2]" + PASSES, "[-2]: indices count from", 3),
     "a view from its end": ("v = pkt.payload\nstate.counts[0] += v[-2]" + PASSES, "[-2]: indices count from", 2),
     "returns either": ("return 'drop' if pkt.ttl else PASS", "on one path", 1),
     "mixed types": ("x = pkt.ttl\nif x == 1:\n    x = 'one'\nif x:\n    return DROP" + PASSES, "x is a whole number on one path and a str on another", 4),
     "text and number": ("x = pkt.ttl + 'a'" + PASSES, "a whole number + a str has no meaning", 1),
-    "compared with text": ("if pkt.src_lo > '10.0.0.1':\n    return DROP" + PASSES, "addresses are whole numbers", 1),
+    "compared with text": ("if pkt.src_lo > '10.0.0.1':\n    return DROP" + PASSES, "an address compares with a constant", 1),
     "dict from outside": ("if pkt.sport == SETTINGS['port']:\n    return DROP" + PASSES, "SETTINGS is a dict: of what is outside", 1),
     "dict of all sorts": ("x = {'a': 1, 2: 3}" + PASSES, "a dict has keys of one type", 1),
     "class": ("x = Counter()" + PASSES, "Counter is a class, which compiled code cannot use", 1),
@@ -103,17 +106,31 @@ MISTAKES: dict[str, tuple[str, str, int]] = {
     "import": ("import math" + PASSES, "an import stands at the top of the file", 1),
     "global": ("global X\nX = 1" + PASSES, "`global` does not exist", 1),
     "generator": ("x = sum(i for i in range(3))" + PASSES, "a generator expression does not exist", 1),
-    "slice": ("if pkt.payload[0:4] == b'GET ':\n    return DROP" + PASSES, "a view of bytes has no slices", 1),
-    "loop over view": ("for x in pkt.payload:\n    state.counts[0] += x" + PASSES, "for i in range(len(view))", 1),
+    "slice with a step": ("if pkt.payload[0:4:2] == b'GE':\n    return DROP" + PASSES, "a slice of a view has no step", 1),
+    "view and number": ("if pkt.payload == 7:\n    return DROP" + PASSES, "a view of bytes == a whole number has no meaning", 1),
+    "looked for": ("if pkt.payload.find(7) == 0:\n    return DROP" + PASSES, "find() of a view takes bytes", 1),
+    "no verb of a view": ("if pkt.payload.lower() == 0:\n    return DROP" + PASSES, "a view of bytes has no lower: it has v[i]", 1),
+    "address and number": ("x = 1\nif pkt.src == 7:\n    return DROP" + PASSES, "an address == a whole number has no meaning", 2),
+    "half of an address": ("x = pkt.src.high" + PASSES, "an address has no high: it has hi and lo", 1),
+    "fraction in a field": (ROW + "row.packets += 1 / 2" + PASSES, "packets of a row of hosts is u64: it takes a whole number: cut", 3),
+    "fraction in an Array": ("x = 1\nstate.counts[0] = pkt.ts * 0.5" + PASSES, "counts holds u64: it takes a whole number: cut", 2),
+    "fraction in a key": ("row = state.hosts.find(1, pkt.ts / 2)" + PASSES, "lo of the key is u64: it takes a whole number: cut", 1),
+    "number in text": (NAMED + "named.path = 7" + PASSES, "path of a row of names is text(8): it takes a view of bytes, or bytes", 3),
+    "text in a number": (NAMED + "named.mean = b'x'" + PASSES, "mean of a row of names is f64: it takes a number", 3),
+    "str in text": (NAMED + "named.path = 'x'" + PASSES, "path of a row of names is text(8): it takes a view of bytes", 3),
+    "number as an address": ("state.names.upsert(pkt.src_lo)" + PASSES, "src of the key is addr: it takes an address, as pkt.src", 1),
+    "several assigned": (NAMED + "named.ports = 7" + PASSES, "ports of a row of names is u16[2]: assign to one of them, ports[i]", 3),
+    "delete in words": (NAMED + "named.delete()" + PASSES, "a row of names has no field delete", 3),
     "numpy": ("x = np.frobnicate(1)" + PASSES, "has no attribute 'frobnicate'", 1),
 }  # fmt: skip
 
 PREFETCHES = {
     "writes": ("state.counts[0] += 1", "prefetch cannot write to counts", 1),
+    "deletes": ("state.hosts.delete(1, 2)", "prefetch cannot call hosts.delete()", 1),
     "upserts": ("state.hosts.upsert(1, 2)", "prefetch cannot call hosts.upsert()", 1),
     "wrong attribute": (
-        "x = 1\nstate.hosts.prefetch(pkt.src, pkt.src_lo)",
-        "pkt has no attribute src; did you mean",
+        "x = 1\nstate.hosts.prefetch(pkt.source, pkt.src_lo)",
+        "pkt has no attribute source; did you mean",
         2,
     ),
 }

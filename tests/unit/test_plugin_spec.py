@@ -216,8 +216,40 @@ DECLARATIONS = {
     "no last": ("class P:\n  t = Table(key={'k': u64}, value={'n': u64}, idle=3)", "names in `last` a u64 value"),
     "two dimensions": ("class P:\n  counts = Array(u64, (4, 4))", "it has one dimension"),
     "half an array": ("class P:\n  counts = Array(u64, 2.5)", "it needs a length of 1 or more"),
-    "a type in quotes": ("class P:\n  counts = Array('u64', 4)", "holds u8, u16, u32 or u64, not 'u64'"),
-    "a type of Python": ("class P:\n  t = Table(key={'k': int}, value={'n': u64})", "u8, u16, u32 or u64 in field k"),
+    "a type in quotes": (
+        "class P:\n  counts = Array('u64', 4)",
+        "an Array holds u8, u16, u32, u64, i64, f64 or addr, not 'u64'",
+    ),
+    "a type of Python": (
+        "class P:\n  t = Table(key={'k': int}, value={'n': u64})",
+        "text(n), blob(n) or u16[8] in field k, not",
+    ),
+    "text in an Array": ("class P:\n  names = Array(text(8), 4)", "i64, f64 or addr, not text(8)"),
+    "several in an Array": ("class P:\n  names = Array(u16[2], 4)", "i64, f64 or addr, not u16[2]"),
+    "a float as a key": (
+        "class P:\n  t = Table(key={'k': f64}, value={'n': u64})",
+        "whole numbers, addr, text and blob in its key, k is f64",
+    ),
+    "a long key": (
+        "class P:\n  t = Table(key={str(i) + 'k': addr for i in range(7)}, value={'n': u64})",
+        "a key of 14 words, 12 are possible",
+    ),
+    "a wide row": (
+        "class P:\n  t = Table(key={'k': u64}, value={'n': f64[4096], 'm': u8})",
+        "rows of 32,777 bytes: 32,768 are",
+    ),
+    "long text": (
+        "class P:\n  t = Table(key={'k': text(5000)}, value={'n': u64})",
+        "text(5000): a length of 1 to 4096",
+    ),
+    "last with a sign": (
+        "class P:\n  t = Table(key={'k': u64}, value={'n': i64}, idle=3, last='n')",
+        "names in `last` a u64",
+    ),
+    "least that is text": (
+        "class P:\n  t = Table(key={'k': u64}, value={'n': text(3), 'd': u8}, done='d', least='n')",
+        "a Table names in `done` and `least` value fields u8 to u64, not 'n'",
+    ),
     "fields in a row": ("class P:\n  t = Table(key=['k'], value={'n': u64})", "fields by name"),
     "no room": ("class P:\n  t = Table(key={'k': u64}, value={'n': u64}, capacity=0)", "it needs 1 row or more"),
     "negative idle": (
@@ -252,7 +284,8 @@ def test_declarations_that_are_refused(tmp_path: Path, name: str) -> None:
     text, words = DECLARATIONS[name]
     per = "@plugin(per='host')" if name == "per host" else "@plugin"
     path = tmp_path / "mine.py"
-    path.write_text(f"from zcframe import Array, Param, Table, plugin, u64\n{per}\n{text}\n")
+    kinds = "addr, f64, i64, text, u8, u16, u64"
+    path.write_text(f"from zcframe import Array, Param, Table, plugin, {kinds}\n{per}\n{text}\n")
     message = refusal(str(path))
     assert words in message
     assert message.startswith(f"--plugin {path}: cannot be loaded: line ")

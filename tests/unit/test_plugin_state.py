@@ -12,7 +12,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 
 from tests.kit.rig import FIRST_NS, Frame, bound, run
-from zcframe import DROP, PASS, Array, Param, Table, plugin, u8, u16, u32, u64
+from zcframe import DROP, PASS, Array, Param, Table, addr, i64, plugin, text, u8, u16, u32, u64
 
 ether = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 
@@ -283,3 +283,44 @@ def test_states_in_report_are_numpy_arrays() -> None:
         assert isinstance(rig.state("times").ports, np.ndarray)
         assert rig.state("sizes").lengths.dtype == np.uint64
         assert repr(rig.state("times")) == "State(ports: 1)"
+
+
+@plugin(per="worker")
+class CarelessWords:
+    """Strings and several numbers of rows that are not there, indices that are out of range, too much for a packet."""
+
+    names = Table(key={"name": text(8)}, value={"packets": u64, "path": text(4096), "ports": u16[2], "who": addr})
+    seen = Array(i64, 1)
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        row = state.names.upsert(b"mine")
+        row.packets += 1
+        row.path = b"before"
+        state.seen[0] -= 1
+        none = state.names.find(b"none")
+        if pkt.dport == 1:
+            state.seen[0] += len(none.path)
+        elif pkt.dport == 2:
+            none.path = pkt.frame
+        elif pkt.dport == 3:
+            row.ports[pkt.dport] = 1
+        elif pkt.dport == 4:
+            state.seen[0] += none.ports[0]
+        elif pkt.dport == 5:
+            state.seen[0] += none.who.lo
+        elif pkt.dport == 6:
+            for _ in range(100):
+                row.path = pkt.frame
+        row.path = pkt.payload
+        return PASS
+
+
+def test_strings_of_a_row_that_is_not_there_are_faults() -> None:
+    frames = [udp(port) for port in (1, 2, 3, 4, 5)]
+    frames += [raw(ether / IP() / UDP(dport=port) / (b"x" * 1400)) for port in (6, 7)]
+    with run([CarelessWords], frames) as rig:
+        assert rig.ledger()["faulted"] == {"carelesswords": 6}
+        state = rig.state("carelesswords")
+    (row,) = state.names
+    assert (row["packets"], row["path"], row["ports"].tolist(), state.seen.tolist()) == (1, b"x" * 1400, [0, 0], [-1])

@@ -47,10 +47,13 @@ def emit_load(
     return value if bits == 64 else builder.zext(value, I64)
 
 
-def emit_store(builder: Any, address: Any, value: Any, bits: int, *, ordering: str = "", region: str = "") -> None:
+def emit_store(
+    builder: Any, address: Any, value: Any, bits: int, *, big_endian: bool = False, ordering: str = "", region: str = ""
+) -> None:
     """Build a store of the lower bits of an int64."""
     pointer = _pointer(builder, address, bits)
     value = value if bits == 64 else builder.trunc(value, ir.IntType(bits))
+    value = builder.bswap(value) if big_endian and bits > 8 else value
     if ordering:
         builder.store_atomic(value, pointer, ordering, bits // 8)
     else:
@@ -114,6 +117,8 @@ state_store_u8 = _make_store(8, region="state")
 state_store_u16 = _make_store(16, region="state")
 state_store_u32 = _make_store(32, region="state")
 state_store_u64 = _make_store(64, region="state")
+state_load_be64 = _make_load(64, big_endian=True, region="state")
+state_store_be64 = _make_store(64, big_endian=True, region="state")
 journal_load_u64 = _make_load(64, region="journal")
 journal_store_u64 = _make_store(64, region="journal")
 work_load_u64 = _make_load(64, region="work")
@@ -203,6 +208,17 @@ def clear_bytes(typingctx, target, length):  # type: ignore[no-untyped-def]
         return context.get_dummy_value()
 
     return types.void(types.int64, types.int64), codegen
+
+
+@intrinsic
+def add_floats(typingctx, a, b):  # type: ignore[no-untyped-def]
+    """Sum of two float64 whose 64-bit patterns these are, as a pattern."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        numbers = [builder.bitcast(pattern, ir.DoubleType()) for pattern in args]
+        return builder.bitcast(builder.fadd(*numbers), I64)
+
+    return types.int64(types.int64, types.int64), codegen
 
 
 @intrinsic(prefer_literal=True)

@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zcframe.framework.state.declare import Array, u32
+from zcframe.framework.state.declare import Array
+from zcframe.framework.state.kinds import u32
 
 from .kind import Method, Sketch, Value, power_of_two, require
 from .words import hashed, mixed

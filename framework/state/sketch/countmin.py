@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from zcframe.framework.state.declare import Array, u64
+from zcframe.framework.state.declare import Array
+from zcframe.framework.state.kinds import u64
 
 from .kind import Method, Sketch, Value, power_of_two, require
 from .words import hashed, mixed

@@ -13,7 +13,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zcframe.framework.state.declare import Array, u8, u64
+from zcframe.framework.state.declare import Array
+from zcframe.framework.state.kinds import u8, u64
 
 from .kind import Method, Sketch, Starts, Value, Values, require
 from .words import bit_length, hashed, logical

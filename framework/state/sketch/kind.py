@@ -16,7 +16,8 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from zcframe.framework.errors import DeclarationError
-from zcframe.framework.state.declare import BITS, MAX, SUM, Array, Embedded, Param
+from zcframe.framework.state.declare import Array, Embedded, Param
+from zcframe.framework.state.kinds import BITS, MAX, SUM
 from zcframe.framework.state.layout import Void
 
 Values = np.ndarray[Any, Any]

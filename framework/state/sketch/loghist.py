@@ -9,7 +9,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from zcframe.framework.state.declare import Array, u64
+from zcframe.framework.state.declare import Array
+from zcframe.framework.state.kinds import u64
 
 from .kind import Method, Sketch, Value, require
 from .words import bit_length

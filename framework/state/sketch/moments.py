@@ -7,7 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from zcframe.framework.state.declare import Array, u64
+from zcframe.framework.state.declare import Array
+from zcframe.framework.state.kinds import u64
 
 from .kind import Method, Sketch, Value
 from .words import logical, product_high, wrapped_product

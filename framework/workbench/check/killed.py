@@ -14,7 +14,8 @@ from zcframe.framework.chain.plugin import PASS, plugin
 from zcframe.framework.chain.workspace import BURST
 from zcframe.framework.child import fork_child
 from zcframe.framework.rss.config import RssConfig
-from zcframe.framework.state.declare import Array, u64
+from zcframe.framework.state.declare import Array
+from zcframe.framework.state.kinds import u64
 from zcframe.framework.workbench.frames import Frames
 from zcframe.framework.workbench.rig import Rig
 from zcframe.framework.workbench.trial import Result, chain_of, resolve, result_of, settled
