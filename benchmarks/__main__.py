@@ -22,6 +22,7 @@ from .handover import handover_rows
 from .hashing import hash_rows
 from .ids import ids_rows
 from .large import large_rows
+from .rows import row_rows
 from .sharing import share_rows
 from .start import start_rows
 from .table import Row, machine, render, write_section
@@ -38,6 +39,7 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "hash": hash_rows,
     "toolbox": toolbox_rows,
     "handover": handover_rows,
+    "rows": row_rows,
     "dump": filecopy_rows,
     "ids": ids_rows,
     "share": share_rows,

@@ -328,6 +328,14 @@ class RunConfig:
         "drain|drop",
         "flows of a share that nobody reads: to the other shares until it is read again, or dropped (drop)",
     )
+    rows: tuple[str, ...] = _option(
+        (),
+        "rows",
+        _texts,
+        "SPEC",
+        "write the records that plugins emit, a line each: json:FILE, csv:FILE, with ,OPTION=VALUE...; - is stdout",
+        many=True,
+    )
     out_wait: float = _option(
         math.inf, "out-wait", _patience, "S", "wait S seconds at most until every FIFO has its reader (inf)"
     )

@@ -38,6 +38,7 @@ from .hashes import looks_at_hashes
 from .inline import Inliner, codes_of
 from .no_ip import count_burst
 from .note import Notes
+from .records import emit as _emit  # noqa: F401 - registers `emit` with numba
 from .sleep import sleep
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)

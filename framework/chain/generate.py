@@ -16,7 +16,7 @@ from zcframe.framework.abi import RETA_SIZE
 from zcframe.framework.state.layout import TABLE_ROWS, TableLayout
 
 from .bound import BoundPlugin
-from .handover import WORDS, HandOver
+from .handover import ROWS, WORDS, HandOver
 
 # Bytes of a core's second-level cache that packets leave free.
 CACHED_BYTES = 512 * 1024
@@ -36,7 +36,7 @@ def chain(ctx, budget):
     no_ip, ahead = ctx[CTX.no_ip], ctx[CTX.ahead]
     journal = progress + JOURNAL
     scratch, counts, stride = progress + SCRATCH, progress + SCRATCH_COUNTS, note_size()
-{states}    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
+{desk}{states}    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
     careful, careful_end = load_u64(progress + CAREFUL), load_u64(progress + CAREFUL_END)
     start = load_u64(progress + DONE)
     done = rested = start
@@ -83,7 +83,7 @@ def chain(ctx, budget):
             pkt = make_packet(desc, blocks + rx_load_u32(desc + DESC_OFFSET), offsets, facts)
             bucket = pkt.bucket
 {clock}            code = 0
-{stages}            if code != 0:
+{stages}{crowded}            if code != 0:
                 if seldom(code > {plugins}):
                     if n > 1:
                         fault = i
@@ -160,6 +160,26 @@ HAND_ON_OF_FLOWS = """\
                     else:
                         waiting |= told
 """
+
+# Plugins emit records, into rings of the same kind: a record that finds no room takes the burst back, too.
+DESK = """\
+    open_desk(journal, ctx, {place}, {outputs})
+"""
+
+BEGINS = """\
+        begin_records(journal, line, n)
+"""
+
+CROWDED = """\
+            if seldom(crowded_records(journal) != 0):
+                waiting, fault = 1, i
+                break
+"""
+
+KEEPS = """\
+                whose_records(journal, {base})
+                if seldom(n == 1):
+{keeps}"""
 
 MARKS = """\
         last = descs + ((done - 1) & mask) * DESC_SIZE
@@ -250,7 +270,7 @@ STAGE = """\
             {guard}
                 notify_u32(progress + STAGE, {number})
                 mark, outcome = journal_load_u64(journal + USED), FAULTED
-                if not seldom(refused >> {number} & 1 != 0):
+{keeps}                if not seldom(refused >> {number} & 1 != 0):
                     arguments_{k} = (pkt, state_{k}({address}, journal), PARAMS_{k}{given})
                     outcome = attempt(filter_{k}, progress + RAISED_AT, arguments_{k})
                 if outcome == DROPPED:
@@ -259,7 +279,7 @@ STAGE = """\
                     code = {fault}
                     if n == 1:
                         roll_back(journal, mark, low, high)
-"""
+{takes_back}"""
 
 
 def _address(k: int, plugin: BoundPlugin) -> str:
@@ -271,11 +291,22 @@ def _sees(k: int, plugin: BoundPlugin) -> str:
     return f"seen_{k} >> i & 1 != 0 and " if plugin.program is not None else ""
 
 
-def _stage(k: int, plugin: BoundPlugin, plugins: int) -> str:
+def _stage(k: int, plugins: list[BoundPlugin], rows: Sequence[str]) -> str:
+    """Source text of plugin k's turn. rows: places of the words of outputs for rows."""
+    plugin = plugins[k]
     guard = f"if {_sees(k, plugin)}{'True' if k == 0 else 'code == 0'}:"
     given = f", taken_{k}(note + place_{k}())" if plugin.declared.ahead is not None else ""
-    codes = {"number": k + 1, "fault": plugins + k + 1}
-    return STAGE.format(k=k, guard=guard, address=_address(k, plugin), given=given, **codes)
+    codes = {"number": k + 1, "fault": len(plugins) + k + 1}
+    records = _around_emits(k, plugins, rows) if plugin.layout.records else {"keeps": "", "takes_back": ""}
+    return STAGE.format(k=k, guard=guard, address=_address(k, plugin), given=given, **codes, **records)
+
+
+def _around_emits(k: int, plugins: list[BoundPlugin], rows: Sequence[str]) -> dict[str, str]:
+    """Source text before plugin k is asked, and behind what it raised while its packet was a burst by itself."""
+    base = sum(len(plugin.layout.records) for plugin in plugins[:k])
+    keeps = "".join(f"                    keep_records(ctx, {place}, line)\n" for place in rows)
+    back = "".join(f"                        take_back_records(ctx, {place}, line)\n" for place in rows)
+    return {"keeps": KEEPS.format(base=base, keeps=keeps) if rows else "", "takes_back": back}
 
 
 def _looks(plugins: list[BoundPlugin]) -> str:
@@ -338,6 +369,8 @@ def _hand_on(j: int, output: HandOver, place: str) -> str:
 
 
 def _take_up(output: HandOver, place: str) -> str:
+    if output.record == ROWS:
+        return f"        take_up_records(ctx, {place}, line)\n"
     tally = f"        take_up_tally(ctx, {place}, line)\n" if output.shedding is not None else ""
     return f"        take_up(ctx, {place}, line)\n" + tally
 
@@ -347,13 +380,23 @@ def _handing(plugins: list[BoundPlugin], outputs: Sequence[HandOver]) -> dict[st
     if not outputs:
         return dict.fromkeys(("takes_up", "hands_on", "waits", "marks"), "")
     places = [_place(plugins, j) for j in range(len(outputs))]
-    calls = "".join(_hand_on(j, output, place) for j, (output, place) in enumerate(zip(outputs, places, strict=True)))
+    begins = BEGINS if any(output.record == ROWS for output in outputs) else ""
+    numbered = enumerate(zip(outputs, places, strict=True))
+    calls = "".join(_hand_on(j, output, place) for j, (output, place) in numbered if output.record != ROWS)
     return {
-        "takes_up": TAKES_UP + "".join(map(_take_up, outputs, places)),
-        "hands_on": HANDS_ON.format(outputs=calls),
+        "takes_up": TAKES_UP + "".join(map(_take_up, outputs, places)) + begins,
+        "hands_on": HANDS_ON.format(outputs=calls) if calls else "",
         "waits": WAITS.format(first=places[0]),
         "marks": MARKS + "".join(f"        leave_mark(ctx, {place}, line, last)\n" for place in places),
     }
+
+
+def _emitting(plugins: list[BoundPlugin], rows: Sequence[str]) -> dict[str, str]:
+    """Source text of what has to do with records: none where no plugin emits any."""
+    if not any(plugin.layout.records for plugin in plugins):
+        return {"desk": "", "crowded": ""}
+    desk = DESK.format(place=rows[0] if rows else 0, outputs=len(rows))
+    return {"desk": desk, "crowded": CROWDED if rows else ""}
 
 
 def chain_source(plugins: list[BoundPlugin], outputs: Sequence[HandOver] = (), *, filtered: bool = False) -> str:
@@ -375,7 +418,8 @@ def chain_source(plugins: list[BoundPlugin], outputs: Sequence[HandOver] = (), *
     for j, output in enumerate(outputs):
         if output.share is not None or output.passes is not None:
             constants.append(f"share_{j}, passes_{j} = handed({j})  # {output.rule}")
-    timed = any(plugin.has_idle_table for plugin in plugins)
+    rows = [_place(plugins, j) for j, output in enumerate(outputs) if output.record == ROWS]
+    timed = any(plugin.has_idle_table or plugin.layout.records for plugin in plugins)
     return HEAD.format(
         names=", ".join(plugin.name for plugin in plugins) or "no plugin",
         constants="\n".join(constants),
@@ -387,8 +431,9 @@ def chain_source(plugins: list[BoundPlugin], outputs: Sequence[HandOver] = (), *
         looks=_looks(plugins),
         prefetches=_prefetches(plugins),
         clock="            journal_store_u64(journal + NOW, pkt.ts)\n" if timed else "",
-        stages="".join(_stage(k, plugin, len(plugins)) for k, plugin in enumerate(plugins)),
+        stages="".join(_stage(k, plugins, rows) for k in range(len(plugins))),
         plugins=len(plugins),
         codes=codes,
         **_handing(plugins, outputs),
+        **_emitting(plugins, rows),
     )

@@ -52,6 +52,8 @@ NS: Final = 10**9
 # Packets of a flow that is shed which go on all the same: a handshake, and what tells the protocol.
 KEEP: Final = 10
 MODES: Final = ("off", "new", "elephants")
+# The form of what plugins emit, which is no frame.
+ROWS: Final = "rows"
 # More bytes than any flow will ever have.
 ALL: Final = 1 << 62
 
@@ -75,6 +77,9 @@ class HandOverContext(NamedTuple):
     mode: int = 0  # which flows are shed: place in MODES,
     keep: int = 0  # packets of such a flow that go on all the same,
     shunt: int = 0  # and bytes of each flow that go on, numbers
+    tallies: int = 0  # of an output for rows: its tallies, see records/tally.py,
+    kinds: int = 0  # how many kinds of record the run has, a number,
+    taken: int = 0  # and those that it takes, a bit each
 
 
 HAND: Final = numbered(HandOverContext)
@@ -101,8 +106,9 @@ class Shedding(NamedTuple):
 class HandOver:
     """One output, as the chain is compiled for it.
 
-    record: a key of RECORDS. share: compiled function (pkt, queue, table) -> number of the share, as `share_by` makes
-    it; None: a worker has one ring. rule: its name. passes: which packets are for this output; None: every one is.
+    record: a key of RECORDS, or ROWS. share: compiled function (pkt, queue, table) -> number of the share, as
+    `share_by` makes it; None: a worker has one ring. rule: its name. passes: which packets are for this output; None:
+    every one is.
     shedding: which flows go on; None: it knows no flows.
     """
 

@@ -47,6 +47,8 @@ from .attempt import DROPPED, FAULTED, attempt
 from .fault import count_fault
 from .handover import HAND, hand_on_pcap, hand_on_pcapng, hand_on_ring, leave_mark, next_line, take_up, wait_for_room
 from .no_ip import FACTS, IP_BIT, count_burst
+from .records.desk import begin_records, crowded_records, open_desk, whose_records
+from .records.tally import keep_records, take_back_records, take_up_records
 from .shedding import GOES_ON, shed, take_up_tally
 from .sleep import sleep
 from .workspace import (

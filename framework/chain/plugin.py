@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, overload
 from zcframe.framework.errors import DeclarationError
 from zcframe.framework.nearest import nearest
 from zcframe.framework.state.declare import RESERVED_MEMBERS, Declaration, Param
+from zcframe.framework.state.records import Records
 
 
 class Verdict(IntEnum):
@@ -48,7 +49,7 @@ class PluginClass:
     doc: str
     cls: type
     params: Mapping[str, Param]
-    state: Mapping[str, Declaration]
+    state: Mapping[str, Declaration | Records]
     per_worker: bool
     expression: str
     needs: str
@@ -143,14 +144,14 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any
         _arguments(cls, label, functions[label], expected, optional=int(label == "report"))
     members = cls.__dict__.items()
     for label in RESERVED_MEMBERS:
-        if isinstance(cls.__dict__.get(label), Declaration):
+        if isinstance(cls.__dict__.get(label), Declaration | Records):
             raise DeclarationError(f"plugin {cls.__name__}: a member of its state cannot be called {label}")
     return PluginClass(
         name=name or cls.__name__.lower(),
         doc=inspect.cleandoc(cls.__doc__ or ""),
         cls=cls,
         params={label: value for label, value in members if isinstance(value, Param)},
-        state={label: value for label, value in members if isinstance(value, Declaration)},
+        state={label: value for label, value in members if isinstance(value, Declaration | Records)},
         per_worker=per == "worker",
         expression=expression.strip(),
         needs=needs,
@@ -182,7 +183,7 @@ def plugin(
 ) -> Any:
     """Declare a class as a plugin.
 
-    The class holds Param, Array, Table attributes, objects as LogHist, and the functions
+    The class holds Param, Array, Table and Records attributes, objects as LogHist, and the functions
 
         filter(pkt, state, params) -> PASS or DROP   compiled; runs for every packet
         ahead(pkt, state, params) -> numbers, spots  compiled, optional; runs for the whole burst before filter, which

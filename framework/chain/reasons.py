@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from zcframe.framework.nearest import nearest, offer
 from zcframe.framework.packet.value import DOCS
 from zcframe.framework.state.layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
+from zcframe.framework.state.records import RecordsLayout
 
 from .inline import FOREIGN
 
@@ -37,8 +38,8 @@ class Scope:
     names: tuple[str, ...]
 
     @property
-    def members(self) -> dict[str, Member]:
-        return {member.name: member for member in self.layout.members}
+    def members(self) -> dict[str, Member | RecordsLayout]:
+        return {member.name: member for member in (*self.layout.members, *self.layout.records)}
 
     def fields(self, table: str) -> list[str]:
         member = self.members.get(table)
@@ -142,7 +143,7 @@ def _attribute(found: Match, scope: Scope) -> str:
         own = module[1].partition(".")[0] not in FOREIGN
         by_name = f"; a function of your own is imported by its name, from {module[1]} import {name}" if own else ""
         return f"{module[1]}.{name} cannot be used here: of modules, compiled code knows math and numpy{by_name}"
-    inside = re.match(r"zcframe\.(?:Fixed|Direct)?(Row|Table|Array|Object)Type\(([\w.]+)#", owner)
+    inside = re.match(r"zcframe\.(?:Fixed|Direct)?(Row|Table|Array|Object|Records)Type\(([\w.]+)#", owner)
     if inside:
         return _member_attribute(name, inside[1], inside[2], scope)
     if owner.startswith("zcframe.Packet"):
@@ -168,6 +169,10 @@ def _member_attribute(name: str, owner: str, member: str, scope: Scope) -> str:
         return f"the {kind} {member} has no {name}{advice}"
     if owner == "Table":
         return f"the Table {member} has no {name}{meant(name, TABLE_VERBS)}"
+    found = scope.members.get(member)
+    if isinstance(found, RecordsLayout):
+        fields = ", ".join(f"{label}=..." for label, _ in found.fields)
+        return f"the Records {member} have no {name}: they have emit({fields})"
     return f"the Array {member} has no {name}: it has state.{member}[i] and len(state.{member})"
 
 

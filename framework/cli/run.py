@@ -22,7 +22,7 @@ from .answer import answer
 from .parser import add_options
 
 LOSS = 3
-# An output that writes frames where the report would go.
+# An output that writes where the report would go.
 STDOUT = re.compile(r"\w+:-(,|$)")
 
 
@@ -66,7 +66,7 @@ def _observers(config: RunConfig) -> Iterator[Observer]:
     """The observers of the run, in the order in which they are called: the one that holds the terminal comes first."""
     from zcframe.framework.show.notices import Notices
 
-    packets = any(STDOUT.match(text) for text in config.out)
+    packets = any(STDOUT.match(text) for text in (*config.out, *config.rows))
     if packets and config.json:
         raise UsageError("--json and an output on standard output: send one of them elsewhere")
     if config.json:

@@ -96,6 +96,7 @@ def document(snapshot: RunSnapshot) -> dict[str, Any]:
         },
         "faults": [fault.as_json() for fault in snapshot.faults],
         "outputs": [output.as_json() for output in snapshot.outputs],
+        "rows": [rows.as_json() for rows in snapshot.rows],
         "plugins": {name: dict(report) for name, report in snapshot.plugins.items()},
     }
 
@@ -119,6 +120,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
         "queues": [_queue_plan(queue) for queue in plan.queues],
         "plugins": [_plugin_plan(plugin) for plugin in plan.plugins],
         "outputs": [asdict(output) | {"command": list(output.command)} for output in plan.outputs],
+        "rows": list(plan.rows),
         "tuning": [asdict(change) for change in plan.tuning],
         "warnings": list(plan.warnings),
     }

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from zcframe.framework.chain.handover import HandOver, Shedding
@@ -13,7 +14,7 @@ from zcframe.framework.share import Shares
 from zcframe.framework.share.shares import DEFAULT_RULE
 
 from .options import DRAIN
-from .output import BY_QUEUE, SHARE, Input, Output, OutputSpec, Streams
+from .output import BY_QUEUE, SHARE, STDOUT, Input, Output, OutputSpec, Streams
 from .spec import parse_output
 
 
@@ -109,13 +110,19 @@ def choose_outputs(texts: Sequence[str], asked: Asked) -> tuple[Chosen, ...]:
 def make_outputs(chosen: Sequence[Chosen], inputs: Sequence[Input]) -> list[tuple[Output, HandOver]]:
     """The outputs, not open yet. Raises UsageError for two that would write to one name."""
     outputs = [one.kind(one.spec, one.streams, inputs, number) for number, one in enumerate(chosen)]
-    seen: dict[str, str] = {}
+    require_apart(outputs)
+    return [(output, _hand_over(output, one)) for output, one in zip(outputs, chosen, strict=True)]
+
+
+def require_apart(outputs: Iterable[Output]) -> None:
+    """Raises UsageError for two outputs that would write to one name."""
+    seen: dict[str, Output] = {}
     for output in outputs:
         for target in output.targets():
-            if target in seen:
-                raise UsageError(f"--out {output.spec.text}: {target} is written by --out {seen[target]} already")
-            seen[target] = output.spec.text
-    return [(output, _hand_over(output, one)) for output, one in zip(outputs, chosen, strict=True)]
+            place = target if target == STDOUT else os.path.realpath(target)
+            if place in seen:
+                raise output.refuse(f"{target} is written by {seen[place].prefix[:-2]} already")
+            seen[place] = output
 
 
 def _hand_over(output: Output, chosen: Chosen) -> HandOver:

@@ -16,12 +16,14 @@ from zcframe.framework.jit.compiler import Job
 from zcframe.framework.share import Shares
 
 from .sink import Sink
+from .taken import RowsTaken
 
 if TYPE_CHECKING:
     from zcframe.framework.stats.outputs import ReaderStats
 
 SNAPLEN: Final = 262144
 SHARE: Final = "{}"
+STDOUT: Final = "-"
 ETHERNET: Final = 1
 BY_QUEUE: Final = "queue"
 GUARDED: Final = frozenset(
@@ -94,9 +96,12 @@ class Output:
 
     record: form in which workers leave frames, a key of RECORDS (framework/chain/handover.py). options: parsers of the
     options that this kind has beside those of all; a parser raises ValueError with what is needed. barrier: whether the
-    run waits until `absent` is empty.
+    run waits until `absent` is empty. option: of the command line, that names it. writes: whether it has a process that
+    writes.
     """
 
+    option: ClassVar[str] = "out"
+    writes: ClassVar[bool] = True
     record: ClassVar[str] = "pcap"
     options: ClassVar[Mapping[str, Callable[[str], Any]]] = {}
 
@@ -114,6 +119,11 @@ class Output:
         return 0
 
     @property
+    def rows(self) -> RowsTaken | None:
+        """The records that it takes; None: it takes frames."""
+        return None
+
+    @property
     def snaplen(self) -> int:
         """Bytes of a frame that are handed on at most."""
         return int(self.spec.options.get("snaplen", SNAPLEN))
@@ -129,7 +139,7 @@ class Output:
     @property
     def prefix(self) -> str:
         """What stands in front of all that is said of it."""
-        return f"--out {self.spec.text}: "
+        return f"--{self.option} {self.spec.text}: "
 
     def refuse(self, reason: str) -> UsageError:
         return UsageError(f"{self.prefix}{reason}")

@@ -33,6 +33,7 @@ class Pieces:
 
     frames: how many they hold. refused, down, unsent: frames that the sink could not write, since they are too long or
     too short for it, or since an interface is down; and the bytes of both.
+    kinds: of rows, how many of each kind of record.
     """
 
     def __init__(self, words: Words, count: int, octets: int, frames: int = 0) -> None:
@@ -41,13 +42,14 @@ class Pieces:
         self.octets = self.left = octets
         self.frames = frames
         self.refused = self.down = self.unsent = 0
+        self.kinds: Sequence[int] = ()
 
     @classmethod
-    def of(cls, data: bytes) -> Self:
+    def of(cls, data: bytes, kinds: Sequence[int] = ()) -> Self:
         """The same of bytes of one's own."""
         held = np.frombuffer(data, np.uint8)
         made = cls(np.array([held.ctypes.data, len(data)], np.int64), 1, len(data))
-        made._held = held
+        made._held, made.kinds = held, kinds
         return made
 
     def write(self, fd: int) -> int:

@@ -1,10 +1,11 @@
-"""From the words of --out to an output: KIND:TARGET[,OPTION=VALUE...]."""
+"""From the words of --out, or of --rows, to an output: KIND:TARGET[,OPTION=VALUE...]."""
 
 from __future__ import annotations
 
 import importlib
 import re
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from zcframe.framework.errors import UsageError
 from zcframe.framework.nearest import nearest, offer
@@ -15,10 +16,20 @@ from .output import Output, OutputSpec
 if TYPE_CHECKING:
     from importlib.metadata import EntryPoint
 
-GROUP: Final = "zcframe.outputs"
 # Of files: found without a look through what is installed, which takes a fifth of the start of a copy.
 FILES: Final = {"pcap": "Pcap", "pcapng": "Pcapng"}
-# What every output takes. `filter` takes all that follows it, commas too.
+
+
+class Way(NamedTuple):
+    """A way out. option: that names an output. group: of the entry points of its kinds. common: what each takes."""
+
+    option: str
+    group: str
+    common: Mapping[str, Callable[[str], Any]]
+    base: type[Output]
+
+
+# What every output for frames takes. `filter` takes all that follows it, commas too.
 COMMON: Final = {
     "snaplen": options.count,
     "buffer": options.size,
@@ -31,34 +42,37 @@ COMMON: Final = {
     "filter": options.text,
 }
 OPTION: Final = re.compile(r",([a-z]+)=")
+FRAMES: Final = Way("out", "zcframe.outputs", COMMON, Output)
 
 
-def installed_outputs() -> dict[str, EntryPoint]:
+def installed_outputs(way: Way = FRAMES) -> dict[str, EntryPoint]:
     """The kinds of output that installed packages offer, by name."""
     from importlib.metadata import entry_points
 
-    return {entry.name: entry for entry in sorted(entry_points(group=GROUP))}
+    return {entry.name: entry for entry in sorted(entry_points(group=way.group))}
 
 
-def _class_of(kind: str, text: str) -> type[Output]:
+def _class_of(way: Way, kind: str, given: str) -> type[Output]:
     """The class of a kind of output. Raises UsageError, which names the nearest one."""
-    alone = kind == text
-    if kind in FILES and not alone:
+    if way is FRAMES and kind in FILES:
         return getattr(importlib.import_module(f".kinds.{kind}", __package__), FILES[kind])  # type: ignore[no-any-return]
-    entries = installed_outputs()
-    if kind not in entries or alone:
-        known = list(entries)
-        raise UsageError(f"--out {text}: KIND:TARGET is needed{offer(nearest(kind, known), known)}")
-    return _load(entries[kind], text)
+    entries = installed_outputs(way)
+    if kind not in entries:
+        raise _unknown(kind, given, list(entries))
+    return _load(entries[kind], given, way.base)
 
 
-def _load(entry: EntryPoint, text: str) -> type[Output]:
+def _unknown(kind: str, given: str, known: list[str]) -> UsageError:
+    return UsageError(f"{given}: KIND:TARGET is needed{offer(nearest(kind, known), known)}")
+
+
+def _load(entry: EntryPoint, given: str, base: type[Output]) -> type[Output]:
     try:
         cls = entry.load()
     except Exception as error:
-        raise UsageError(f"--out {text}: {entry.value} cannot be loaded: {type(error).__name__}: {error}") from error
-    if not (isinstance(cls, type) and issubclass(cls, Output)):
-        raise UsageError(f"--out {text}: {entry.value} is no output: a class with the base Output is needed")
+        raise UsageError(f"{given}: {entry.value} cannot be loaded: {type(error).__name__}: {error}") from error
+    if not (isinstance(cls, type) and issubclass(cls, base)):
+        raise UsageError(f"{given}: {entry.value} is no output: a class with the base {base.__name__} is needed")
     return cls
 
 
@@ -71,20 +85,23 @@ def _pairs(rest: str) -> tuple[str, dict[str, str]]:
     return target, found | dict(zip(words[::2], words[1::2], strict=True))
 
 
-def parse_output(text: str) -> tuple[type[Output], OutputSpec]:
+def parse_output(text: str, way: Way = FRAMES) -> tuple[type[Output], OutputSpec]:
     """The class and the parsed words of an output. Raises UsageError, which names the nearest right word."""
-    kind, _, rest = text.partition(":")
-    cls = _class_of(kind, text)
+    given = f"--{way.option} {text}"
+    kind, colon, rest = text.partition(":")
+    if not colon:
+        raise _unknown(kind, given, list(installed_outputs(way)))
+    cls = _class_of(way, kind, given)
     target, words = _pairs(rest)
     if not target:
-        raise UsageError(f"--out {text}: a name is needed behind {kind}:")
-    parsers = COMMON | dict(cls.options)
+        raise UsageError(f"{given}: a name is needed behind {kind}:")
+    parsers = dict(way.common) | dict(cls.options)
     values: dict[str, Any] = {}
     for name, word in words.items():
         if name not in parsers:
-            raise UsageError(f"--out {text}: {kind} has no option {name}{offer(nearest(name, parsers), list(parsers))}")
+            raise UsageError(f"{given}: {kind} has no option {name}{offer(nearest(name, parsers), list(parsers))}")
         try:
             values[name] = parsers[name](word)
         except ValueError as error:
-            raise UsageError(f"--out {text}: {name}={word}: {error}") from None
+            raise UsageError(f"{given}: {name}={word}: {error}") from None
     return cls, OutputSpec(kind, target, values, text)

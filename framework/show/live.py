@@ -161,6 +161,19 @@ def _output_lines(snapshot: RunSnapshot, width: int) -> list[Text]:
     return lines
 
 
+def _record_lines(snapshot: RunSnapshot, width: int) -> list[Text]:
+    """A line a kind of record and output for rows; red where records that somebody asked for were dropped."""
+    lines = []
+    for rows in snapshot.rows:
+        for row in rows.records:
+            dropped = "".join(f"  {name} {count:,}" for name, count in row.dropped.items())
+            figures = f"  {row.written:,} of {row.made:,} records{dropped}"
+            name = f"{row.name} {rows.spec}"
+            lost = bool(dropped and rows.spec)
+            lines.append(Text(cut(name, max(width - len(figures), 1)) + figures, BAD if lost else Style.null()))
+    return lines
+
+
 def _headline(snapshot: RunSnapshot, width: int) -> Text:
     totals = snapshot.totals
     left, right = "zcframe", f"  {snapshot.elapsed_s:6.1f} s  {totals.packets:,} packets"
@@ -199,8 +212,7 @@ def view(snapshot: RunSnapshot, rates: Rates, width: int, height: int) -> Group:
         parts.append(_progress(*snapshot.progress, width))
     parts.append(_queue_table(snapshot, rates, width))
     parts.append(_balance(snapshot, width))
-    shares = _output_lines(snapshot, width)
-    parts += shares
+    parts += [*_output_lines(snapshot, width), *_record_lines(snapshot, width)]
     used = len(parts) - 1 + len(snapshot.queues) + 2
     parts += _plugin_block(snapshot, width, height - 1 - used)
     return Group(*parts)

@@ -59,5 +59,6 @@ def plan_lines(plan: RunPlan) -> list[str]:
         lines.append(f"{'plugins' if not i else '':8} {clean(plugin.name)}{_params(plugin.params)}{own}{origin}")
         lines += [f"{'':10} {line}" for line in _state(plugin.state)]
     lines += [f"{'out' if not i else '':8} {_output(output)}" for i, output in enumerate(plan.outputs)]
+    lines += [f"{'rows' if not i else '':8} {clean(rows)}" for i, rows in enumerate(plan.rows)]
     lines += [f"{'tune' if not i else '':8} {clean(str(change))}" for i, change in enumerate(plan.tuning)]
     return lines

@@ -28,6 +28,7 @@ FAULTS = 8
 ALWAYS = ("packets", "bytes", *SHOWN)
 COLUMNS = (*ALWAYS, *SHOWN_IF_ANY, "restarts")
 OUTPUT_ALWAYS = ("output", "offered", "written", "bytes")
+RECORDS_ALWAYS = ("records", "made", "written")
 # Where the terminal is too narrow for all columns, these are left out, in this order: sums of others come first.
 DROPPED_FIRST = ("accepted", "delivered", "bytes", "cpu", "arrived", "restarts", "truncated", "dropped", "faulted")
 
@@ -147,12 +148,36 @@ def output_rows(snapshot: RunSnapshot) -> list[dict[str, int | str]]:
 
 def _output_table(snapshot: RunSnapshot, width: int) -> list[str]:
     """The outputs' rows; of the rare columns those that hold something."""
-    rows = output_rows(snapshot)
+    return [*_table_of(output_rows(snapshot), OUTPUT_ALWAYS, width), *_reader_lines(snapshot)]
+
+
+def _table_of(rows: Sequence[dict[str, int | str]], always: Sequence[str], width: int) -> list[str]:
     if not rows:
         return []
-    names = list(dict.fromkeys(name for row in rows for name, value in row.items() if value or name in OUTPUT_ALWAYS))
-    shown = table(names, [[row.get(name, 0) for name in names] for row in rows], width)
-    return ["", *shown, *_reader_lines(snapshot)]
+    names = list(dict.fromkeys(name for row in rows for name, value in row.items() if value or name in always))
+    return ["", *table(names, [[row.get(name, 0) for name in names] for row in rows], width)]
+
+
+def record_rows(snapshot: RunSnapshot) -> list[dict[str, int | str]]:
+    """A row a kind of record and output for rows: where they go, and their ledger."""
+    return [
+        {
+            "records": clean(row.name),
+            "to": clean(rows.spec),
+            "made": row.made,
+            "written": row.written,
+            "cut": row.cut,
+            "in_flight": row.in_flight,
+            **row.dropped,
+        }
+        for rows in snapshot.rows
+        for row in rows.records
+    ]
+
+
+def _record_table(snapshot: RunSnapshot, width: int) -> list[str]:
+    """The records' rows; of the rare columns those that hold something."""
+    return _table_of(record_rows(snapshot), RECORDS_ALWAYS, width)
 
 
 def _reader_lines(snapshot: RunSnapshot) -> Iterator[str]:
@@ -219,7 +244,7 @@ def counter_lines(snapshot: RunSnapshot, width: int = WIDTH) -> list[str]:
     filtered = [f"filter {clean(snapshot.filter)}"] if snapshot.filter else []
     lines = _folded([source_line(snapshot.source), *filtered, *_time_lines(snapshot), _rate_line(snapshot)], width)
     lines += ["", *_queue_table(snapshot, width)]
-    lines += _output_table(snapshot, width)
+    lines += [*_output_table(snapshot, width), *_record_table(snapshot, width)]
     told = [*_ledger_lines(snapshot), *_no_ip_lines(snapshot), *_odd_lines(snapshot.source)]
     told += [balance_line(snapshot), *_check_lines(snapshot.rss)]
     return lines + _folded(told, width)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import operator
-from typing import Any
+from typing import Any, Final
 
 from llvmlite import ir
 from numba.core import cgutils, types
@@ -30,6 +30,7 @@ from zcframe.framework.jit.lowering import lowered_at
 from .keys import words_of_key
 from .kinds import Kind, Repeated
 from .layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
+from .records import RecordsLayout
 from .values import compiled_type, emit_change, emit_value, takes
 
 
@@ -61,6 +62,10 @@ class TableType(_Located):
 
 class ObjectType(_Located):
     """An object with methods; `layout.kind` has them (sketch/methods.py)."""
+
+
+class RecordsType(_Located):
+    """A kind of record: the address says nothing."""
 
 
 class RowType(_Located):
@@ -138,6 +143,7 @@ def spot_words(typingctx, spot):  # type: ignore[no-untyped-def]
 @register_model(ArrayType)
 @register_model(TableType)
 @register_model(ObjectType)
+@register_model(RecordsType)
 class _LocatedModel(models.StructModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Any) -> None:
         super().__init__(manager, fe_type, [("address", types.int64), ("journal", types.int64)])
@@ -188,13 +194,17 @@ def state_maker(layout: StateLayout, *, writable: bool = True) -> Any:
     return maker(StateType(layout, "state", writable))
 
 
-MEMBER_TYPES: dict[type[Member], type[_Located]] = {
-    ArrayLayout: ArrayType, TableLayout: TableType, ObjectLayout: ObjectType,
+MEMBER_TYPES: Final[dict[type[Member | RecordsLayout], type[_Located]]] = {
+    ArrayLayout: ArrayType, TableLayout: TableType, ObjectLayout: ObjectType, RecordsLayout: RecordsType,
 }  # fmt: skip
 
 
-def _member_type(state: StateType, member: Member) -> _Located:
-    return MEMBER_TYPES[type(member)](member, member.name, state.writable)
+def _member_type(state: StateType, name: str) -> tuple[_Located, int] | None:
+    """(numba type of a member, its offset in the shard); None where there is none of that name."""
+    for member in (*state.layout.members, *state.layout.records):
+        if member.name == name:
+            return MEMBER_TYPES[type(member)](member, name, state.writable), getattr(member, "offset", 0)
+    return None
 
 
 @infer_getattr
@@ -202,18 +212,18 @@ class _StateAttributes(AttributeTemplate):  # type: ignore[misc]
     key = StateType
 
     def generic_resolve(self, state: StateType, name: str) -> _Located | None:
-        for member in state.layout.members:
-            if member.name == name:
-                return _member_type(state, member)
-        return None
+        found = _member_type(state, name)
+        return found and found[0]
 
 
 @lower_getattr_generic(StateType)
 def _state_member(context, builder, state, value, name):  # type: ignore[no-untyped-def]
-    member = next(m for m in state.layout.members if m.name == name)
+    found = _member_type(state, name)
+    assert found is not None
+    kind, offset = found
     whole = cgutils.create_struct_proxy(state)(context, builder, value=value)
-    part = cgutils.create_struct_proxy(_member_type(state, member))(context, builder)
-    part.address = builder.add(whole.address, context.get_constant(types.int64, member.offset))
+    part = cgutils.create_struct_proxy(kind)(context, builder)
+    part.address = builder.add(whole.address, context.get_constant(types.int64, offset))
     part.journal = whole.journal
     return part._getvalue()
 

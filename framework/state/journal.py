@@ -7,6 +7,7 @@ whose worker was killed in the middle of it, is rolled back, so that nothing is 
     now      u64: time of arrival of the packet in progress, for tables with an idle time
     used     u64: bytes of entries
     secrets  of the tables' hash, the same for all tables and workers of a run
+    rows     where plugins emit records, see chain/records/emit.py: six u64
     entry    old bytes, padded to 8 | u64: address, and in its upper 16 bits the size
 
 The journal and the state are memory that outlives the worker. After a kill its successor sees the dead worker's stores
@@ -45,7 +46,8 @@ NOW = 8
 USED = 16
 SECRETS = 64
 MAX_SECRETS = MAX_KEYS + 2
-HEAD_SIZE = SECRETS + -(-8 * MAX_SECRETS // 64) * 64
+ROWS = SECRETS + -(-8 * MAX_SECRETS // 64) * 64
+HEAD_SIZE = ROWS + 64
 TRAILER = 8
 SIZE_AT = 48
 ADDRESS = (1 << SIZE_AT) - 1

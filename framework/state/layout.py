@@ -27,6 +27,7 @@ from zcframe.framework.errors import DeclarationError
 from .columns import column, column_dtype
 from .declare import LARGEST_ROW, Array, Declaration, Embedded, Param, Table, resolved
 from .kinds import SUM, Addr, Kind, Scalar
+from .records import Records, RecordsLayout, records_of
 
 F = TypeVar("F")
 
@@ -233,6 +234,8 @@ class StateLayout:
     # Not in the repr, by which compiled code is found: it deals with one shard, so other --queues need no new code.
     shards: int = field(repr=False)
     per_worker: bool
+    # Rows that are handed on, and take no room in a shard.
+    records: tuple[RecordsLayout, ...] = ()
 
     @property
     def size(self) -> int:
@@ -287,7 +290,7 @@ def _placed(table: Table, objects: Sequence[ObjectLayout]) -> tuple[dict[str, in
 
 
 def make_layout(
-    declared: Mapping[str, Declaration],
+    declared: Mapping[str, Declaration | Records],
     params: Mapping[str, Any],
     declared_params: Mapping[str, Param],
     *,
@@ -304,6 +307,8 @@ def make_layout(
     offset = 0
     for name, declaration in declared.items():
         member: Member
+        if isinstance(declaration, Records):
+            continue
         if isinstance(declaration, Array):
             member = ArrayLayout(name, offset, declaration.scalar, int(settings(declaration.length)))
         elif isinstance(declaration, Embedded):
@@ -314,4 +319,4 @@ def make_layout(
         members.append(member)
         offset = _align(offset + member.size, abi.CACHE_LINE)
     size = max(abi.PAGE_SIZE, _align(offset, abi.PAGE_SIZE))
-    return StateLayout(tuple(members), size, shards, per_worker)
+    return StateLayout(tuple(members), size, shards, per_worker, records_of(declared))

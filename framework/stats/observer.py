@@ -16,6 +16,7 @@ from .events import Event
 from .faults import Fault
 from .ledger import Ledger
 from .outputs import OutputStats
+from .rows import RowsStats
 
 if TYPE_CHECKING:
     from zcframe.framework.nic import Change
@@ -123,7 +124,8 @@ class RunPlan:
     """Everything that is decided before the first frame: what `--check` prints.
 
     pace: "max", "original" or "100,000 packets a second"; loop: 0 for ever; memory: bytes of rings and blocks; tuning:
-    what --tune changes; filter: the tcpdump expression of the packets that plugins see, "" for all.
+    what --tune changes; filter: the tcpdump expression of the packets that plugins see, "" for all; rows: each --rows,
+    in its own words.
     """
 
     source: SourceInfo
@@ -138,6 +140,7 @@ class RunPlan:
     warnings: tuple[str, ...] = ()
     filter: str = ""
     outputs: tuple[OutputPlan, ...] = ()
+    rows: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -209,8 +212,8 @@ class RunSnapshot:
     progress: (done, whole) in bytes of the files; None, or a whole of 0, where no end is known. warnings: those that
     hold for the whole run; events: what happened in it, as far as it is still kept. started, ended and at, the moment
     itself: seconds since the epoch, 0 where not known or not yet. final: the run is over, and no worker will take what
-    is still in flight. filter: as in RunPlan. outputs: those of --out. faults: what plugins raised. states: merged, by
-    name of the plugin, where an observer reads them.
+    is still in flight. filter: as in RunPlan. outputs: those of --out. rows: those of --rows, and records that nobody
+    asked for. faults: what plugins raised. states: merged, by name of the plugin, where an observer reads them.
     """
 
     source: SourceInfo
@@ -229,6 +232,7 @@ class RunSnapshot:
     final: bool = False
     filter: str = ""
     outputs: Sequence[OutputStats] = ()
+    rows: Sequence[RowsStats] = ()
     faults: Sequence[Fault] = ()
     states: Mapping[str, Any] = field(default_factory=dict)
 

@@ -24,8 +24,9 @@ from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
 from zcframe.framework.errors import OutputError, ZcframeError, refusal
 from zcframe.framework.garbage import uncollected
-from zcframe.framework.outputs.make import make_outputs
+from zcframe.framework.outputs.make import make_outputs, require_apart
 from zcframe.framework.outputs.output import Door, Input
+from zcframe.framework.outputs.rows.choose import make_rows
 from zcframe.framework.outputs.writer.process import entry_points as writer_entry_points
 from zcframe.framework.privileges import drop_privileges
 from zcframe.framework.sources.opening import open_source
@@ -80,7 +81,9 @@ class Supervisor:
             also = entry_points(verifying=any(ring.spread is not None for ring in rings))
             inputs = [Input(ring.ifname, ring.queue) for ring in rings]
             outputs = make_outputs(prepared.outputs, inputs)
-            also += writer_entry_points() if outputs else ()
+            outputs += make_rows(prepared.rows, prepared.kinds, inputs, len(outputs))
+            require_apart(output for output, _ in outputs)
+            also += writer_entry_points() if any(output.writes for output, _ in outputs) else ()
             also += tuple(dict.fromkeys(job for output, _ in outputs for job in output.jobs))
             hand_overs = [hand_over for _, hand_over in outputs]
             chain = build_chain(prepared.plugins, also, observer.compiling, prepared.program, hand_overs)
@@ -165,7 +168,8 @@ class Supervisor:
         for member in self.crew.members:
             self._watch(member)
         for writer in self.writers.members:
-            self._watch_writer(writer)
+            if writer.process is not None:
+                self._watch_writer(writer)
             for door in writer.output.doors():
                 self._selector.register(door, selectors.EVENT_READ, partial(self._hear_door, writer, door))
         for command in self._commands:

@@ -19,6 +19,8 @@ from zcframe.framework.jit.cache import complaint
 from zcframe.framework.nic import real_names
 from zcframe.framework.outputs.make import Asked, Chosen, choose_outputs
 from zcframe.framework.outputs.options import DRAIN, DROP
+from zcframe.framework.outputs.rows.choose import ChosenRows, choose_rows
+from zcframe.framework.outputs.rows.kind import RecordKind, record_kinds
 from zcframe.framework.privileges import kept_by_workers, kept_line
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.sources.backends import choose_backend
@@ -39,7 +41,7 @@ from .workers import with_queues
 class Prepared:
     """The resolved options; nothing has started yet.
 
-    affinity: which CPU each worker gets. outputs: those of --out.
+    affinity: which CPU each worker gets. outputs: those of --out; rows: those of --rows.
     tuning: of each interface as it is now, interrupts only without --tune.
     program: of the packets that plugins get to see; None for all.
     """
@@ -52,12 +54,18 @@ class Prepared:
     tuning: tuple[Tuning, ...]
     source_plan: SourcePlan
     outputs: tuple[Chosen, ...] = ()
+    rows: tuple[ChosenRows, ...] = ()
     warnings: tuple[str, ...] = ()
     program: Program | None = None
 
     @property
     def cpus(self) -> tuple[int, ...]:
         return self.affinity.cpus
+
+    @property
+    def kinds(self) -> tuple[RecordKind, ...]:
+        """Of record, by their numbers."""
+        return record_kinds(self.plugins)
 
     @property
     def live(self) -> bool:
@@ -198,6 +206,7 @@ def prepare(config: RunConfig) -> Prepared:
         tuning=tuple(_tuning(config, affinity.cpus, port) for port in range(len(config.iface))),
         source_plan=_source_plan(config, rss, affinity.cpus, program),
         outputs=outputs,
+        rows=choose_rows(config.rows, record_kinds(plugins)),
         warnings=(
             *(filter(None, [kept_line(kept_by_workers())]) if config.iface else ()),
             *_spread_warnings(config, plugins),
@@ -245,6 +254,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         ),
         filter=config.filter,
         outputs=tuple(_output_plan(chosen, config.command) for chosen in prepared.outputs),
+        rows=tuple(chosen.spec.text for chosen in prepared.rows),
         pace=_pace(config),
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,

@@ -57,6 +57,7 @@ class Snapshots:
             final=course.ended > 0,
             outputs=self.writers.stats(self._made.flows, final=course.ended > 0),
             states=self._made.states,
+            rows=self.writers.row_stats(final=course.ended > 0),
             faults=read_faults((member.post for member in self.crew.members), self.crew.chain.plugins),
         )
 

@@ -19,6 +19,8 @@ from zcframe.framework.child import cause_of
 from zcframe.framework.config import takes_commands
 from zcframe.framework.errors import OutputError, UsageError, ZcframeError, refusal
 from zcframe.framework.outputs.output import Output
+from zcframe.framework.outputs.rows.ledger import records_ledgers
+from zcframe.framework.outputs.rows.output import Nobody, Rows
 from zcframe.framework.outputs.writer.account import COUNT, FAULT_SIZE, Account
 from zcframe.framework.outputs.writer.process import DRAIN, END, Feed, write
 from zcframe.framework.outputs.writer.rings import OutputRings
@@ -27,6 +29,7 @@ from zcframe.framework.ring import Mapping, make_memory
 from zcframe.framework.share import share_table
 from zcframe.framework.stats.events import Events
 from zcframe.framework.stats.outputs import OutputStats, ShareLedger
+from zcframe.framework.stats.rows import RowsStats
 from zcframe.framework.worker.post import Post
 
 from .commands import Commands
@@ -102,12 +105,14 @@ class Writers:
             waits=waits,
             snaplen=output.snaplen,
             table=share_table(streams.shares).tobytes() if streams.shares is not None else b"",
+            rows=output.rows,
         )
         rings = opened.enter_context(closing(memory))
         fd = make_memory(f"zc-out-orders-{name}", abi.PAGE_SIZE)
         opened.callback(os.close, fd)
         orders = opened.enter_context(closing(Mapping(fd, abi.PAGE_SIZE, writable=True)))
-        accounts = [Account(rings.accounts, rings.account_offset(j), workers) for j in range(streams.number)]
+        streamed = range(streams.number)
+        accounts = [Account(rings.accounts, rings.account_offset(j), workers, rings.kinds) for j in streamed]
         return Writer(output, hand_over, rings, fd, orders, accounts)
 
     @property
@@ -143,7 +148,8 @@ class Writers:
         """Fork a writer for each output. Raises ProcessError."""
         self._posts = posts
         for member in self.members:
-            self._spawn(member)
+            if member.output.writes:
+                self._spawn(member)
 
     def _spawn(self, member: Writer) -> None:
         feeds = [Feed(post.progress_fd, post.ring) for post in self._posts]
@@ -268,7 +274,8 @@ class Writers:
     @property
     def commands_done(self) -> bool:
         """Whether the run was for commands alone, and all have ended."""
-        return self.commands is not None and self.commands.finished and len(self.members) == 1
+        alone = sum(member.output.writes for member in self.members) == 1
+        return self.commands is not None and self.commands.finished and alone
 
     def finish(self) -> None:
         """All writers have ended: readers see the end of their streams."""
@@ -279,7 +286,25 @@ class Writers:
 
     def stats(self, seen: dict[int, FlowsSeen], *, final: bool) -> list[OutputStats]:
         """The ledgers. seen: what is known of outputs' flows, by number. final: nothing will be written any more."""
-        return [self._stats(member, seen.get(n, FlowsSeen()), final=final) for n, member in enumerate(self.members)]
+        return [
+            self._stats(member, seen.get(n, FlowsSeen()), final=final)
+            for n, member in enumerate(self.members)
+            if member.output.rows is None
+        ]
+
+    def row_stats(self, *, final: bool) -> list[RowsStats]:
+        """The ledgers of records. final: nothing will be written any more."""
+        return [self._row_stats(member, final=final) for member in self.members if member.output.rows is not None]
+
+    def _row_stats(self, member: Writer, *, final: bool) -> RowsStats:
+        output, account = member.output, member.accounts[0]
+        assert isinstance(output, Rows | Nobody)
+        rest = "unasked" if not output.writes else "failed" if member.fault else "unwritten" if final else ""
+        generations = [post.progress.view("i8", GENERATION, 1) for post in self._posts]
+        records = records_ledgers(output, member.rings, account, generations, rest)
+        words = account.read()
+        known = (output.spec.text, output.spec.kind, member.pid, member.restarts, member.fault)
+        return RowsStats(*known, int(words[COUNT.octets]), int(words[COUNT.late]), records)
 
     def _stats(self, member: Writer, seen: FlowsSeen, *, final: bool) -> OutputStats:
         shares = [self._share(member, seen, stream, final=final) for stream in range(member.rings.streams)]

@@ -2,7 +2,7 @@
 
 The public face for authors of plugins:
 
-    from zcframe import plugin, Array, Table, Param, PASS, DROP, merge, ip_text
+    from zcframe import plugin, Array, Table, Records, Param, PASS, DROP, merge, ip_text
     from zcframe import u8, u16, u32, u64, i64, f64, addr, text, blob
 
 docs/plugins.md teaches it. For programs and notebooks that run it:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from zcframe.framework.state.kinds import Scalar, addr, blob, f64, i64, text, u8, u16, u32, u64
     from zcframe.framework.state.merge import State
     from zcframe.framework.state.merge import merge_states as merge
+    from zcframe.framework.state.records import Records
     from zcframe.framework.state.sketch.bloom import Bloom
     from zcframe.framework.state.sketch.countmin import CountMin
     from zcframe.framework.state.sketch.distinct import Distinct
@@ -60,6 +61,7 @@ _FACE = {
     "addr": ("zcframe.framework.state.kinds", "addr"),
     "text": ("zcframe.framework.state.kinds", "text"),
     "blob": ("zcframe.framework.state.kinds", "blob"),
+    "Records": ("zcframe.framework.state.records", "Records"),
     "State": ("zcframe.framework.state.merge", "State"),
     "merge": ("zcframe.framework.state.merge", "merge_states"),
     "Bloom": ("zcframe.framework.state.sketch.bloom", "Bloom"),
@@ -95,6 +97,7 @@ __all__ = [
     "Moments",
     "Packet",
     "Param",
+    "Records",
     "Reservoir",
     "Result",
     "Run",

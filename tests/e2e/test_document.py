@@ -32,7 +32,7 @@ def check_keys(document: Mapping[str, Any]) -> None:
     """Exactly those that are promised."""
     assert set(document) == {
         *("zcframe", "source", "started", "ended", "time", "elapsed_s"),
-        *("rss", "queues", "totals", "faults", "outputs", "plugins"),
+        *("rss", "queues", "totals", "faults", "outputs", "rows", "plugins"),
     }
     assert set(document["source"]) == {"kind", "names", "backend", "link_types"}
     assert set(document["rss"]) == {"key", "fields", "reta"}

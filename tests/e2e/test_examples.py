@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import json
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import dpkt
@@ -58,6 +60,30 @@ def test_ports() -> None:
     expected = destination_ports()
     assert report("ports") == {str(port): packets for port, packets in expected.most_common(10)}
     assert check_books(run().document)["ledger"]["dropped_by"] == {"ports": expected[53]}
+
+
+@pytest.mark.needs("tshark")
+def test_http(tmp_path: Path) -> None:
+    """A record of each request that tshark finds, in its order."""
+    out = tmp_path / "requests.json"
+    words = ("run", "--json", "--queues", 2, "--read", BUNDLED, "--plugin", EXAMPLES / "http.py")
+    done = zcframe(*words, "--rows", f"json:{out}")
+    assert done.code == 0, done
+    ends = ("ip.src", "ipv6.src", "ip.dst", "ipv6.dst", "tcp.dstport", "http.request.method", "http.request.uri")
+    expected = [
+        {
+            "record": "http.requests",
+            "ts": int(time.replace(".", "")),
+            "src": src4 or src6,
+            "dst": dst4 or dst6,
+            "port": int(port),
+            "method": method,
+            "path": uri,
+        }
+        for time, src4, src6, dst4, dst6, port, method, uri in tshark("http.request", "frame.time_epoch", *ends)
+    ]
+    found = [json.loads(line) for line in out.read_text().splitlines()]
+    assert found == expected and len(found) > 300
 
 
 @pytest.mark.needs("tshark")

@@ -17,11 +17,12 @@ import numpy as np
 from zcframe.framework import abi
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.build import build_chain
-from zcframe.framework.chain.handover import BOOK, END, LINE, HandOver
+from zcframe.framework.chain.handover import BOOK, END, LINE, ROWS, HandOver
 from zcframe.framework.chain.no_ip import by_ethertype, state_layouts
 from zcframe.framework.chain.spec import parse_spec
 from zcframe.framework.chain.workspace import GENERATION
 from zcframe.framework.filters.libpcap import compile_expression
+from zcframe.framework.outputs.taken import RowsTaken
 from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import Ring
 from zcframe.framework.rss import SYMMETRIC_KEY, default_reta
@@ -91,9 +92,16 @@ class Rig:
         self.chain = build_chain(self.plugins, program=program, **more)
         buffer, count = queues * ring_bytes, shares.count if shares else 1
         table = share_table(shares).tobytes() if shares else b""
+        kinds = sum(len(plugin.layout.records) for plugin in self.plugins)
         self.outputs = [
-            OutputRings(str(j), queues, count, buffer * count, waits=waits, snaplen=snaplen, table=table)
-            for j in range(len(outputs))
+            OutputRings(
+                *(str(j), queues, count, buffer * count),
+                waits=waits,
+                snaplen=snaplen,
+                table=table,
+                rows=RowsTaken(kinds, range(kinds)) if output.record == ROWS else None,
+            )
+            for j, output in enumerate(outputs)
         ]
         self.rings = [Ring(queue, slots) for queue in range(queues)]
         self.producers = [ring.producer() for ring in self.rings]

@@ -134,7 +134,7 @@ def test_json_is_one_document_of_the_schema_and_all_else_goes_to_stderr(
     document = json.loads(out)
     assert list(document) == [
         *("zcframe", "source", "started", "ended", "time", "elapsed_s", "rss", "queues", "totals"),
-        *("faults", "outputs", "plugins"),
+        *("faults", "outputs", "rows", "plugins"),
     ]
     assert document["zcframe"] == zcframe.__version__
     assert document["source"] == {

@@ -93,10 +93,16 @@ def test_a_copy_brings_neither_numba_nor_llvm_in_once_its_code_is_kept(tmp_path:
         assert again == ["0"], "these were imported"
 
 
+def made_by(function: Any) -> Callable[..., Any]:
+    """What a flat function is made of, for numba."""
+    made: Callable[..., Any] = function._make()
+    return made
+
+
 def test_scanning_is_as_numba_does_it() -> None:
     """Records of random lengths, of which some claim more than there is."""
     dice = random.Random(82576)
-    by_numba = compiled(scan_pcap._make())
+    by_numba = compiled(made_by(scan_pcap))
     for _ in range(200):
         data = np.frombuffer(dice.randbytes(dice.randrange(16, 4096)), np.uint8).copy()
         for at in range(0, len(data) - 16, 64):
@@ -118,7 +124,7 @@ def test_what_calls_the_c_library() -> None:
     """repack moves frames by memmove; so do records that grow."""
     reader = CaptureReader(str(BUNDLED))
     count = reader.read()
-    by_numba = compiled(repack._make())
+    by_numba = compiled(made_by(repack))
     made = []
     for function in (repack, by_numba):
         room = np.zeros(1 << 20, np.uint8)

@@ -301,7 +301,7 @@ def test_an_account_holds_what_was_committed() -> None:
     fd = make_memory("zc-test-account", account_size(2))
     mapping: Any = Mapping(fd, account_size(2), writable=True)
     account = Account(mapping, 0, 2)
-    added = np.zeros(WORDS, np.int64)
+    added = np.zeros(account.words, np.int64)
     added[COUNT.length], added[COUNT.written] = 100, 2
     rows = np.zeros((1, len(Row._fields)), np.int64)
     rows[0, Row._fields.index("position")] = 100

@@ -122,6 +122,8 @@ state_store_be64 = _make_store(64, big_endian=True, region="state")
 journal_load_u64 = _make_load(64, region="journal")
 journal_store_u64 = _make_store(64, region="journal")
 work_load_u64 = _make_load(64, region="work")
+work_store_u8 = _make_store(8, region="work")
+work_store_u16 = _make_store(16, region="work")
 work_store_u32 = _make_store(32, region="work")
 work_store_u64 = _make_store(64, region="work")
 # Such a store is never left out, although nothing of ours reads it.
@@ -260,6 +262,16 @@ def shift_right(typingctx, value, bits):  # type: ignore[no-untyped-def]
         return builder.lshr(args[0], args[1])
 
     return types.int64(types.int64, types.int64), codegen
+
+
+@intrinsic
+def swap_bytes(typingctx, value):  # type: ignore[no-untyped-def]
+    """A 64-bit pattern with its bytes in the other order."""
+
+    def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+        return builder.bswap(args[0])
+
+    return types.int64(types.int64), codegen
 
 
 @intrinsic

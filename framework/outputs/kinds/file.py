@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
 from zcframe.framework.errors import OutputError
+from zcframe.framework.outputs.output import STDOUT
 from zcframe.framework.outputs.sink import FOREVER, Pieces, Place, ReaderLeft, Sink
 
 NS: Final = 10**9
-STDOUT: Final = "-"
 STDOUT_FD: Final = 1
 # Makes the last bytes of a file of what each queue received and dropped.
 Tail = Callable[[Sequence[tuple[int, int]]], bytes]
 # Puts a text into a record.
 Note = Callable[[bytes, str], bytes]
+# Makes of records what is written.
+Form = Callable[[Pieces], Pieces]
 # Records of one compressed frame, and how long a writer waits for so many.
 PACKED: Final = 1 << 20
 PACKING_S: Final = 0.5
@@ -115,14 +117,16 @@ class Names:
 class FileSink(Sink):
     """Files by these names. head: bytes at the beginning of each. tail: makes the last bytes of a file.
 
-    note: see Sink.
+    note: see Sink. form: of what is written, where that is not the records themselves.
     """
 
     room = 1024 * 1024
     cuts = True
 
-    def __init__(self, names: Names, head: bytes, tail: Tail | None = None, note: Note | None = None) -> None:
-        self._names, self._head, self._tail, self.note = names, head, tail, note
+    def __init__(
+        self, names: Names, head: bytes, tail: Tail | None = None, note: Note | None = None, form: Form | None = None
+    ) -> None:
+        self._names, self._head, self._tail, self.note, self._form = names, head, tail, note, form
         self._packer: Packer | None = None
         self._fd, self._open = -1, Place(-1)
         if names.suffix:
@@ -178,11 +182,13 @@ class FileSink(Sink):
         return packed + self._packer.end()
 
     def pack(self, pieces: Pieces) -> Pieces:
+        if self._form is not None and pieces.frames:
+            pieces = self._form(pieces)
         if self._packer is None:
             return pieces
         before = self._packer.resume() if self._resumes else b""
         self._resumes = False
-        return Pieces.of(before + self._packer.pack(pieces.joined()))
+        return Pieces.of(before + self._packer.pack(pieces.joined()), pieces.kinds)
 
     def write(self, pieces: Pieces) -> bool:
         while pieces.left:
@@ -201,8 +207,10 @@ class FileSink(Sink):
 class PipeSink(Sink):
     """Standard output, or a device. A writer that dies in a write to it has no successor. path: "-", or its name."""
 
-    def __init__(self, path: str, head: bytes, tail: Tail | None = None, note: Note | None = None) -> None:
-        self._path, self._head, self._tail, self.note = path, head, tail, note
+    def __init__(
+        self, path: str, head: bytes, tail: Tail | None = None, note: Note | None = None, form: Form | None = None
+    ) -> None:
+        self._path, self._head, self._tail, self.note, self._form = path, head, tail, note, form
         self._fd = STDOUT_FD
 
     def begin(self, place: Place, *, interrupted: bool) -> None:
@@ -216,6 +224,9 @@ class PipeSink(Sink):
 
     def closing(self, place: Place, counts: Sequence[tuple[int, int]]) -> bytes:
         return self._tail(counts) if self._tail is not None else b""
+
+    def pack(self, pieces: Pieces) -> Pieces:
+        return self._form(pieces) if self._form is not None else pieces
 
     def write(self, pieces: Pieces) -> bool:
         try:

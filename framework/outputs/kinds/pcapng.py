@@ -12,7 +12,7 @@ from zcframe import __version__
 from zcframe.framework.outputs.output import ETHERNET, Input
 
 from .file import Note, Tail
-from .pcap import Pcap
+from .files import Files
 
 SECTION, INTERFACE, STATISTICS = 0x0A0D0D0A, 1, 5
 BYTE_ORDER: Final = 0x1A2B3C4D
@@ -74,7 +74,7 @@ def with_comment(block: bytes, text: str) -> bytes:
     return _block(kind, block[8:-4] + _options([(COMMENT, text.encode())]))
 
 
-class Pcapng(Pcap):
+class Pcapng(Files):
     """Files, or standard output: `-`."""
 
     record = "pcapng"

@@ -2,7 +2,7 @@
 
     generation u64 | intent u64
     two copies, used in turn: that of generation g is copy g & 1
-            copy: the words of Count | position in the ring of each worker
+            copy: the words of Count | position in the ring of each worker | records written of each kind, for rows
     reads   a line a worker: the position again, for the worker
 
 The writer fills the other copy, sets `intent` to the generation to come, writes the frames, then stores `generation`:
@@ -18,6 +18,7 @@ import numpy as np
 from numba.core import types
 
 from zcframe.framework import abi
+from zcframe.framework.chain.records.tally import MAX_KINDS
 from zcframe.framework.jit.address import load_u64, release_u64, store_u64
 from zcframe.framework.jit.compiler import Job, compiled
 from zcframe.framework.jit.words import Words, numbered
@@ -57,7 +58,7 @@ class Count(NamedTuple):
 
 COUNT: Final = numbered(Count)
 WORDS: Final = len(COUNT)
-COPY_SIZE: Final = (WORDS + MAX_WORKERS) * 8
+COPY_SIZE: Final = (WORDS + MAX_WORKERS + MAX_KINDS) * 8
 READS: Final = COPIES + 2 * COPY_SIZE
 
 
@@ -76,13 +77,13 @@ def enter(base, words, rows, workers, added):  # type: ignore[no-untyped-def]
     """Fill the other copy with what holds after a write, then announce it.
 
     base: address of the account. words: of a copy. rows: of the merge, whose positions hold then. workers: the worker
-    of each row. added: what the words of Count grow by; `last` is the new one.
+    of each row. added: int64[words], what they grow by; of the words of Count, `last` is the new one.
     """
     generation = load_u64(base)
     old = base + COPIES + (generation & 1) * COPY_SIZE
     new = base + COPIES + (generation + 1 & 1) * COPY_SIZE
     for word in range(words):
-        store_u64(new + word * 8, load_u64(old + word * 8) + (added[word] if word < WORDS else 0))
+        store_u64(new + word * 8, load_u64(old + word * 8) + added[word])
     store_u64(new + COUNT.last * 8, added[COUNT.last])
     for r in range(rows.shape[0]):
         store_u64(new + (WORDS + workers[r]) * 8, rows[r, POSITION])
@@ -107,12 +108,16 @@ def entry_points() -> tuple[Job, ...]:
 
 
 class Account:
-    """One stream's account in a mapping of the accounts, at `offset`. Only the writer's mapping is writable."""
+    """One stream's account in a mapping of the accounts, at `offset`. Only the writer's mapping is writable.
 
-    def __init__(self, mapping: Mapping, offset: int, workers: int) -> None:
+    words: of a copy. kinds: which of them are of kinds of record.
+    """
+
+    def __init__(self, mapping: Mapping, offset: int, workers: int, kinds: int = 0) -> None:
         self._base, self._workers = mapping.address + offset, workers
+        self.words, self.kinds = WORDS + workers + kinds, slice(WORDS + workers, WORDS + workers + kinds)
         self._head = mapping.view("i8", offset, 2)
-        self._copies = [mapping.view("i8", offset + COPIES + i * COPY_SIZE, WORDS + workers) for i in (0, 1)]
+        self._copies = [mapping.view("i8", offset + COPIES + i * COPY_SIZE, self.words) for i in (0, 1)]
 
     @property
     def interrupted(self) -> bool:
@@ -120,7 +125,7 @@ class Account:
         return int(self._head[1]) > int(self._head[0])
 
     def read(self) -> Words:
-        """int64[WORDS + workers]: the current copy, of one moment."""
+        """int64[words]: the current copy, of one moment."""
         while True:
             generation = int(self._head[0])
             copy = self._copies[generation & 1].copy()
@@ -139,7 +144,7 @@ class Account:
 
     def enter(self, rows: np.ndarray[tuple[int, int], np.dtype[np.int64]], workers: Words, added: Words) -> None:
         """Note what holds after a write that is about to begin; see `enter`."""
-        enter(self._base, WORDS + self._workers, rows, workers, added)
+        enter(self._base, self.words, rows, workers, added)
 
     def withdraw(self) -> None:
         """Nothing is announced."""

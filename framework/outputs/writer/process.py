@@ -111,7 +111,7 @@ class Writer:
         feeding = list(rings.rings_of(number))
         rows = [self._row(rings, worker, book) for worker, book in feeding]
         merged = Merge(rows, ng=self._output.record != "pcap", live=self._live)
-        one = Account(self._accounts, rings.account_offset(number), rings.workers)
+        one = Account(self._accounts, rings.account_offset(number), rings.workers, rings.kinds)
         workers = [worker for worker, _ in feeding]
         names = [f"{name}/{queue}" for name, queue in self._output.inputs]
         gaps = Gaps([Gap(names[worker], partial(self._state, worker, book)) for worker, book in feeding])

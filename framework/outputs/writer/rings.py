@@ -13,6 +13,7 @@ from typing import Final
 
 from zcframe.framework import abi
 from zcframe.framework.chain.handover import BOOK, HandOverContext
+from zcframe.framework.outputs.taken import RowsTaken
 from zcframe.framework.ring import Mapping, Mirror, Undo, make_memory, whole_pages
 from zcframe.framework.share import BUCKETS
 
@@ -43,6 +44,7 @@ class OutputRings:
 
     waits, snaplen: as in HandOverContext. table: uint8, the share of each bucket.
     apart: each worker hands on to one stream only, worker % streams; else each may hand on to any stream.
+    rows: for an output for rows, which has one stream.
     Raises RingError where memory does not suffice.
     """
 
@@ -57,11 +59,14 @@ class OutputRings:
         waits: bool,
         snaplen: int,
         table: bytes = b"",
+        rows: RowsTaken | None = None,
     ) -> None:
         self.workers, self.streams, self.apart = workers, streams, apart
-        self._waits, self._snaplen = waits, snaplen
+        self._waits, self._snaplen, self._rows = waits, snaplen, rows
         self.books = 1 if apart else streams
-        self.size = ring_bytes(buffer, workers * self.books, waits=waits)
+        # What nobody reads is only counted.
+        read = rows is None or rows.asked
+        self.size = ring_bytes(buffer, workers * self.books, waits=waits) if read else abi.PAGE_SIZE
         self._data = whole_pages(self.books * BOOK)
         self.account_size = account_size(workers)
         with Undo() as undo:
@@ -73,6 +78,11 @@ class OutputRings:
             self.seen_books = [undo.closing(Mapping(fd, self._data, writable=False)) for fd in self._fds]
             self.accounts = undo.closing(self.map_accounts(writable=False))
             self._undo = undo.pop_all()
+
+    @property
+    def kinds(self) -> int:
+        """How many kinds of record are counted."""
+        return self._rows.kinds if self._rows is not None else 0
 
     @property
     def memory(self) -> int:
@@ -117,6 +127,8 @@ class OutputRings:
             table=accounts.address + TABLE,
             stream=self.stream_of(worker, 0),
         )
+        if self._rows is not None:
+            words = self._rows.words(words)
         return words, (books, rings, accounts)
 
     def let_go(self) -> None:

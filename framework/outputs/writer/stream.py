@@ -36,7 +36,7 @@ class Stream:
         self._gaps = gaps if sink.note is not None else None
         self._workers = np.array(workers, np.int64)
         self._words = self._workers + WORDS
-        self._added = np.zeros(WORDS, np.int64)
+        self._added = np.zeros(account.words, np.int64)
         self._pending: Pieces | None = None
         self._frames = 0
         self._place = Place()
@@ -243,6 +243,7 @@ class Stream:
         added[COUNT.length] = added[COUNT.octets] = pieces.octets
         added[COUNT.written], added[COUNT.late], added[COUNT.last] = found.frames, found.late, found.last
         added[COUNT.readers], added[COUNT.closed] = readers, closes
+        added[self._account.kinds] = pieces.kinds or 0
         self._account.enter(self._merge.rows, self._workers, added)
         self._pending, self._frames = pieces, found.frames
         return self._push()
@@ -284,6 +285,7 @@ class Stream:
         draft = self._account.interrupted_draft()
         draft[COUNT.written] -= frames
         draft[COUNT.uncertain] += frames
+        draft[self._account.kinds] = self._account.read()[self._account.kinds]
 
     def close(self) -> None:
         self._sink.close()
