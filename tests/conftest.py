@@ -75,6 +75,10 @@ def _nfstream() -> str:
     return "" if importlib.util.find_spec("nfstream") else "nfstream is not installed: pip install '.[bench]'"
 
 
+def _datasketches() -> str:
+    return "" if importlib.util.find_spec("datasketches") else "datasketches is not installed: pip install '.[test]'"
+
+
 def _root() -> str:
     return "" if os.geteuid() == 0 else "root is needed: call make as root"
 
@@ -129,6 +133,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "captures": _captures,
     "chromium": _program("chromium"),
     "curl": _program("curl"),
+    "datasketches": _datasketches,
     "dig": _program("dig", "bind9-dnsutils"),
     "ethtool": _program("ethtool"),
     "gcc": _program("gcc", "gcc libc6-dev"),

@@ -252,6 +252,38 @@ def test_an_object_of_a_row_that_is_not_there_is_a_fault() -> None:
         _ = row.nothing
 
 
+@plugin(per="worker")
+class Foreseen:
+    """Asks in `ahead`, a burst before it adds; estimates what was added before."""
+
+    seen = Bloom(capacity=100)
+    counts = CountMin(width=4096)
+    asked = Array(u64, 2)
+    most = Array(u64.max, 1)
+
+    @staticmethod
+    def ahead(pkt, state, params):  # type: ignore[no-untyped-def]
+        return int(state.seen.has(pkt.dport))
+
+    @staticmethod
+    def filter(pkt, state, params, ahead):  # type: ignore[no-untyped-def]
+        state.asked[ahead] += 1
+        if state.seen.add(pkt.dport) != 1 - ahead:
+            raise ValueError("another packet of the burst")
+        state.counts.add(2, pkt.dport)
+        state.most[0] = max(state.most[0], state.counts.estimate(pkt.dport))
+        return PASS
+
+
+def test_what_only_reads_may_be_asked_ahead() -> None:
+    with Rig(Foreseen) as rig:
+        for _ in range(3):
+            rig.feed([udp(port) for port in range(1, 41)])
+        state = rig.state("foreseen")
+        assert rig.ledger()["faulted"] == {"foreseen": 0}
+    assert state.asked.tolist() == [40, 80] and state.most[0] == 6
+
+
 SOURCE = """
 from zcframe import PASS, CountMin, Distinct, LogHist, Param, Table, TopK, plugin, u16, u64
 
@@ -343,6 +375,7 @@ def _run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
+@pytest.mark.long
 def test_the_command_reports_results_and_takes_sizes_from_parameters(tmp_path: Path) -> None:
     path = tmp_path / "mine.py"
     lines = (
