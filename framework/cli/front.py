@@ -28,7 +28,6 @@ NO_FILES = (errno.EMFILE, errno.ENFILE)
 
 COMMANDS = {
     "run": "capture: run the plugins on every packet and report",
-    "report": "write a run's JSON document as a page with figures",
     "plugins": "list what is installed, with parameters and docs",
     "plugin": "write, check and measure a plugin of your own",
     "affinity": "print the topology and the plan, and what would be pinned where",
@@ -40,6 +39,7 @@ COMMANDS = {
     "dump": "capture to a file, or from one file to another, as tcpdump -w does",
     "rings": "list the rings of running captures, and the programs that read them",
     "extcap": "be an interface of Wireshark and tshark, by their conventions",
+    "report": "write a run's JSON document as a page with figures",
 }
 
 HELP = f"""usage: zcframe COMMAND [OPTION]...

@@ -94,7 +94,7 @@ _EARLY = (signal.SIGUSR1, signal.SIGUSR2)
 
 
 @contextmanager
-def terminated_as_interrupted() -> Iterator[None]:
+def _terminated_as_interrupted() -> Iterator[None]:
     """Until the supervisor handles signals, let these end the command as Ctrl-C does; one that is ignored stays so."""
     ending = [number for number in _ENDING if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, signal.default_int_handler) for number in ending}
@@ -171,7 +171,7 @@ def supervise(config: RunConfig, watching: Iterable[Observer]) -> RunResult:
 
 def carry_out(config: RunConfig, observers: Iterable[Observer]) -> int:
     """One run, watched by these. Exit code 0, also after SIGINT, SIGTERM and SIGHUP. Raises ZcframeError."""
-    with terminated_as_interrupted():
+    with _terminated_as_interrupted():
         try:
             return _conclude(supervise(config, observers), config)
         except KeyboardInterrupt:
@@ -183,6 +183,6 @@ def execute(options: argparse.Namespace) -> int:
     """Run. Exit code 0, also after SIGINT, SIGTERM and SIGHUP; 1, 2 by the error; 3 for loss above --max-loss."""
     config = _config(options)
     if config.check:
-        with terminated_as_interrupted():
+        with _terminated_as_interrupted():
             return _check(config)
     return carry_out(config, _observers(config))

@@ -7,11 +7,13 @@ holder, and the packet carries the descriptor. Arrays lie there as they are: the
 from __future__ import annotations
 
 import array
+import fcntl
 import mmap
 import os
 import pickle
 import socket
 import struct
+import termios
 from collections import deque
 from collections.abc import Sequence
 from typing import Any, Final
@@ -22,6 +24,7 @@ INLINE: Final = 16 << 10
 ALIGNED: Final = 64
 _DESCRIPTORS: Final = socket.CMSG_SPACE(array.array("i", [0]).itemsize)
 _SIZE: Final = struct.Struct("=Q")
+_UNREAD: Final = struct.Struct("=i")
 
 Raw = tuple[bytes, list[tuple[int, int, bytes]], int, Any]
 
@@ -73,6 +76,12 @@ class Channel:
 
     def fileno(self) -> int:
         return self._socket.fileno()
+
+    @property
+    def taken(self) -> bool:
+        """Whether the other end has taken all that was sent."""
+        (left,) = _UNREAD.unpack(fcntl.ioctl(self._socket, termios.TIOCOUTQ, bytes(_UNREAD.size)))
+        return left == 0  # type: ignore[no-any-return]
 
     def send(self, message: Any, *, wait: bool = True) -> bool:
         """Send; False where there is no room and nobody is to wait. Raises OSError where the other end is gone."""

@@ -15,7 +15,8 @@ import socket
 import subprocess
 import sys
 import weakref
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from zcframe.framework.child import ending
@@ -33,6 +34,9 @@ SAID: Final = re.compile(r"(?:\S+ )?zcframe: (warning: )?(.*)")
 # A process that was told to end at once may take so long for it; NICs get their settings back meanwhile.
 OBEY_S: Final = 10.0
 
+# What a run is told by. It inherits them blocked, so that one that comes before it is ready waits.
+INTERRUPTS: Final = frozenset({signal.SIGINT, signal.SIGQUIT, signal.SIGUSR1})
+
 _held: weakref.WeakSet[Process] = weakref.WeakSet()
 
 
@@ -40,6 +44,16 @@ def _environment() -> dict[str, str]:
     """The host's, with its module path: what the host imports, the run finds, too."""
     path = os.pathsep.join(os.path.abspath(entry) for entry in sys.path)
     return {**os.environ, "PYTHONPATH": path}
+
+
+@contextmanager
+def _blocked(numbers: frozenset[signal.Signals]) -> Iterator[None]:
+    """Block signals for this thread, for the moment in which a child is made."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _let_go() -> None:
@@ -62,13 +76,14 @@ class Process:
         self.channel, self._lifeline, self._pid = Channel(ours), write, os.getpid()
         self.asked = 0
         try:
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(read)],
-                stdin=None if request.reads_stdin else subprocess.DEVNULL,
-                env=_environment(),
-                pass_fds=(theirs.fileno(), read),
-                start_new_session=True,
-            )
+            with _blocked(INTERRUPTS):
+                self._child = subprocess.Popen(
+                    [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(read)],
+                    stdin=None if request.reads_stdin else subprocess.DEVNULL,
+                    env=_environment(),
+                    pass_fds=(theirs.fileno(), read),
+                    start_new_session=True,
+                )
         except OSError as error:
             self.drop()
             raise RunError(f"the system refused: {error}") from error

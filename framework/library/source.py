@@ -93,6 +93,7 @@ class Collector:
         functions = _functions(cls)
         if not functions:
             raise self._refuse(f"class {cls.__name__} has no function, by which its text is found: put it in a module")
+        self._taken[cls.__name__] = cls
         self._collect(cls.__name__, ast.ClassDef, functions[0], functions)
 
     def _collect(self, name: str, kind: type[Definition], first: FunctionType, functions: list[FunctionType]) -> None:
@@ -112,9 +113,7 @@ class Collector:
         linecache.checkcache(file)
         lines = linecache.getlines(file, function.__globals__)
         if not lines:
-            raise self._refuse(
-                f"there is no text of {name} ({file}): put it in a file, or in the cell of a notebook, and import it"
-            )
+            raise self._refuse(f"there is no text of {name} ({file}): put it in a file, or in the cell of a notebook")
         try:
             nodes = [node for node in ast.walk(ast.parse("".join(lines))) if isinstance(node, kind)]
         except SyntaxError:
@@ -137,26 +136,40 @@ class Collector:
 
     def _take(self, name: str, value: Any, user: Piece) -> None:
         """Have `name` mean `value` there, too. Raises RunError for what cannot travel."""
-        if name in self._taken:
-            if self._taken[name] is not value:
-                raise self._refuse(f"{name} means two things in it, in {user.file} and elsewhere: rename one")
+        if self._is_known(name, value, user) or getattr(builtins, name, self) is value:
             return
-        if getattr(builtins, name, self) is value:
-            return
-        self._taken[name] = value
         statement = _imported(name, value) or _constant(name, value)
         if statement:
             self.pieces.append(Piece(statement, f"<{name} of {self.plugin}>"))
             return
-        function = inspect.unwrap(getattr(value, "py_func", value)) if callable(value) else value
-        if inspect.isfunction(function) and function.__name__ != "<lambda>":
-            self._collect(function.__name__, ast.FunctionDef, function, [function])
-            if function.__name__ != name:
-                self.pieces.append(Piece(f"{name} = {function.__name__}", user.file, user.line))
-        elif inspect.isclass(value) and _functions(value):
-            self._collect(value.__name__, ast.ClassDef, _functions(value)[0], _functions(value))
-        else:
+        kind, functions = _written(value)
+        if not functions:
             raise self._refuse(f"{_kind(value)} {name}, which {user.file}:{user.line} names, cannot travel: {_ADVICE}")
+        own = value.__name__ if kind is ast.ClassDef else functions[0].__name__
+        if own == name or not self._is_known(own, value, user):
+            self._collect(own, kind, functions[0], functions)
+        if own != name:
+            self.pieces.append(Piece(f"{name} = {own}", f"<{name} of {self.plugin}>"))
+
+    def _is_known(self, name: str, value: Any, user: Piece) -> bool:
+        """Whether `name` means that already; it does from now on. Raises RunError where it means something else."""
+        before = self._taken.setdefault(name, self)
+        if before is self:
+            self._taken[name] = value
+            return False
+        if before is not value and not (literal(value) and literal(value) == literal(before)):
+            raise self._refuse(f"{name} means two things in it, in {user.file} and elsewhere: rename one")
+        return True
+
+
+def _written(value: Any) -> tuple[type[Definition], list[FunctionType]]:
+    """What stands in the text of a class, or of a function, also a decorated one; nothing for what has none."""
+    if inspect.isclass(value):
+        return ast.ClassDef, _functions(value)
+    function = inspect.unwrap(getattr(value, "py_func", value)) if callable(value) else None
+    if not inspect.isfunction(function) or function.__name__ == "<lambda>":
+        return ast.FunctionDef, []
+    return ast.FunctionDef, [function]
 
 
 _ADVICE: Final = "functions, constants, what pickle takes and what modules have can; put the rest in a module"

@@ -267,6 +267,18 @@ def test_what_the_block_raises_ends_the_run_and_comes_through() -> None:
     assert not psutil.pid_exists(running.pid)
 
 
+def test_an_end_before_the_start_is_quiet(capfd: pytest.CaptureFixture[str]) -> None:
+    with zcframe.start(**FOREVER) as running:
+        running.stop()
+        running.stop()
+        with pytest.raises(zcframe.RunError, match="ended before the first packet") as caught:
+            running.wait()
+    assert caught.value.exit_code == 0
+    with zcframe.start(**FOREVER):
+        pass
+    assert capfd.readouterr() == ("", "")
+
+
 def test_a_run_that_nobody_holds_ends() -> None:
     pid = zcframe.start(**FOREVER).pid
     until(lambda: not psutil.pid_exists(pid), what="the end of what was dropped")

@@ -116,6 +116,24 @@ def test_what_was_defined_last_is_what_is_meant(cells: Cells) -> None:
     assert len({*names}) == 2
 
 
+def test_other_names_of_what_travels(cells: Cells) -> None:
+    cells.run(
+        HEAD + "def one(pkt):\n    return 1\nclass Kind:\n    def f():\n        return 5\nalias, Alias = one, Kind"
+    )
+    cells.run(CLASS.format(value="alias(pkt)") + "    def report(merged):\n        return {'f': Alias.f()}\n")
+    made = _again(cells.carried())
+    assert made.filter.__globals__["alias"](None) == 1 and made.report(None) == {"f": 5}
+
+
+@pytest.mark.parametrize("order", ["old(pkt) + one(pkt)", "one(pkt) + old(pkt)"])
+def test_a_name_that_would_mean_another_thing_is_refused(cells: Cells, order: str) -> None:
+    cells.run(HEAD + "def one(pkt):\n    return 1\nold = one")
+    cells.run("def one(pkt):\n    return 2")
+    cells.run(CLASS.format(value=order))
+    with pytest.raises(RunError, match="plugin mine cannot be sent to the run: one means two things in it"):
+        cells.carried()
+
+
 def test_a_closure_s_values_become_names() -> None:
     limit, table = 7, {"x": math.inf}
 

@@ -8,11 +8,12 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
+from types import FrameType
 from typing import NoReturn
 
 from zcframe.framework import streams
 from zcframe.framework.cli.front import bug_line, refused_line
-from zcframe.framework.cli.run import LOSS, exit_code, loss_line, supervise, terminated_as_interrupted
+from zcframe.framework.cli.run import LOSS, exit_code, loss_line, supervise
 from zcframe.framework.config import RunConfig, load
 from zcframe.framework.errors import PluginSpecError, ZcframeError
 from zcframe.framework.jit.environment import shield_numba
@@ -25,16 +26,31 @@ from zcframe.framework.stats import RunResult
 from .lifeline import hold
 from .voice import speaking
 
-# What a host may have set, or have ignored, for reasons of its own.
-_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
+# Requests for the end, which a host may ignore, or handle, for reasons of its own.
+_INTERRUPTS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
+# Questions for the counters: before there are any, and behind the end, nobody answers.
+_EARLY = (signal.SIGUSR1, signal.SIGUSR2)
+
+
+class _Interrupt:
+    """Raises KeyboardInterrupt for the first request for the end. A second one comes while that is dealt with."""
+
+    def __init__(self) -> None:
+        self._came = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if not self._came:
+            self._came = True
+            raise KeyboardInterrupt
 
 
 def _own_signals() -> None:
-    """Begin as a command of a shell does: what the host ignores or blocks is its own affair."""
+    """Begin as a command of a shell does, until the supervisor handles signals. Raises KeyboardInterrupt."""
+    interrupt = _Interrupt()
     for number in _INTERRUPTS:
-        signal.signal(number, signal.default_int_handler)
-    # Questions for the counters: before there are any, and behind the end, nobody answers.
-    signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+        signal.signal(number, interrupt)
+    for number in _EARLY:
+        signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
@@ -74,8 +90,7 @@ def _run(request: Request, channel: Channel) -> Ended:
 def _outcome(request: Request, channel: Channel) -> Ended:
     """How the run ended, whatever happened."""
     try:
-        with terminated_as_interrupted():
-            return _run(request, channel)
+        return _run(request, channel)
     except ZcframeError as error:
         return Ended(error.exit_code, str(error), error.details)
     except KeyboardInterrupt:
@@ -86,21 +101,28 @@ def _outcome(request: Request, channel: Channel) -> Ended:
         return Ended(1, bug_line(error, "please report it"), traceback.format_exc())
 
 
-def main() -> NoReturn:
-    """Take one request, run, and say how it ended; the process ends with it."""
-    link, pipe = map(int, sys.argv[1:3])
-    streams.occupy()
-    _own_signals()
-    hold(pipe)
-    shield_numba()
-    channel = Channel(socket.socket(fileno=link))
-    with suppress(OSError, EOFError, KeyboardInterrupt):
+def _ended(channel: Channel, pipe: int) -> Ended:
+    """Take one request and run: how it ended. Raises OSError, EOFError where the host is gone before."""
+    try:
+        _own_signals()
+        hold(pipe)
         request = channel.receive()
         with speaking(channel):
-            ended = _outcome(request, channel)
-        for number in _INTERRUPTS:
-            signal.signal(number, signal.SIG_IGN)
-        channel.send(ended)
+            return _outcome(request, channel)
+    except KeyboardInterrupt:
+        return Ended(0)
+    finally:
+        signal.pthread_sigmask(signal.SIG_BLOCK, _INTERRUPTS)
+
+
+def main() -> NoReturn:
+    """One run for one host; the process ends with it."""
+    link, pipe = map(int, sys.argv[1:3])
+    streams.occupy()
+    shield_numba()
+    channel = Channel(socket.socket(fileno=link))
+    with suppress(OSError, EOFError):
+        channel.send(_ended(channel, pipe))
     os._exit(0)
 
 

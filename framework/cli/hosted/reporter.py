@@ -18,6 +18,7 @@ class Reporter(Observer):
 
     def __init__(self, channel: Channel, *, progress: bool) -> None:
         self._channel, self._progress = channel, progress
+        self._owed: RunSnapshot | None = None
 
     @property
     def reads_states(self) -> bool:
@@ -27,26 +28,34 @@ class Reporter(Observer):
         self._channel.send(Started())
 
     def tick(self, snapshot: RunSnapshot) -> None:
-        if self._progress:
+        self._pay()
+        # To who does not listen, an old figure is of no use later.
+        if self._progress and self._channel.taken:
             done, whole = snapshot.progress or (0, 0)
             message = Progress(done, whole, snapshot.totals.packets, snapshot.elapsed_s)
             self._channel.send(message, wait=False)
 
     def asked(self, snapshot: RunSnapshot) -> None:
-        # Whoever asks also listens: where there is no room, the answer of an earlier question lies there unread.
-        self._tell(snapshot, wait=False)
+        self._owed = snapshot
+        self._pay()
+
+    def _pay(self) -> None:
+        """Answer who asked. Where there is no room yet, the next tick tries again: a run waits for nobody."""
+        if self._owed is not None and self._tell(self._owed, wait=False):
+            self._owed = None
 
     def finished(self, result: RunResult) -> None:
         # A host that is gone cannot be told, and that is no failure of the run.
         with suppress(OSError):
+            self._owed = None
             self.tick(result.last)
             self._tell(result.last, wait=True)
 
-    def _tell(self, snapshot: RunSnapshot, *, wait: bool) -> None:
+    def _tell(self, snapshot: RunSnapshot, *, wait: bool) -> bool:
         text = one_line(document(snapshot))
         warnings = [*snapshot.warnings, *(event.text for event in snapshot.events)]
         try:
-            self._channel.send(Counted(text, snapshot.states, warnings, snapshot.final), wait=wait)
+            return self._channel.send(Counted(text, snapshot.states, warnings, snapshot.final), wait=wait)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             warnings.append(f"a plugin's merge() returned a state that cannot be handed over: {error}")
-            self._channel.send(Counted(text, {}, warnings, snapshot.final), wait=wait)
+            return self._channel.send(Counted(text, {}, warnings, snapshot.final), wait=wait)
