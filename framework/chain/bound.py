@@ -11,6 +11,7 @@ from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
 from zcframe.framework.state.layout import StateLayout, TableLayout, make_layout
 
+from .inline import names_of
 from .plugin import PluginClass
 
 
@@ -43,7 +44,14 @@ def bind(declared: PluginClass, params: Mapping[str, Any], queues: int, name: st
     Raises FilterError, LibpcapError where it sees the packets of a tcpdump expression.
     """
     values = {label: params.get(label, param.default) for label, param in declared.params.items()}
-    layout = make_layout(declared.state, values, declared.params, per_worker=declared.per_worker, queues=queues)
+    layout = make_layout(
+        declared.state,
+        values,
+        declared.params,
+        per_worker=declared.per_worker,
+        queues=queues,
+        deletes="delete" in names_of(declared.filter),
+    )
     where = f"plugin {declared.name}: filter="
     program = compile_expression(declared.expression, where) if declared.expression else None
     return BoundPlugin(name or declared.name, declared, values, layout, program)

@@ -50,6 +50,13 @@ def _is_own(value: Any) -> bool:
     return module.partition(".")[0] not in FOREIGN and not module.startswith("zcframe.framework.")
 
 
+def names_of(function: Any, seen: frozenset[Any] = frozenset()) -> set[str]:
+    """Every name that a function uses, or one of its helpers, behind a dot too."""
+    found = {name for code in codes_of(function.__code__) for name in code.co_names}
+    helpers = {value for _, value in _names(function) if _is_own(value)} - seen
+    return found.union(*(names_of(helper, seen | helpers | {function}) for helper in helpers - {function}))
+
+
 def _is_opaque(value: Any) -> bool:
     """Whether it is code, or has some, that is not looked into: compiled elsewhere, or behind the name of a module."""
     if inspect.ismodule(value):

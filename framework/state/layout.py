@@ -147,6 +147,8 @@ class TableLayout:
     done: str = ""
     least: str = ""
     objects: tuple[ObjectLayout, ...] = ()
+    # Whether compiled code may delete rows: it alone looks for slots that are marked as gone.
+    deletes: bool = False
 
     @property
     def gives_up(self) -> bool:
@@ -296,8 +298,9 @@ def make_layout(
     *,
     per_worker: bool,
     queues: int,
+    deletes: bool = False,
 ) -> StateLayout:
-    """Lay out the declarations of one plugin for `queues` workers."""
+    """Lay out the declarations of one plugin for `queues` workers. deletes: it deletes rows of tables."""
 
     def settings(value: Any) -> Any:
         return resolved(value, params, declared_params)
@@ -316,6 +319,7 @@ def make_layout(
         else:
             # The shard of packets without a hash comes on top: it usually holds little.
             member = _table(name, offset, declaration, queues if per_worker else abi.RETA_SIZE, settings)
+            member = replace(member, deletes=deletes)
         members.append(member)
         offset = _align(offset + member.size, abi.CACHE_LINE)
     size = max(abi.PAGE_SIZE, _align(offset, abi.PAGE_SIZE))

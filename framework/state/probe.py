@@ -83,7 +83,7 @@ def first_look_lines(layout: TableLayout, *, spot: bool) -> list[str]:
     A spot says which slot that is. An insert that was undone leaves its key behind in a slot without tag.
     """
     if spot:
-        return _hit_lines(layout, "load4(at) & 1 != 0")
+        return _hit_lines(layout, "load4(at) & 1 != 0" if layout.deletes else "load4(at) != 0")
     where = f"at = base + {TABLE_HEADER} + (h & {layout.slots - 1}) * {layout.slot_size}"
     return [where, *_hit_lines(layout, "load4(at) == shift_right(h, 32) | 1")]
 
@@ -126,12 +126,15 @@ def _probe_lines(layout: TableLayout) -> list[str]:
         f"        if {_equal(layout)}:",
         *[" " * 12 + line for line in _remember_lines(layout)],
         "            return at, 0",
-        "    if found & 1 == 0:",
-        "        if free == 0:",
-        "            free = at",
-        "        if found == 0:",
-        "            break",
+        *["    " + line for line in _free_lines(layout)],
     ]
+
+
+def _free_lines(layout: TableLayout) -> list[str]:
+    """Source that leaves the loop at a free slot, and remembers it, or one before it whose row was deleted."""
+    if not layout.deletes:
+        return ["if found == 0:", "    free = at", "    break"]
+    return ["if found & 1 == 0:", "    if free == 0:", "        free = at", "    if found == 0:", "        break"]
 
 
 def _take_over_lines(layout: TableLayout) -> list[str]:

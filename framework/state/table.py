@@ -97,6 +97,8 @@ def _search(rest: Ending, layout: TableLayout, *, spot: bool) -> Callable[..., A
 
 def _delete(layout: TableLayout, *, spot: bool) -> Callable[..., Any]:
     """The function that has a row deleted."""
+    if not layout.deletes:
+        raise TypingError(f"zcframe: {layout.name}.delete() is called by a name of its own only, in plain functions")
     key = ", ".join(words_of_key(layout))
     gone = outlined(_written_out(f"base, journal, h, {key}", delete_lines(layout), _scope(layout)))
     lines = [*begin_lines(layout, spot=spot), f"return gone(base, journal, h, {key})"]

@@ -56,6 +56,7 @@ LAYOUT = make_layout(
     {},
     per_worker=True,
     queues=1,
+    deletes=True,
 )
 OPERATIONS = 13
 # What text and blob are made of.

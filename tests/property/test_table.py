@@ -30,7 +30,7 @@ def layout_of(capacity: int, **more: Any) -> StateLayout:
     table = Table(
         key={"a": u64, "b": u16}, value={"packets": u64, "last": u64.max, "flags": u8.bits}, capacity=capacity, **more
     )
-    return make_layout({"rows": table}, {}, {}, per_worker=True, queues=1)
+    return make_layout({"rows": table}, {}, {}, per_worker=True, queues=1, deletes=True)
 
 
 SMALL, LARGE = layout_of(WINDOW), layout_of(16 * WINDOW)
