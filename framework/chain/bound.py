@@ -11,8 +11,8 @@ from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
 from zcframe.framework.state.layout import StateLayout, TableLayout, make_layout
 
-from .inline import names_of
 from .plugin import PluginClass
+from .source.names import words_of
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ def bind(declared: PluginClass, params: Mapping[str, Any], queues: int, name: st
         declared.params,
         per_worker=declared.per_worker,
         queues=queues,
-        deletes="delete" in names_of(declared.filter),
+        deletes="delete" in words_of(declared.filter),
     )
     where = f"plugin {declared.name}: filter="
     program = compile_expression(declared.expression, where) if declared.expression else None

@@ -5,12 +5,9 @@ from __future__ import annotations
 import gc
 import hashlib
 import importlib
-import sys
-import sysconfig
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import CodeType, ModuleType
 from typing import Any
 
 import numba
@@ -35,11 +32,12 @@ from .fault import count_fault
 from .generate import chain_source
 from .handover import HandOver
 from .hashes import looks_at_hashes
-from .inline import Inliner, codes_of
+from .inline import Inliner
 from .no_ip import count_burst
 from .note import Notes
 from .records import emit as _emit  # noqa: F401 - registers `emit` with numba
 from .sleep import sleep
+from .source.digest import digest_of
 
 SIGNATURE = (types.Array(types.int64, 1, "C"), types.int64)
 # What functions of the framework belong to, for people.
@@ -52,7 +50,8 @@ class Chain:
 
     ctx: words of ChainContext. It returns how many it took; fewer than `budget` means that the ring is empty or orders
     wait. See workspace.py. program: of the packets that plugins get to see; None for all. hashes: whether it looks at
-    packets' hashes. outputs: for which it was compiled.
+    packets' hashes. outputs: for which it was compiled. lines: of each plugin, the line of each number that numba was
+    given for one, see source/lines.py.
     """
 
     run: Callable[[np.ndarray[Any, np.dtype[np.int64]], int], int]
@@ -61,6 +60,7 @@ class Chain:
     program: Program | None = None
     hashes: bool = True
     outputs: tuple[HandOver, ...] = ()
+    lines: tuple[Mapping[int, int], ...] = ()
 
     @property
     def codes(self) -> int:
@@ -68,53 +68,9 @@ class Chain:
         return 2 * len(self.plugins) + 1 + (self.program is not None)
 
 
-def _is_foreign(module: ModuleType, package: str) -> bool:
-    """Whether the module is Python's own, or installed and of another package than the plugin."""
-    foreign = tuple(sysconfig.get_paths()[name] for name in ("stdlib", "purelib", "platlib"))
-    file = str(module.__file__)
-    return module.__name__.partition(".")[0] != package and file.startswith(foreign)
-
-
-def _own_modules(module: ModuleType, package: str, seen: set[str]) -> Iterator[ModuleType]:
-    """The module and its imports, as far as they belong to the plugin's `package` or are not installed."""
-    if module.__name__ in seen or not getattr(module, "__file__", None) or ".framework." in module.__name__:
-        return
-    seen.add(module.__name__)
-    if _is_foreign(module, package):
-        return
-    yield module
-    for value in list(vars(module).values()):
-        name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
-        if isinstance(name, str) and name in sys.modules:
-            yield from _own_modules(sys.modules[name], package, seen)
-
-
-def _byte_code(function: Any) -> str:
-    """The function's byte code, and that of functions within it. (To look for its text takes milliseconds.)"""
-    parts = [
-        (code.co_firstlineno, code.co_code, code.co_names, [c for c in code.co_consts if not isinstance(c, CodeType)])
-        for code in codes_of(function.__code__)
-    ]
-    return repr(parts)
-
-
-def _captured(function: Any) -> list[Any]:
-    """The values that a function took along from where it was defined."""
-    values = [cell.cell_contents for cell in function.__closure__ or ()]
-    return [value for value in values if not callable(value)]
-
-
 def _source_digest(plugin: BoundPlugin, inliner: Inliner) -> str:
-    """Hash of a plugin's functions, of the files that they come from, and of what they took along."""
-    cls = plugin.declared.cls
-    digest = hashlib.sha256(repr((cls.__module__, cls.__qualname__)).encode())
-    for function in inliner.functions:
-        digest.update(_byte_code(function).encode() + repr(_captured(function)).encode())
-    module = sys.modules.get(cls.__module__)
-    if module is not None and getattr(module, "__file__", None):
-        for own in _own_modules(module, module.__name__.partition(".")[0], set()):
-            digest.update(Path(str(own.__file__)).read_bytes())
-    return digest.hexdigest()[:24]
+    """Hash of a plugin's compiled functions, and of the values that they take from outside."""
+    return digest_of(inliner.functions, inliner.codes, plugin.declared.cls.__module__)
 
 
 def _digest(
@@ -301,7 +257,7 @@ def build_chain(
         require_meant(plugins, inliners)
     if any("community_id" in inliner.names for inliner in inliners) and (missing or not whole.done):
         importlib.import_module("zcframe.framework.packet.sha1")
-    with explained(plugins, inliners):
+    with explained(plugins):
         if missing:
             compile_abreast(missing)
         for job in (whole, *also):
@@ -310,4 +266,5 @@ def build_chain(
         # What the compiler leaves behind goes before workers are forked.
         gc.collect()
     hashes = looks_at_hashes(plugins, inliners, outputs)
-    return Chain(module.chain, tuple(plugins), path, program, hashes, tuple(outputs))
+    lines = tuple(inliner.lines for inliner in inliners)
+    return Chain(module.chain, tuple(plugins), path, program, hashes, tuple(outputs), lines)

@@ -30,6 +30,8 @@ Place = tuple[str, int]
 
 LOCATION = re.compile(r'(?:File "(?P<file>[^"]+)", line (?P<line>\d+))|(?:(?P<short>[\w.-]+\.py) \((?P<at>\d+)\))')
 
+MORE = " (more with -v)"
+
 # Lines of numba's text that say where it was, not what was wrong.
 NOISE = re.compile(
     r"Failed in|During:? |There are |- Of which|Overload |With argument|<source|>>>|def |Rejected as|- Resolution"
@@ -129,18 +131,24 @@ def _explain(plugin: BoundPlugin, inliner: Inliner, function: Function, found: E
             at, why = construct
         else:
             why = known or _sentences(text)
-    return f"plugin {plugin.name} does not compile: {at[0]}:{at[1]}: {why} (more with -v)"
+    return f"plugin {plugin.name} does not compile: {at[0]}:{at[1]}: {why}{MORE}"
 
 
-def _message(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner], error: Exception) -> str:
+def _details(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _told(plugins: Sequence[BoundPlugin], error: Exception) -> PluginCompileError:
     """Find the function that numba does not take by compiling each alone: the chain's text hides it."""
-    for plugin, inliner in zip(plugins, inliners, strict=True):
+    for plugin in plugins:
+        inliner = Inliner(plugin.name, counts=False)
         for function in (plugin.declared.ahead, plugin.declared.filter, plugin.declared.prefetch):
             found = _refusal(plugin, inliner, function) if function is not None else ""
             if found:
                 assert function is not None
-                return _explain(plugin, inliner, function, found)
-    return f"the chain does not compile: {_sentences(str(error))} (more with -v)"
+                cause = found if isinstance(found, Exception) else error
+                return PluginCompileError(_explain(plugin, inliner, function, found), details=_details(cause))
+    return PluginCompileError(f"the chain does not compile: {_sentences(str(error))}{MORE}", details=_details(error))
 
 
 def _misread(function: Function) -> Construct | None:
@@ -162,7 +170,7 @@ def require_meant(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -
 
 
 @contextmanager
-def explained(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> Iterator[None]:
+def explained(plugins: Sequence[BoundPlugin]) -> Iterator[None]:
     """Turn numba's errors into PluginCompileError, its own text their `details`. Its warnings are left out."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", NumbaWarning)
@@ -171,5 +179,4 @@ def explained(plugins: Sequence[BoundPlugin], inliners: Sequence[Inliner]) -> It
         except ZcframeError:
             raise
         except Exception as error:
-            details = f"{type(error).__name__}: {error}"
-            raise PluginCompileError(_message(plugins, inliners, error), details=details) from error
+            raise _told(plugins, error) from error

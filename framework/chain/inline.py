@@ -6,55 +6,21 @@ each function that the code names is compiled and inlined too, and so is what it
 
 from __future__ import annotations
 
-import dis
 import inspect
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from types import CellType, CodeType, FunctionType
-from typing import Any
+from typing import Any, Final
 
 from zcframe.framework.errors import PluginCompileError
 from zcframe.framework.jit.compiler import inlined
 
+from .source.lines import codes_of, counted, line_numbers
+from .source.names import FOREIGN, is_own, names_of
+
 Function = Callable[..., Any]
 
-# What these offer is either known to numba or not to be compiled at all.
-FOREIGN = {*sys.stdlib_module_names, "numba", "numpy"}
-
-
-def codes_of(code: CodeType) -> Iterator[CodeType]:
-    """The code and that of functions defined within it."""
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from codes_of(constant)
-
-
-def _names(function: FunctionType) -> Iterator[tuple[str, Any]]:
-    """(name, value) of everything outside the function that its code refers to by a name of its own."""
-    for code in codes_of(function.__code__):
-        for step in dis.get_instructions(code):
-            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval in function.__globals__:
-                yield step.argval, function.__globals__[step.argval]
-    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
-        try:
-            yield name, cell.cell_contents
-        except ValueError:
-            continue  # not assigned yet
-
-
-def _is_own(value: Any) -> bool:
-    if not inspect.isfunction(value):
-        return False
-    module = value.__module__ or ""
-    return module.partition(".")[0] not in FOREIGN and not module.startswith("zcframe.framework.")
-
-
-def names_of(function: Any, seen: frozenset[Any] = frozenset()) -> set[str]:
-    """Every name that a function uses, or one of its helpers, behind a dot too."""
-    found = {name for code in codes_of(function.__code__) for name in code.co_names}
-    helpers = {value for _, value in _names(function) if _is_own(value)} - seen
-    return found.union(*(names_of(helper, seen | helpers | {function}) for helper in helpers - {function}))
+# Each function of a plugin has so many line numbers to itself: of compiled code, the number tells function and line.
+LINES: Final = 100_000
 
 
 def _is_opaque(value: Any) -> bool:
@@ -64,22 +30,28 @@ def _is_opaque(value: Any) -> bool:
     return hasattr(value, "py_func") and not value.__module__.startswith("zcframe.framework.")
 
 
-def _rebound(function: FunctionType, replaced: dict[str, Any]) -> FunctionType:
-    """The same code with other values behind some of its names."""
+def _rebound(function: FunctionType, replaced: dict[str, Any], code: CodeType) -> FunctionType:
+    """A function of this code, which is its own but for the lines, with other values behind some of its names."""
     cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
     closure = tuple(CellType(replaced[name]) if name in replaced else cell for name, cell in cells)
     scope = {**function.__globals__, **replaced}
-    copy = FunctionType(function.__code__, scope, function.__name__, function.__defaults__, closure)
+    copy = FunctionType(code, scope, function.__name__, function.__defaults__, closure)
     copy.__kwdefaults__, copy.__qualname__ = function.__kwdefaults__, function.__qualname__
     return copy
 
 
 class Inliner:
-    """Compiles functions of one plugin; `functions` are all that it met, the called before the callers."""
+    """Compiles functions of one plugin; `functions` are all that it met, the called before the callers.
 
-    def __init__(self, plugin: str) -> None:
-        self.plugin = plugin
+    counts: whether lines are counted, see source/lines.py; `lines` has the true line of each number. codes: what numba
+    gets of each function.
+    """
+
+    def __init__(self, plugin: str, *, counts: bool = True) -> None:
+        self.plugin, self._counts = plugin, counts
+        self.lines: dict[int, int] = {}
         self.functions: list[Function] = []
+        self.codes: list[CodeType] = []
         # Whether they may do what their own code does not show.
         self.opaque = False
         self._compiled: dict[Function, Any] = {}
@@ -102,13 +74,22 @@ class Inliner:
             raise self._endless(function)
         if function not in self._compiled:
             self._open.append(function)
-            named = dict(_names(function))
+            named = dict(names_of(function))
             self.opaque |= any(map(_is_opaque, named.values()))
-            replaced = {name: self.compiled(value) for name, value in named.items() if _is_own(value)}
+            replaced = {name: self.compiled(value) for name, value in named.items() if is_own(value)}
             self._open.pop()
-            self._compiled[function] = inlined(_rebound(function, replaced) if replaced else function)
+            code = self._code(function)
+            self._compiled[function] = inlined(_rebound(function, replaced, code))
             self.functions.append(function)
+            self.codes.append(code)
         return self._compiled[function]
+
+    def _code(self, function: FunctionType) -> CodeType:
+        if not self._counts:
+            return function.__code__
+        numbers = line_numbers(function.__code__, (len(self.functions) + 1) * LINES)
+        self.lines.update((number, line) for line, number in numbers.items())
+        return counted(function.__code__, numbers)
 
     def _endless(self, function: FunctionType) -> PluginCompileError:
         where = f"{function.__code__.co_filename}:{function.__code__.co_firstlineno}"

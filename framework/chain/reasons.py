@@ -11,7 +11,7 @@ from zcframe.framework.packet.value import DOCS
 from zcframe.framework.state.layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
 from zcframe.framework.state.records import RecordsLayout
 
-from .inline import FOREIGN
+from .source.names import FOREIGN
 
 Match = re.Match[str]
 

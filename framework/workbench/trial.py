@@ -88,6 +88,11 @@ def settled(spec: PluginSpec, queues: int) -> BoundPlugin:
     return bind(spec.declared, spec.params, queues)
 
 
+def rss_of(plugin: BoundPlugin, queues: int, key: str = "symmetric", fields: str = "") -> RssConfig:
+    """How packets are spread: by these fields, or as the plugin needs it. Raises UsageError."""
+    return RssConfig.make(key, fields or plugin.declared.needs or "5-tuple", queues)
+
+
 def chain_of(*plugins: BoundPlugin) -> Chain:
     """The compiled chain. The number of queues changes no code. Raises PluginCompileError."""
     key = tuple((plugin.declared.cls, repr(plugin.params), repr(plugin.layout)) for plugin in plugins)
@@ -113,17 +118,16 @@ def run_plugin(
     params: Mapping[str, Any] | None = None,
     *,
     rss_key: str = "symmetric",
-    rss_fields: str = "5-tuple",
+    rss_fields: str = "",
 ) -> Result:
     """Run a plugin over packets in this process, by the compiled chain of a run.
 
     plugin: a class marked with @plugin, or the SPEC of --plugin. packets: the path of a capture, or an iterable of
     bytes, (ns since the epoch, bytes) and packets of scapy; what has no time comes a microsecond after the one before
-    it. queues, rss_key, rss_fields: as the options of a run. params: values of parameters, by name. Raises UsageError,
-    PluginCompileError, CaptureFileError, LinkTypeError, TypeError.
+    it. queues, rss_key, rss_fields: as the options of a run; "": fields as the plugin needs them. params: values of
+    parameters, by name. Raises UsageError, PluginCompileError, CaptureFileError, LinkTypeError, TypeError.
     """
-    spec = resolve(plugin, params or {})
-    rss = RssConfig.make(rss_key, rss_fields, queues)
-    with Rig(chain_of(settled(spec, queues)), rss) as rig:
+    bound = settled(resolve(plugin, params or {}), queues)
+    with Rig(chain_of(bound), rss_of(bound, queues, rss_key, rss_fields)) as rig:
         rig.feed(frames_of(packets))
         return result_of(rig)

@@ -96,7 +96,7 @@ class Worker:
             assert shedding is not None
             words[number] = shedding.words(words[number], state.address(place, post.ring.domain))
         self.ctx = self._context(orders.address, state, no_ip, states, list(itertools.chain(*words)))
-        self._raised = Raised(self.progress, chain.plugins)
+        self._raised = Raised(self.progress, chain)
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
         # The rest of the start takes microseconds.

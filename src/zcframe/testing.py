@@ -14,6 +14,18 @@ from __future__ import annotations
 from zcframe.framework.stats import Fault
 from zcframe.framework.workbench.build import ethernet, ip, tcp, udp
 from zcframe.framework.workbench.frames import write_capture
+from zcframe.framework.workbench.interpret import interpret_plugin
 from zcframe.framework.workbench.trial import Result, Verdicts, run_plugin
 
-__all__ = ["Fault", "Result", "Verdicts", "ethernet", "ip", "run_plugin", "tcp", "udp", "write_capture"]
+__all__ = [
+    "Fault",
+    "Result",
+    "Verdicts",
+    "ethernet",
+    "interpret_plugin",
+    "ip",
+    "run_plugin",
+    "tcp",
+    "udp",
+    "write_capture",
+]

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import Any
 
 import zcframe
+import zcframe.testing
 from zcframe.framework.errors import DeclarationError
 from zcframe.framework.packet.value import DOCS
 from zcframe.framework.state.kinds import Kind
@@ -80,6 +81,15 @@ def _of(value: Any) -> dict[str, Any]:
     return {"kind": type(value).__name__, "value": value}
 
 
+def _testing() -> dict[str, Any]:
+    """What tests of plugins may use."""
+    made = {"Result": dir(zcframe.testing.Result), "Verdicts": dir(zcframe.testing.Verdicts)}
+    functions = [name for name in zcframe.testing.__all__ if not name[0].isupper()]
+    found = {name: _of(getattr(zcframe.testing, name)) for name in functions}
+    members = {name: [member for member in names if not member.startswith("_")] for name, names in made.items()}
+    return found | {name: {"kind": "class", "members": names} for name, names in members.items()}
+
+
 def _names() -> dict[str, Any]:
     found = {name: _of(getattr(zcframe, name)) for name in zcframe.__all__}
     found["__version__"] = {"kind": "str"}  # the one value that is meant to change
@@ -98,4 +108,9 @@ def _accepted(form: str) -> str:
 
 
 def api() -> dict[str, Any]:
-    return {"names": _names(), "packet": list(DOCS), "functions": {form: _accepted(form) for form in FORMS}}
+    return {
+        "names": _names(),
+        "packet": list(DOCS),
+        "functions": {form: _accepted(form) for form in FORMS},
+        "testing": _testing(),
+    }

@@ -81,7 +81,7 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ([], "zcframe: a command is needed: run, plugins, affinity, doctor, rss"),
+        ([], "zcframe: a command is needed: run, plugins, plugin, affinity, doctor, rss"),
         (["rnu"], "zcframe: there is no command 'rnu': did you mean run?"),
         (["--verson"], "zcframe: there is no command '--verson': did you mean --version?"),
         (["xyzzy"], "zcframe: there is no command 'xyzzy' (zcframe --help"),

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.kit.command import zcframe
 from tests.kit.places import BUNDLED
 from zcframe import DROP, PASS, Array, Table, merge, plugin, u8, u64
 from zcframe.framework.cli import main
@@ -17,8 +18,21 @@ from zcframe.framework.workbench.check import CHECKS, Finding, Subject, findings
 from zcframe.framework.workbench.check.difference import difference
 from zcframe.framework.workbench.frames import read_frames
 from zcframe.framework.workbench.trial import resolve
+from zcframe.testing import tcp, udp, write_capture
 
 TRAFFIC = read_frames(BUNDLED)[:3000]
+
+
+ENDLESS = """\
+from zcframe import PASS, plugin
+
+@plugin
+class Endless:
+    def filter(pkt, state, params):
+        while pkt.proto == 6:
+            pass
+        return PASS
+"""
 
 
 def checked(cls: type) -> dict[str, Finding]:
@@ -190,6 +204,28 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
     assert "failed  traffic       merge or report failed: ZeroDivisionError: division by zero (top_ports.py:2" in out
 
 
+def test_one_that_does_not_return_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "endless.py"
+    path.write_text(ENDLESS)
+    capture = write_capture(tmp_path / "few.pcap", [udp(), udp(), tcp()])
+    done = zcframe("plugin", "check", path, "--read", capture)
+    told = "plugin endless does not return from packet 3 of queue 0: give its loops a bound"
+    assert (done.code, done.stderr) == (1, f"zcframe: {told}\n")
+    assert done.stdout.splitlines()[0] == "ok      compiles"
+
+
+def test_a_few_packets_are_enough_to_kill() -> None:
+    few = Subject(resolve(counting(), {}), TRAFFIC[:5])
+    (found,) = [finding for finding in findings(few) if finding.check == "kills"]
+    assert (found.outcome, found.text.partition(" ")[0]) == ("ok", "12")
+
+
+def test_a_capture_without_packets(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_capture(tmp_path / "none.pcap", [])
+    assert main(["plugin", "check", "sizes", "--read", str(path)]) == 2
+    assert capsys.readouterr().err == f"zcframe: --read {path}: there is no packet in it\n"
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
@@ -198,7 +234,7 @@ def test_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
         (["check", "sizes", "--seed", "x"], "a whole number is needed"),
         (["check"], "the following arguments are required: SPEC"),
         (["chekc"], "has no verb 'chekc': did you mean check?"),
-        ([], "needs a verb: new, check"),
+        ([], "needs a verb: new, check, interpret, bench, explain"),
     ],
 )
 def test_wrong_usage_is_one_line(words: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:

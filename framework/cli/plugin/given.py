@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from zcframe.framework.config import OPTIONS
+from zcframe.framework.errors import UsageError
 
 if TYPE_CHECKING:
     from zcframe.framework.workbench.frames import Frames
@@ -20,8 +21,11 @@ def add_read(parser: argparse.ArgumentParser) -> None:
 
 
 def traffic(options: argparse.Namespace) -> Frames:
-    """The frames of --read, or of the bundled trace. Raises CaptureFileError, LinkTypeError."""
+    """The frames of --read, or of the bundled trace. Raises CaptureFileError, LinkTypeError, UsageError for none."""
     from zcframe.framework.sources.trace import bundled_trace
     from zcframe.framework.workbench.frames import read_frames
 
-    return read_frames(getattr(options, "read", None) or bundled_trace())
+    frames = read_frames(getattr(options, "read", None) or bundled_trace())
+    if not len(frames):
+        raise UsageError(f"--read {options.read}: there is no packet in it")
+    return frames

@@ -10,15 +10,15 @@ from typing import Any, Final
 
 from numba.core import types
 
-from zcframe.framework.chain.plugin import PASS, plugin
+from zcframe.framework.chain.plugin import PASS
+from zcframe.framework.chain.plugin import plugin as declare
 from zcframe.framework.chain.workspace import BURST
 from zcframe.framework.child import fork_child
-from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.state.declare import Array
 from zcframe.framework.state.kinds import u64
 from zcframe.framework.workbench.frames import Frames
 from zcframe.framework.workbench.rig import Rig
-from zcframe.framework.workbench.trial import Result, chain_of, resolve, result_of, settled
+from zcframe.framework.workbench.trial import Result, chain_of, resolve, result_of, rss_of, settled
 from zcframe.framework.worker.loop import BUDGET, Worker
 from zcframe.framework.worker.recover import recover
 
@@ -31,7 +31,7 @@ EVERY: Final = 97
 raise_signal: Any = types.ExternalFunction("raise", types.int32(types.int32))
 
 
-@plugin(per="worker")
+@declare(per="worker")
 class Killer:
     """Ends the process at each EVERYth packet, unless the signal is ignored."""
 
@@ -69,9 +69,9 @@ def _killed(worker: Worker) -> bool:
 
 def run_killed(subject: Subject, frames: Frames) -> tuple[Result, int]:
     """(what the plugin made of the frames, how often its worker was killed). This process takes over each time."""
-    killer = settled(resolve(Killer, {}), 1)
+    killer, plugin = settled(resolve(Killer, {}), 1), subject.bound()
     kills, row = 0, 0
-    with _spared(), Rig(chain_of(killer, subject.bound()), RssConfig.make("symmetric", "5-tuple", 1)) as rig:
+    with _spared(), Rig(chain_of(killer, plugin), rss_of(plugin, 1)) as rig:
         (worker,) = rig.workers
         while row < len(frames):
             row = rig.deliver(frames, row)

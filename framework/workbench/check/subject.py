@@ -11,12 +11,13 @@ from typing import Any, Final
 
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.spec import PluginSpec
-from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.stats import Fault
 from zcframe.framework.terminal import clean
 from zcframe.framework.workbench.frames import Frames
 from zcframe.framework.workbench.rig import Rig
-from zcframe.framework.workbench.trial import Result, chain_of, result_of, settled
+from zcframe.framework.workbench.trial import Result, chain_of, result_of, rss_of, settled
+
+from .watch import watched
 
 OK: Final = "ok"
 FAILED: Final = "failed"
@@ -76,9 +77,10 @@ class Subject:
 
     def run(self, frames: Frames, queues: int = 1) -> Result:
         """The plugin over these frames. Raises PluginCompileError, RingError."""
-        rss = RssConfig.make("symmetric", "5-tuple", queues)
-        with Rig(chain_of(self.bound(queues)), rss) as rig:
-            rig.feed(frames)
+        plugin = self.bound(queues)
+        with Rig(chain_of(plugin), rss_of(plugin, queues)) as rig:
+            with watched(rig):
+                rig.feed(frames)
             return result_of(rig)
 
     @cached_property

@@ -18,7 +18,7 @@ from .killed import run_killed
 from .subject import FAILED, OK, SKIPPED, Failure, Finding, Skipped, Subject, author_error, fault_text
 
 QUEUES: Final = (2, 8)
-# Packets of the check that forks.
+# Packets of the check that forks: of the first ones, or of all, again and again where there are fewer.
 KILLED_PACKETS: Final = 2048
 
 Check = Callable[[Subject], str]
@@ -148,7 +148,7 @@ def merges(subject: Subject) -> str:
 
 
 def killed(subject: Subject) -> str:
-    frames = subject.traffic[:KILLED_PACKETS]
+    frames = subject.traffic[[place % len(subject.traffic) for place in range(KILLED_PACKETS)]]
     other, kills = run_killed(subject, frames)
     _require_same(subject, subject.run(frames), other, f"{kills} kills within bursts left something behind")
     return f"{kills} kills within bursts, nothing counted twice or lost"
