@@ -20,13 +20,13 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.kit.command import Background, Finished, zcframe
+from tests.kit.command import Background, Finished, together, zcframe
 from tests.kit.places import ANALYZERS, BUNDLED
 
 SEGMENTS = f"{ANALYZERS}/segments.py:Tcp"
 NUMBERED = f"{ANALYZERS}/segments.py:Numbered"
 FRAMES = 100_000
-KILLS, ROUNDS = 20, 2
+KILLS, ROUNDS = 20, 5
 FIELDS = ("frame.time_epoch", "ip.src", "ipv6.src", "tcp.srcport", "tcp.dstport", "tcp.payload")
 PLAINLY = ("tcp.desegment_tcp_streams", "ip.defragment", "ipv6.defragment")
 
@@ -218,27 +218,31 @@ def refused(done: Finished, code: int, *words: str) -> None:
     assert all(word in line for word in words), line
 
 
-def _run(plugin: str, *rows: object, more: Sequence[object] = ()) -> Finished:
-    return zcframe("run", *more, "--read", BUNDLED, "--queues", 1, "--plugin", plugin, "--rows", *rows)
+def _words(plugin: str, *rows: object, more: Sequence[object] = ()) -> tuple[object, ...]:
+    return ("run", *more, "--read", BUNDLED, "--queues", 1, "--plugin", plugin, "--rows", *rows)
 
 
 def test_what_cannot_be_written_is_refused(tmp_path: Path) -> None:
     """Before the first frame, in one line; and nothing is left behind."""
     os.mkfifo(tmp_path / "pipe")
-    refused(_run("sizes", f"json:{tmp_path}/a"), 2, "no plugin of this run has Records")
-    refused(_run(NUMBERED, f"jsn:{tmp_path}/a"), 2, "did you mean json")
-    refused(_run(NUMBERED, "json:"), 2, "a name is needed")
-    refused(_run(NUMBERED, f"json:{tmp_path}/none/a"), 1, "none/a", "No such file")
-    refused(_run(NUMBERED, f"json:{tmp_path}/a", f"json:{tmp_path}/../{tmp_path.name}/a"), 2, "already")
-    refused(_run(NUMBERED, f"csv:{tmp_path}/a"), 2, "one kind", "only=numbered.all")
-    refused(_run(NUMBERED, f"json:{tmp_path}/a,only=numbered.al"), 2, "did you mean numbered.all")
-    refused(_run(NUMBERED, f"json:{tmp_path}/pipe"), 2, "is a FIFO", "json:-")
-    refused(_run(NUMBERED, f"json:{tmp_path}/a,snaplen=9"), 2, "no option snaplen")
-    refused(_run(NUMBERED, "json:-", more=["--json"]), 2, "--json")
-    refused(_run(NUMBERED, f"json:{tmp_path}/a", more=["--out", f"pcap:{tmp_path}/a"]), 2, "already")
+    one, again = f"json:{tmp_path}/a", f"json:{tmp_path}/../{tmp_path.name}/a"
+    cases: list[tuple[tuple[object, ...], int, tuple[str, ...]]] = [
+        (_words("sizes", one), 2, ("no plugin of this run has Records",)),
+        (_words(NUMBERED, f"jsn:{tmp_path}/a"), 2, ("did you mean json",)),
+        (_words(NUMBERED, f"json:{tmp_path}/none/a"), 1, ("none/a", "No such file")),
+        (_words(NUMBERED, one, again), 2, ("already",)),
+        (_words(NUMBERED, f"csv:{tmp_path}/a"), 2, ("one kind", "only=numbered.all")),
+        (_words(NUMBERED, f"{one},only=numbered.al"), 2, ("did you mean numbered.all",)),
+        (_words(NUMBERED, f"json:{tmp_path}/pipe"), 2, ("is a FIFO", "json:-")),
+        (_words(NUMBERED, f"{one},snaplen=9"), 2, ("no option snaplen",)),
+        (_words(NUMBERED, "json:-", more=["--json"]), 2, ("--json",)),
+        (_words(NUMBERED, one, more=["--out", f"pcap:{tmp_path}/a"]), 2, ("already",)),
+    ]
+    for done, (_, code, words) in zip(together(*(given for given, _, _ in cases)), cases, strict=True):
+        refused(done, code, *words)
     assert [path.name for path in tmp_path.iterdir()] == ["pipe"]
 
 
 def test_the_plan_names_them(tmp_path: Path) -> None:
-    done = _run(NUMBERED, f"json:{tmp_path}/a", more=["--check", "--json"])
+    done = zcframe(*_words(NUMBERED, f"json:{tmp_path}/a", more=["--check", "--json"]))
     assert done.document["rows"] == [f"json:{tmp_path}/a"] and not list(tmp_path.iterdir())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import signal
+import socket
 import struct
 from collections.abc import Iterator
 from typing import Any
@@ -120,7 +121,7 @@ def test_values_of_every_kind_arrive() -> None:
         assert (name, cut, ts) == ("every.log", 1, frame.ts)
         a, _, _, d, e, f, src, word, head, whole = values
         assert (a, d, e, f) == (data[22], frame.ts, -len(data), len(data) / 4)
-        assert (src.packed, word, head) == (data[26:30], "GET", data[:20])
+        assert (src, word, head) == (socket.inet_ntoa(data[26:30]), "GET", data[:20])
         assert whole == data.rstrip(b"\0").decode(errors="backslashreplace")
 
 

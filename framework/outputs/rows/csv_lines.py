@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, Final
 
+from zcframe.framework.state.kinds import Kind, Octets, text
 from zcframe.framework.terminal import clean
 
 from .kind import RecordKind
 from .output import Rows
 
 
-def _cell(value: Any) -> Any:
-    """A value without ends of line, so that a record stays one line."""
-    if isinstance(value, str):
-        return clean(value)
-    return value.hex() if isinstance(value, bytes) else value
+class _Echo:
+    """A file for Python's csv, whose writer returns what `write` does."""
+
+    def write(self, line: str) -> str:
+        return line
 
 
-def _row(cells: Iterable[Any]) -> str:
-    made = io.StringIO()
-    csv.writer(made, lineterminator="").writerow(cells)
-    return made.getvalue()
+_row: Final[Callable[[Iterable[Any]], str]] = csv.writer(_Echo(), lineterminator="").writerow
+
+
+def _plain(value: str) -> str:
+    """The text without ends of line, so that a record stays one line."""
+    return value if value.isprintable() else clean(value)
+
+
+def _maker(kind: Kind) -> Callable[[Any], str] | None:
+    """What makes a cell of a value; None: csv does."""
+    if isinstance(kind, text):
+        return _plain
+    return bytes.hex if isinstance(kind, Octets) else None
 
 
 class Csv(Rows):
@@ -36,4 +45,13 @@ class Csv(Rows):
         return (_row(name for name, _ in self.kinds[number].fields) + "\n").encode()
 
     def line(self, kind: RecordKind) -> Callable[[tuple[Any, ...]], str]:
-        return lambda values: _row(map(_cell, values))
+        found = ((place, _maker(field)) for place, (_, field) in enumerate(kind.fields))
+        makers = [(place, maker) for place, maker in found if maker is not None]
+
+        def line(values: tuple[Any, ...]) -> str:
+            cells = list(values)
+            for place, maker in makers:
+                cells[place] = maker(cells[place])
+            return _row(cells)
+
+        return line

@@ -1,20 +1,23 @@
-"""A kind of record of the run, and its fields' values in Python: int, float, address, str and bytes."""
+"""A kind of record of the run, and its fields' values in Python: int, float, str (addresses, too) and bytes."""
 
 from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.errors import OutputError
-from zcframe.framework.state.addresses import Address, address_of
+from zcframe.framework.state.addresses import address_of
 from zcframe.framework.state.kinds import Addr, Kind, Octets, text
 from zcframe.framework.state.records import HEAD, RecordsLayout
 
-# Addresses come again and again.
-address: Final[Callable[[bytes], Address]] = functools.lru_cache(1 << 16)(address_of)
+
+@functools.lru_cache(1 << 16)
+def address(octets: bytes) -> str:
+    """The text of an address: they come again and again."""
+    return str(address_of(octets))
 
 
 @dataclass(frozen=True)
