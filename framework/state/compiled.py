@@ -157,6 +157,8 @@ class _RowModel(models.StructModel):  # type: ignore[misc]
 
 make_attribute_wrapper(TableType, "address", "_address")
 make_attribute_wrapper(TableType, "journal", "_journal")
+make_attribute_wrapper(RowType, "address", "_address")
+make_attribute_wrapper(RowType, "new", "_new")
 
 
 def maker(located: _Located) -> Any:

@@ -344,7 +344,7 @@ def test_ahead_cannot_add(tmp_path: Path) -> None:
         (lambda: TopK(key="hi"), "TopK(key='hi'): a tuple of names is needed"),
         (lambda: Reservoir(fields=()), "Reservoir(fields=()): a tuple of names is needed"),
         (lambda: Ewma(seconds="1"), "Ewma(seconds='1'): a number from "),
-        (lambda: Array(Distinct(), 3), "an Array holds u8, u16, u32 or u64, not Distinct("),  # type: ignore[arg-type]
+        (lambda: Array(Distinct(), 3), "an Array holds u8, u16, u32, u64, i64, f64 or addr, not Distinct("),  # type: ignore[arg-type]
         (lambda: Table({"a": Distinct()}, {"n": u64}), "in field a, not Distinct("),  # type: ignore[dict-item]
         (lambda: Table({"a": u64}, {"n": Distinct}), "in field n: write Distinct(...)"),  # type: ignore[dict-item]
         (lambda: Table({"a": u64}, {"n": Distinct()}, done="n", least="n"), "in `done` and `least` value fields"),

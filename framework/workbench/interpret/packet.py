@@ -15,8 +15,9 @@ from zcframe.framework.jit.compiler import fleeting, precompile
 from zcframe.framework.packet.decode import MAX_LENGTH, decode
 from zcframe.framework.packet.value import DOCS, make_packet
 
-VIEWS: Final = ("frame", "payload")
-NUMBERS: Final = tuple(name for name in DOCS if name not in VIEWS)
+VIEWS: Final = ("frame", "payload", "l3", "l4")
+ADDRESSES: Final = ("src", "dst")
+NUMBERS: Final = tuple(name for name in DOCS if name not in (*VIEWS, *ADDRESSES))
 
 READ: Final = """\
 def read(desc, blocks, out):

@@ -112,7 +112,7 @@ def _searching(layout: TableLayout, verb: str) -> Callable[..., tuple[int, int]]
     key = ", ".join(f"k{place}" for place in range(len(layout.keys)))
     scope: dict[str, Any] = {"make": maker(TableType(layout, layout.name))}
     text = f"def search(at, journal, {key}):\n    row = make(at, journal).{verb}({key})\n"
-    exec(f"{text}    return row._address, row._journal\n", scope)
+    exec(f"{text}    return row._address, row._new\n", scope)
     search: Any = fleeting(scope["search"])
     precompile(search, *[types.int64] * (2 + len(layout.keys)))
     return search  # type: ignore[no-any-return]
