@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import struct
 import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import dpkt
 import psutil
@@ -42,7 +43,9 @@ from zcframe.framework.sources.base import SourceEvent
 from zcframe.framework.sources.capture import CaptureReader, batches, frames
 from zcframe.framework.sources.capture.records import LENGTH, OFFSET, PORT, STATUS, TIMESTAMP, WIRE_LENGTH
 from zcframe.framework.sources.capture.scanner import told_of
-from zcframe.framework.sources.soft82576.windows.readers import readers_for
+from zcframe.framework.sources.soft82576.channel import ChildEnd
+from zcframe.framework.sources.soft82576.windows.readers import Readers, readers_for
+from zcframe.framework.sources.soft82576.windows.reading import NO_FORM, OVER, Job, WindowReader
 from zcframe.framework.sources.trace import bundled_trace
 
 LONGEST = 32767
@@ -372,6 +375,35 @@ def test_readers_end_with_the_nic(tmp_path: Path) -> None:
         (event,) = await_all(source)
         assert "the software NIC" in event.text
         until(lambda: not any(r.is_running() and r.status() != psutil.STATUS_ZOMBIE for r in readers))
+
+
+class Between:
+    """In place of a WindowReader: one that stands between two rings for a moment."""
+
+    def __init__(self, written: int) -> None:
+        self._written = written
+
+    def begin(self, job: Job, fd: int) -> None:
+        pass
+
+    def read_on(self) -> int:
+        os.write(self._written, b"one ring")
+        time.sleep(0.05)
+        os.write(self._written, b"the other")
+        return OVER
+
+
+def test_a_reader_is_not_ended_between_two_rings(tmp_path: Path) -> None:
+    """Else a run that is stopped would have frames behind some that it has not."""
+    seen, written = os.pipe()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with os.fdopen(seen, "rb", buffering=0) as read, ours, theirs, (tmp_path / "a").open("w+") as file:
+        readers = Readers(1, lambda: cast(WindowReader, Between(written)), ChildEnd(theirs))
+        os.close(written)
+        readers.begin(Job(0, 2, 0, 1, 0, 0, NO_FORM), file.fileno())
+        assert read.read(100) == b"one ring"
+        readers.close()
+        assert read.read(100) == b"the other"
 
 
 def test_memory_is_bounded(tmp_path: Path) -> None:

@@ -76,7 +76,8 @@ class InPlaceNic(Nic):
             super()._compile(reader)
 
     def close(self) -> None:
-        """End the readers."""
+        """End the readers, none of them between two rings: what arrived is a beginning of what there is to read."""
+        self._windows.shared[SHARED.ended] = 1
         self._readers.close()
 
     # --- along a file

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import signal
 import socket
 from collections.abc import Callable
@@ -22,6 +23,8 @@ from .reading import GOING, Job, WindowReader
 
 PROCESS_NAME: Final = "zc-read"
 IDLE: Final = b"idle"
+# A reader that is told to end brings a part of a window into the rings at most; what reads a slow disk is killed.
+GRACE_S: Final = 1.0
 # More would wait for memory, and for the NIC, which brings all frames into the rings by itself.
 MOST_READERS: Final = 8
 
@@ -108,7 +111,9 @@ class ReaderProcess:
             return None
 
     def close(self) -> None:
-        """End the process, whatever it does: all that it made and the NIC has not used is needed no more."""
+        """End the process. It gets a moment to finish what it does to the rings, and not what it reads."""
+        if not self.idle and self._running:
+            select.select([self._channel], [], [], GRACE_S)
         self._channel.close()
         if self._running:
             with contextlib.suppress(ProcessLookupError):
