@@ -76,7 +76,7 @@
 /* zc_ring_header.state */
 #define ZC_STATE_SETUP		0	/* not yet bound, or no User Buffer */
 #define ZC_STATE_RUNNING	1
-#define ZC_STATE_STOPPED	2	/* interface down; counters go on afterwards; or shutdown() */
+#define ZC_STATE_STOPPED	2	/* interface down, or shutdown(); counters go on */
 #define ZC_STATE_GONE		3	/* device removed: nothing will ever come */
 
 /* zc_ring_header.flags */
