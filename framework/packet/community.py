@@ -13,7 +13,11 @@ def community_id(pkt: Any, seed: int = 0) -> tuple[int, int, int]:
     TCP, UDP, SCTP, ICMP and ICMPv6 count by ports, or type and code; other protocols, and packets without those bytes,
     as later fragments, by addresses alone. seed: 16 bits that all who compare have in common.
     """
-    raise TypeError("community_id(pkt) is for compiled code: call it in filter")
+    # Compiled code has it from sha1.py; the packet of a filter that is interpreted brings its own.
+    if not hasattr(pkt, "_community_id"):
+        raise TypeError("community_id(pkt) is for a packet: call it in filter")
+    first, second, third = pkt._community_id(seed)
+    return first, second, third
 
 
 def community_id_text(a: int, b: int, c: int) -> str:

@@ -126,7 +126,7 @@ def _given(words: tuple[Any, ...]) -> list[Any]:
     return [word for word in words if word is not None and not isinstance(word, Omitted)]
 
 
-def _check_key(layout: TableLayout, name: str, given: list[Any]) -> None:
+def check_key(layout: TableLayout, name: str, given: list[Any]) -> None:
     if len(given) != len(layout.keys):
         keys = ", ".join(layout.keys)
         raise TypingError(f"{layout.name}.{name}() takes the key ({keys}), {len(given)} values were given")
@@ -151,7 +151,7 @@ def _searching(name: str, search: Search) -> Callable[..., Any]:
             if given[0].layout != layout:
                 raise TypingError(f"{layout.name}.{name}() was given a spot of another table, {given[0].layout.name}")
             return search(layout, spot=True)
-        _check_key(layout, name, given)
+        check_key(layout, name, given)
         return search(layout, spot=False)
 
     return typed
@@ -163,7 +163,7 @@ def _looking_ahead(name: str, ending: Ending) -> Callable[..., Any]:
     def typed(table: Any, words: tuple[Any, ...]) -> Any:
         if not isinstance(table, TableType):
             return None
-        _check_key(table.layout, name, _given(words))
+        check_key(table.layout, name, _given(words))
         return _look_ahead(table.layout, ending)
 
     return typed

@@ -1,7 +1,7 @@
 """What a run counts: the ledger of every queue, snapshots while it goes on, the result at its end."""
 
 from .events import Event, Events
-from .faults import Fault, FaultyPacket
+from .faults import Fault, FaultyPacket, end_text
 from .ledger import Ledger
 from .observer import (
     NoIp,
@@ -42,4 +42,5 @@ __all__ = [
     "SourceInfo",
     "StatePlan",
     "Totals",
+    "end_text",
 ]

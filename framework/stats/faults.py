@@ -6,6 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 
+def end_text(address: str, port: int) -> str:
+    """One end of a packet: ADDRESS, or ADDRESS:PORT where the port is not 0."""
+    host = f"[{address}]" if port and ":" in address else address
+    return f"{host}:{port}" if port else address
+
+
 @dataclass(frozen=True)
 class FaultyPacket:
     """worker, number: the worker of the run, and which of its packets, from 0. ts: ns since the epoch.

@@ -26,7 +26,7 @@ from zcframe.framework.chain.fault import (
 )
 from zcframe.framework.chain.workspace import FAULT_ENTRIES, FAULT_ENTRY, FAULTS
 from zcframe.framework.state.addresses import ip_text
-from zcframe.framework.stats import Fault, FaultyPacket
+from zcframe.framework.stats import Fault, FaultyPacket, end_text
 from zcframe.framework.terminal import clean
 from zcframe.framework.worker.post import Post
 
@@ -36,9 +36,7 @@ Row = np.ndarray[Any, np.dtype[np.uint64]]
 def _end(row: Row, at: int, port: int) -> str:
     if not int(row[PROTOCOL // 8]) >> 8:
         return ""
-    address = ip_text(row[at // 8], row[at // 8 + 1])
-    host = f"[{address}]" if port and ":" in address else address
-    return f"{host}:{port}" if port else address
+    return end_text(ip_text(row[at // 8], row[at // 8 + 1]), port)
 
 
 def _packet(row: Row, worker: int) -> FaultyPacket:

@@ -1,4 +1,4 @@
-"""A plugin's filter run as the Python that it is: views are bytes, state is lists and dicts, packets are dpkt's."""
+"""A plugin's filter run as the Python that it is: state is lists and dicts, packets are dpkt's."""
 
 from __future__ import annotations
 
@@ -7,47 +7,17 @@ from typing import Any
 
 import dpkt
 
-from zcframe.framework.state.kinds import Kind, Octets, Repeated, Scalar, text
+from zcframe.framework.packet.plain import Address, View
+from zcframe.framework.state.kinds import Addr, Kind, Octets, Repeated, Scalar, text
 
 MAPPED = bytes(10) + b"\xff\xff"
-
-
-class Bytes(bytes):
-    """A view."""
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return Bytes(bytes.__getitem__(self, index))
-        return bytes.__getitem__(self, index) if 0 <= index < len(self) else 0
-
-    def _word(self, index: int, size: int, order: Any) -> int:
-        octets = bytes(self[index + i] if index >= 0 else 0 for i in range(size))
-        return int.from_bytes(octets, order, signed=size == 8)
-
-    def u16(self, index: int) -> int:
-        return self._word(index, 2, "big")
-
-    def u32(self, index: int) -> int:
-        return self._word(index, 4, "big")
-
-    def u64(self, index: int) -> int:
-        return self._word(index, 8, "big")
-
-    def u16le(self, index: int) -> int:
-        return self._word(index, 2, "little")
-
-    def u32le(self, index: int) -> int:
-        return self._word(index, 4, "little")
-
-    def u64le(self, index: int) -> int:
-        return self._word(index, 8, "little")
 
 
 def stored(kind: Kind, value: Any) -> Any:
     """What a field of this kind holds once `value` was stored."""
     if isinstance(kind, Octets):
         octets = bytes(value)[: kind.limit]
-        return Bytes(octets.rstrip(b"\0") if isinstance(kind, text) else octets)
+        return View(octets.rstrip(b"\0") if isinstance(kind, text) else octets)
     if isinstance(kind, Scalar) and kind.is_whole:
         low = -(1 << 63) if kind.form == "i" else 0
         return (int(value) - low) % (1 << 8 * kind.size) + low
@@ -57,7 +27,9 @@ def stored(kind: Kind, value: Any) -> Any:
 def _first(kind: Kind) -> Any:
     if isinstance(kind, Repeated):
         return Several(kind.scalar, kind.count)
-    return Bytes() if isinstance(kind, Octets) else 0
+    if isinstance(kind, Addr):
+        return Address(0)
+    return View() if isinstance(kind, Octets) else 0
 
 
 class Several(list[Any]):
@@ -85,7 +57,11 @@ class Row:
 
 
 def plain(value: Any) -> Any:
-    return bytes(value) if isinstance(value, bytes) else list(value) if isinstance(value, list) else value
+    if isinstance(value, View):
+        return bytes(value)
+    if isinstance(value, Address):
+        return int(value)
+    return list(value) if isinstance(value, list) else value
 
 
 class Rows(dict[tuple[Any, ...], Row]):
@@ -123,13 +99,13 @@ class Packet:
         ip = dpkt.ethernet.Ethernet(data).data
         self.ts, self.wirelen = ts, len(data)
         self.src, self.dst = (
-            int.from_bytes(end if len(end) == 16 else MAPPED + end, "big") for end in (ip.src, ip.dst)
+            Address(int.from_bytes(end if len(end) == 16 else MAPPED + end, "big")) for end in (ip.src, ip.dst)
         )
         self.sport, self.dport = ip.data.sport, ip.data.dport
-        self.payload = Bytes(bytes(ip.data.data))
+        self.payload = View(bytes(ip.data.data))
         self.payload_wirelen = len(self.payload)
-        self.l4 = Bytes(bytes(ip.data))
-        self.l3 = Bytes(bytes(ip))
+        self.l4 = View(bytes(ip.data))
+        self.l3 = View(bytes(ip))
 
 
 def has_ports(data: bytes) -> bool:

@@ -13,10 +13,11 @@ from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6, IPv6ExtHdrHopByHop
 from scapy.layers.l2 import ARP, Ether
 
-from tests.kit.plainly import Bytes, state_of
+from tests.kit.plainly import state_of
 from tests.kit.probe import Probe
 from tests.kit.rig import run
 from zcframe import PASS, Array, i64, plugin
+from zcframe.framework.packet.plain import View
 
 ether = Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
 TEN = ipaddress.ip_address("10.0.0.1")
@@ -68,7 +69,7 @@ def test_views_are_bytes() -> None:
         for _ in range(500):
             payload = letters(source)
             rig.feed([raw(ether / IP(src="10.0.0.1", dst="10.0.0.2") / UDP(sport=1, dport=2) / payload)])
-            Looks.filter(SimpleNamespace(payload=Bytes(payload)), expected, None)
+            Looks.filter(SimpleNamespace(payload=View(payload)), expected, None)
             assert rig.state("looks").found.tolist() == list(expected.found), payload
         assert rig.ledger()["faulted"] == {"looks": 0}
 

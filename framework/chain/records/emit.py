@@ -104,7 +104,7 @@ def _emitter(layout: RecordsLayout) -> Any:
     return outlined(scope["emit"])
 
 
-def _in_order(layout: RecordsLayout, args: Sequence[types.Type], kws: dict[str, types.Type]) -> list[types.Type]:
+def in_order(layout: RecordsLayout, args: Sequence[types.Type], kws: dict[str, types.Type]) -> list[types.Type]:
     """The type of each field's value. Raises TypingError where one is missing, or is no field's."""
     names, verb = [name for name, _ in layout.fields], f"zcframe: {layout.name}.emit()"
     if args:
@@ -129,7 +129,7 @@ class _RecordsAttributes(AttributeTemplate):  # type: ignore[misc]
         layout = records.layout
         if not records.writable:
             raise TypingError(f"prefetch cannot emit {layout.name}, nor can ahead: it is no part of the transaction")
-        taken = _in_order(layout, args, dict(kws))
+        taken = in_order(layout, args, dict(kws))
         kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
         pysig = inspect.Signature([inspect.Parameter(name, kind) for name, _ in layout.fields])
         return signature(types.none, *taken, recvr=records).replace(pysig=pysig)

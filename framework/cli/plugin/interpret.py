@@ -18,12 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(options: argparse.Namespace) -> int:
-    """Print the report as JSON; what faulted goes to stderr. Raises UsageError, CaptureFileError."""
+    """Print the report as JSON, and faults and counts of records on stderr. Raises UsageError, CaptureFileError."""
     from zcframe.framework.workbench.interpret import interpret
     from zcframe.framework.workbench.trial import resolve, settled
 
     result = interpret(settled(resolve(options.plugin, {}), 1), traffic(options))
     for fault in result.faults:
         print(f"zcframe: {fault.packets} packets faulted: {fault.reason}", file=sys.stderr)
+    for name, records in result.records.items():
+        cut = f", {records.cut} of them cut" if records.cut else ""
+        print(f"zcframe: {len(records.rows)} records of {name} emitted{cut}", file=sys.stderr)
     answer(lambda: result.report, tuple, json=True)
     return 0

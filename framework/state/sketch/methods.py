@@ -115,7 +115,7 @@ def _call(method: Method, count: int) -> Callable[..., Any]:
     return function
 
 
-def _check(one: ObjectType, name: str, method: Method, given: list[Any]) -> None:
+def check_call(one: ObjectType, name: str, method: Method, given: list[Any]) -> None:
     """Raises TypingError for a call that cannot be."""
     label = one.name.partition("(")[2].partition("#")[0]
     if method.writes and not one.writable:
@@ -140,7 +140,7 @@ def _verb(name: str) -> None:
             return None
         method = one.layout.kind.METHODS[name]
         given = [word for word in words if word is not None and not isinstance(word, Omitted)]
-        _check(one, name, method, given)
+        check_call(one, name, method, given)
         return _call(method, len(given))
 
     scope: dict[str, Any] = {"typed": typed, "__name__": __name__}

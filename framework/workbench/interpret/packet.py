@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, Final
 
 import numpy as np
@@ -12,7 +13,10 @@ from numba.core import types
 from zcframe.framework import abi
 from zcframe.framework.jit.address import rx_load_u16, rx_load_u32
 from zcframe.framework.jit.compiler import fleeting, precompile
+from zcframe.framework.packet import sha1 as _sha1  # noqa: F401 - registers community_id with numba
+from zcframe.framework.packet.community import community_id
 from zcframe.framework.packet.decode import MAX_LENGTH, decode
+from zcframe.framework.packet.plain import Address, View
 from zcframe.framework.packet.value import DOCS, make_packet
 
 VIEWS: Final = ("frame", "payload", "l3", "l4")
@@ -20,42 +24,28 @@ ADDRESSES: Final = ("src", "dst")
 NUMBERS: Final = tuple(name for name in DOCS if name not in (*VIEWS, *ADDRESSES))
 
 READ: Final = """\
-def read(desc, blocks, out):
+def read(desc, blocks, {more}out):
     frame = blocks + rx_load_u32(desc + DESC_OFFSET)
     offsets, facts = decode(desc, frame, min(rx_load_u16(desc + DESC_LEN), MAX_LENGTH))
     pkt = make_packet(desc, frame, offsets, facts)
-    {numbers}
-    {views}
 """
-
-
-class View:
-    """Bytes of a packet. Past its end it reads 0."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    def __len__(self) -> int:
-        return len(self._data)
-
-    def __getitem__(self, index: int) -> int:
-        return self._data[index] if 0 <= index < len(self._data) else 0
-
-    def u16(self, index: int) -> int:
-        return self[index] << 8 | self[index + 1]
-
-    def u32(self, index: int) -> int:
-        return self.u16(index) << 16 | self.u16(index + 2) if 0 <= index < len(self) else 0
-
-    def __repr__(self) -> str:
-        return f"View({self._data!r})"
+SCOPE: Final[dict[str, Any]] = {
+    "DESC_OFFSET": abi.DESC_OFFSET,
+    "DESC_LEN": abi.DESC_LEN,
+    "MAX_LENGTH": MAX_LENGTH,
+    "community_id": community_id,
+    "decode": decode,
+    "make_packet": make_packet,
+    "rx_load_u16": rx_load_u16,
+    "rx_load_u32": rx_load_u32,
+}
 
 
 class Packet:
     """pkt.NAME for each attribute of a packet; none can be set."""
 
-    def __init__(self, members: dict[str, Any]) -> None:
-        self.__dict__.update(members)
+    def __init__(self, members: dict[str, Any], community: Callable[[int], tuple[int, int, int]]) -> None:
+        self.__dict__.update(members, _community_id=community)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("pkt cannot be changed")
@@ -67,27 +57,45 @@ class Packet:
         return f"Packet({', '.join(f'{name}={getattr(self, name)}' for name in NUMBERS)})"
 
 
-def packet_reader() -> Callable[[int, int], Packet]:
-    """Function (address of a descriptor, address of the blocks) -> packet, with bytes of its own."""
-    numbers = [f"out[{place}] = pkt.{name}" for place, name in enumerate(NUMBERS)]
-    first = len(NUMBERS)
-    views = [
-        f"out[{first + 2 * place}], out[{first + 2 * place + 1}] = pkt.{name}._address, pkt.{name}._length"
-        for place, name in enumerate(VIEWS)
-    ]
-    functions = {"decode": decode, "make_packet": make_packet, "rx_load_u16": rx_load_u16, "rx_load_u32": rx_load_u32}
-    constants = {"DESC_OFFSET": abi.DESC_OFFSET, "DESC_LEN": abi.DESC_LEN, "MAX_LENGTH": MAX_LENGTH}
-    scope: dict[str, Any] = functions | constants
-    exec(READ.format(numbers="\n    ".join(numbers), views="\n    ".join(views)), scope)
+def _reader(more: str, lines: list[str]) -> Callable[..., None]:
+    """Compiled function (address of a descriptor, of the blocks, more..., out): has `pkt`, and runs these lines."""
+    scope = dict(SCOPE)
+    exec(READ.format(more=more) + "".join(f"    {line}\n" for line in lines), scope)
     read: Any = fleeting(scope["read"])
-    out = np.zeros(first + 2 * len(VIEWS), np.int64)
-    precompile(read, types.int64, types.int64, types.Array(types.int64, 1, "C"))
+    precompile(read, *[types.int64] * (2 + more.count(",")), types.Array(types.int64, 1, "C"))
+    return read  # type: ignore[no-any-return]
 
-    def packet(desc: int, blocks: int) -> Packet:
-        read(desc, blocks, out)
-        found = out.tolist()
-        places = zip(VIEWS, found[first::2], found[first + 1 :: 2], strict=True)
-        views = {name: View(ctypes.string_at(at, max(length, 0))) for name, at, length in places}
-        return Packet(dict(zip(NUMBERS, found, strict=False)) | views)
 
-    return packet
+def _address(high: int, low: int) -> Address:
+    return Address((high & (1 << 64) - 1) << 64 | low & (1 << 64) - 1)
+
+
+class PacketReader:
+    """Makes packets: (address of a descriptor, address of the blocks) -> packet, with bytes of its own."""
+
+    def __init__(self) -> None:
+        first = len(NUMBERS)
+        lines = [f"out[{place}] = pkt.{name}" for place, name in enumerate(NUMBERS)]
+        for place, name in enumerate(VIEWS):
+            at = first + 2 * place
+            lines.append(f"out[{at}], out[{at + 1}] = pkt.{name}._address, pkt.{name}._length")
+        self._read, self._out = _reader("", lines), np.zeros(first + 2 * len(VIEWS), np.int64)
+
+    @cached_property
+    def _community(self) -> Callable[..., None]:
+        return _reader("seed, ", ["out[0], out[1], out[2] = community_id(pkt, seed)"])
+
+    def __call__(self, desc: int, blocks: int) -> Packet:
+        self._read(desc, blocks, self._out)
+        found = self._out.tolist()
+        members: dict[str, Any] = dict(zip(NUMBERS, found, strict=False))
+        places = zip(VIEWS, found[len(NUMBERS) :: 2], found[len(NUMBERS) + 1 :: 2], strict=True)
+        members |= {name: View(ctypes.string_at(at, max(length, 0))) for name, at, length in places}
+        members |= {end: _address(members[f"{end}_hi"], members[f"{end}_lo"]) for end in ADDRESSES}
+
+        def community(seed: int) -> tuple[int, int, int]:
+            self._community(desc, blocks, seed, self._out)
+            first, second, third = self._out[:3].tolist()
+            return first, second, third
+
+        return Packet(members, community)
