@@ -19,14 +19,12 @@ from tests.kit.places import BUNDLED, ROOT
 
 EXAMPLES = ROOT / "examples" / "plugins"
 SYN_ACK = "tcp.flags.syn == 1 && tcp.flags.ack == 1"
-# In seconds, as tshark prints them: nanoseconds, of which it rounds the sum.
-ROUNDING = 2e-9
 
 
 @functools.cache
 def run() -> Finished:
     """All examples in one chain; port 53 is dropped, behind which the others see nothing of it."""
-    plugins = [EXAMPLES / name for name in ("services.py", "handshakes.py", "ports.py?block=53")]
+    plugins = [EXAMPLES / name for name in ("services.py", "ports.py?block=53")]
     return zcframe("run", "--json", "--queues", "4", "--read", BUNDLED, "--plugin", *plugins)
 
 
@@ -97,32 +95,3 @@ def test_services() -> None:
     for row in found["services"]:
         times = answers[row["host"], row["port"]]
         assert (row["answers"], row["first_ns"], row["last_ns"]) == (len(times), min(times), max(times))
-
-
-def round_trips() -> dict[tuple[str, int], list[tuple[float, float]]]:
-    """Server -> (from SYN to SYN-ACK, from there to ACK) in seconds of each handshake that tshark saw whole."""
-    whole = {
-        stream: float(rtt)
-        for stream, rtt in tshark("tcp.analysis.initial_rtt", "tcp.stream", "tcp.analysis.initial_rtt")
-    }
-    found = defaultdict(list)
-    fields = ("tcp.stream", "ip.src", "ipv6.src", "tcp.srcport", "tcp.analysis.ack_rtt")
-    for stream, v4, v6, port, rtt in tshark(f"{SYN_ACK} && tcp.analysis.ack_rtt", *fields):
-        if stream in whole:
-            found[v4 or v6, int(port)].append((float(rtt), whole[stream] - float(rtt)))
-    return found
-
-
-@pytest.mark.needs("tshark")
-def test_handshakes() -> None:
-    expected = round_trips()
-    found = report("handshakes")
-    assert found["lost"] == 0
-    assert {(row["host"], row["port"]): row["handshakes"] for row in found["servers"]} == {
-        server: len(times) for server, times in expected.items()
-    }
-    for row in found["servers"]:
-        servers, clients = zip(*expected[row["host"], row["port"]], strict=True)
-        assert row["server_ms"] / 1e3 == pytest.approx(sum(servers) / len(servers), abs=ROUNDING)
-        assert row["client_ms"] / 1e3 == pytest.approx(sum(clients) / len(clients), abs=ROUNDING)
-    assert sum(row["handshakes"] for row in found["servers"]) > 200
