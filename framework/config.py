@@ -372,11 +372,16 @@ class RunConfig:
         "S",
         "report every S seconds: a line of JSON on stderr with --json, else the live view or a line of text",
     )
+    ctl: str | None = _option(
+        None, "ctl", _text, "PATH", "make a UNIX socket there, by which zcframe ctl asks how the run goes, or ends it"
+    )
     json: bool = _option(False, "json", _flag, "", "one JSON document on stdout, all else on stderr", in_file=False)
     check: bool = _option(False, "check", _flag, "", "print the resolved plan and stop", in_file=False)
     verbose: bool = _option(False, "verbose", _flag, "", "more on stderr: details of errors, debug logs", in_file=False)
     # Words of the command that reads each share of a FIFO; no option, but what stands behind --.
     command: tuple[str, ...] = ()
+    # Descriptor of a file that gets all records that plugins emit; no option, but what a program asks for.
+    records_to: int | None = None
     # Names of the fields that were given, so that an explicit value can be told from a default.
     given: frozenset[str] = field(default=frozenset(), compare=False, repr=False)
 

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from zcframe.framework.child import ending
 from zcframe.framework.config import OPTIONS, RunConfig, load, takes_commands
@@ -20,6 +21,9 @@ from zcframe.framework.terminal import clean
 
 from .answer import answer
 from .parser import add_options
+
+if TYPE_CHECKING:
+    from zcframe.framework.ctl.control import Control
 
 LOSS = 3
 # An output that writes where the report would go.
@@ -159,21 +163,41 @@ def _conclude(result: RunResult, config: RunConfig) -> int:
     return code
 
 
-def supervise(config: RunConfig, watching: Iterable[Observer]) -> RunResult:
+def supervise(config: RunConfig, watching: Iterable[Observer], control: Control | None = None) -> RunResult:
     """The run itself. Raises ZcframeError where it cannot start, KeyboardInterrupt where it was ended before that."""
     with uncollected():
         from zcframe.framework.supervisor import run
 
     with closing(Observers(tuple(watching))) as observers:
         observers.preparing()
-        return run(config, observers)
+        return run(config, observers, control)
+
+
+@contextmanager
+def _controlled(config: RunConfig) -> Iterator[Control | None]:
+    """The control socket of --ctl, where it was asked for. Raises UsageError."""
+    if config.ctl is None:
+        yield None
+        return
+    from zcframe.framework.ctl.control import Control
+
+    with closing(Control(config.ctl)) as control:
+        try:
+            yield control
+        except ZcframeError as error:
+            control.ended(error.exit_code)
+            raise
 
 
 def carry_out(config: RunConfig, observers: Iterable[Observer]) -> int:
     """One run, watched by these. Exit code 0, also after SIGINT, SIGTERM and SIGHUP. Raises ZcframeError."""
     with _terminated_as_interrupted():
         try:
-            return _conclude(supervise(config, observers), config)
+            with _controlled(config) as control:
+                result = supervise(config, observers, control)
+                if control is not None:
+                    control.ended(exit_code(result, config.max_loss))
+            return _conclude(result, config)
         except KeyboardInterrupt:
             _say("ended before the first packet")
             return 0

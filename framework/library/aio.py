@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from types import TracebackType
+from typing import Any
 
 from .errors import RunError
 from .handle import Run
@@ -37,10 +38,13 @@ class AsyncRun:
             loop.remove_reader(self._run)
         return self._run.hear()
 
-    async def snapshot(self) -> Snapshot:
-        """The run at this moment, as `Run.snapshot`."""
+    async def _start(self) -> None:
         while not self._run.started and await self._hear():
             pass
+
+    async def snapshot(self) -> Snapshot:
+        """The run at this moment, as `Run.snapshot`."""
+        await self._start()
         self._run.ask()
         while not self._run.answered and await self._hear():
             pass
@@ -58,6 +62,18 @@ class AsyncRun:
             yield found
             if found.final:
                 return
+
+    async def records(self, name: str) -> AsyncIterator[dict[str, Any]]:
+        """Records as they come, as `Run.records`."""
+        await self._start()
+        number, at, more = self._run.emitted.number(name), 0, True
+        while more:
+            more = await self._hear()
+            found = self._run.emitted
+            for row in found.rows(number, at):
+                yield row
+            at = found.end
+        self._run.result()
 
     def __aiter__(self) -> AsyncIterator[Snapshot]:
         return self.snapshots()

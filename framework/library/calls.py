@@ -12,17 +12,17 @@ from .result import Result
 from .watch import OnSnapshot, watching
 
 
-def start(*, every: float = EVERY_S, **options: Unpack[RunOptions]) -> Run:
+def start(*, every: float = EVERY_S, records: bool = True, **options: Unpack[RunOptions]) -> Run:
     """Start a run, and return while it goes on.
 
         with zcframe.start(iface="eth0") as run:
             for snapshot in run:
                 print(snapshot.packets)
 
-    The block's end stops the run. every: seconds from one snapshot to the next of `for snapshot in run`. Raises
-    RunError for options that are wrong.
+    The block's end stops the run. every: seconds from one snapshot to the next of `for snapshot in run`. records:
+    whether what plugins emit is kept for `records(name)`. Raises RunError for options that are wrong.
     """
-    return Run(replace(request(options), progress=True), every)
+    return Run(replace(request(options), progress=True, records=records), every)
 
 
 def run(
@@ -30,6 +30,7 @@ def run(
     on_snapshot: OnSnapshot | None = None,
     every: float = EVERY_S,
     progress: bool = False,
+    records: bool = True,
     **options: Unpack[RunOptions],
 ) -> Result:
     """Run, and return what was found.
@@ -39,26 +40,27 @@ def run(
 
     plugins: what the command's --plugin takes, classes marked with @plugin, and (one of them, {parameter: value}).
     on_snapshot: called with a Snapshot every `every` seconds; where it returns False, the run ends. progress: draw a
-    bar (tqdm). Ctrl-C ends the run in order, and its result is returned. Raises RunError where the command would end
-    with an exit code other than 0; `RunError.result` is of what ran all the same.
+    bar (tqdm). records: whether what plugins emit is kept for `result.records(name)`. Ctrl-C ends the run in order, and
+    its result is returned. Raises RunError where the command would end with an exit code other than 0;
+    `RunError.result` is of what ran all the same.
     """
-    with watching(on_snapshot, every, progress=progress) as watch, start(**options) as running:
+    with watching(on_snapshot, every, progress=progress) as watch, start(records=records, **options) as running:
         return running.wait(watch)
 
 
-def start_async(*, every: float = EVERY_S, **options: Unpack[RunOptions]) -> AsyncRun:
+def start_async(*, every: float = EVERY_S, records: bool = True, **options: Unpack[RunOptions]) -> AsyncRun:
     """Start a run in an event loop of asyncio, and return while it goes on.
 
     async with zcframe.start_async(iface="eth0") as run:
         async for snapshot in run:
             print(snapshot.packets)
     """
-    return AsyncRun(start(every=every, **options))
+    return AsyncRun(start(every=every, records=records, **options))
 
 
-async def run_async(**options: Unpack[RunOptions]) -> Result:
+async def run_async(*, records: bool = True, **options: Unpack[RunOptions]) -> Result:
     """Run, and return what was found: `zcframe.run` for asyncio. Where the task is cancelled, the run is stopped."""
-    async with start_async(**options) as running:
+    async with start_async(records=records, **options) as running:
         return await running.wait()
 
 

@@ -6,14 +6,15 @@ Nothing is read from the run's process but in a call of this object; what it say
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
-from typing import Final
+from typing import Any, Final
 
 from .errors import RunError
 from .message import Counted, Ended, Progress, Started
 from .options import Request
 from .process import Process
+from .records import Emitted, Fields
 from .result import Result, Snapshot, snapshot
 
 EVERY_S: Final = 1.0
@@ -27,7 +28,8 @@ class Run:
     def __init__(self, request: Request, every: float = EVERY_S) -> None:
         self.every = every
         self.progress: Progress | None = None
-        self._started = False
+        self._fields: Mapping[str, Fields] | None = None
+        self._recorded = 0
         self._counted: Counted | None = None
         self._final: Counted | None = None
         # Whether somebody was told that it failed, by RunError.
@@ -50,7 +52,7 @@ class Run:
     @property
     def started(self) -> bool:
         """Whether packets can have come."""
-        return self._started
+        return self._fields is not None
 
     @property
     def ended(self) -> bool:
@@ -63,11 +65,11 @@ class Run:
             return False
         message = self._process.hear()
         if isinstance(message, Started):
-            self._started = True
+            self._fields = message.records
         elif isinstance(message, Progress):
-            self.progress = message
+            self.progress, self._recorded = message, message.recorded
         elif isinstance(message, Counted):
-            self._counted = message
+            self._counted, self._recorded = message, message.recorded
             self._final = message if message.final else None
         elif isinstance(message, Ended):
             self._ended = message
@@ -81,8 +83,7 @@ class Run:
 
         Waits until packets can come. Of a run that is over: its result. Raises RunError where it failed.
         """
-        while not self._started and self.hear(None):
-            pass
+        self.await_start()
         self.ask()
         while not self.answered and self.hear(None):
             pass
@@ -103,7 +104,7 @@ class Run:
         """The snapshot that has come; behind the end the result. Raises RunError where the run failed."""
         if self._counted is None or self._final is not None:
             return self.result()
-        return snapshot(self._counted)
+        return snapshot(self._counted, self.emitted)
 
     def snapshots(self, every: float | None = None) -> Iterator[Snapshot]:
         """A snapshot every so many seconds, as long as the run goes on; the last one is its result."""
@@ -115,6 +116,30 @@ class Run:
             yield found
             if found.final:
                 return
+
+    def records(self, name: str) -> Iterator[dict[str, Any]]:
+        """Records as they come, four times a second, until the run is over; as `Snapshot.records` has them.
+
+        Raises LookupError for a name that no plugin has, RunError where the run failed.
+        """
+        self.await_start()
+        number, at, more = self.emitted.number(name), 0, True
+        while more:
+            more = self.hear(None)
+            found = self.emitted
+            yield from found.rows(number, at)
+            at = found.end
+        self.result()
+
+    @property
+    def emitted(self) -> Emitted:
+        """What plugins have emitted, as far as was heard."""
+        return Emitted(self._fields or {}, self._process.records, self._recorded)
+
+    def await_start(self) -> None:
+        """Wait until packets can come."""
+        while not self.started and self.hear(None):
+            pass
 
     def __iter__(self) -> Iterator[Snapshot]:
         return self.snapshots()
@@ -165,7 +190,7 @@ class Run:
         ended: Ended | None = self._ended
         assert ended is not None
         if self._result is None and self._final is not None:
-            found = snapshot(self._final)
+            found = snapshot(self._final, self.emitted)
             interrupted = self._process.asked > 0
             self._result = Result(**vars(found), exit_code=ended.exit_code, interrupted=interrupted)
         if ended.error or self._result is None:

@@ -17,27 +17,37 @@ class Line:
 
 @dataclass(frozen=True)
 class Started:
-    """Packets can come, and snapshots be asked for."""
+    """Packets can come, and snapshots be asked for. records: (name, kind) of the fields, by "PLUGIN.RECORDS"."""
+
+    records: Mapping[str, Sequence[tuple[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Progress:
-    """done, whole: bytes of the files; a whole of 0 where no end is known. packets: delivered so far."""
+    """done, whole: bytes of the files; a whole of 0 where no end is known. packets: delivered so far.
+
+    recorded: bytes of records in the host's file that hold.
+    """
 
     done: int
     whole: int
     packets: int
     elapsed_s: float
+    recorded: int = 0
 
 
 @dataclass(frozen=True)
 class Counted:
-    """A run at one moment. document: its text. states: merged, by plugin. final: the run is over."""
+    """A run at one moment. document: its text. states: merged, by plugin. final: the run is over.
+
+    recorded: bytes of records in the host's file that hold.
+    """
 
     document: str
     states: Mapping[str, Any] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     final: bool = False
+    recorded: int = 0
 
 
 @dataclass(frozen=True)

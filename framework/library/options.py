@@ -52,6 +52,7 @@ class RunOptions(TypedDict, total=False):
     shares: int | str | None
     share: str | None
     on_dead: Literal["drain", "drop"] | None
+    rows: str | Sequence[str] | None
     out_wait: float | None
     shed: Literal["off", "new", "elephants"] | None
     shed_keep: int | None
@@ -68,6 +69,7 @@ class RunOptions(TypedDict, total=False):
 # Options of the command that have no meaning here, and what stands in their place.
 ABSENT: Final = {
     "json": "result.document is the document",
+    "ctl": "snapshot() and stop() of zcframe.start are for that",
     "check": "zcframe run --check prints the plan",
     "stats_interval": "every=S of zcframe.run and zcframe.start is the time between snapshots",
 }
@@ -78,12 +80,13 @@ NAMES: Final = (*(name for name in OPTIONS if name not in ABSENT), "config")
 class Request:
     """What the process of a run gets: given, as `config.load` takes it; the classes that travel as text.
 
-    progress: whether the host wants to know of it.
+    progress: whether the host wants to know of it. records: whether it wants what plugins emit.
     """
 
     given: Mapping[str, Any]
     carried: tuple[Carried, ...]
     progress: bool = False
+    records: bool = True
 
     @property
     def reads_stdin(self) -> bool:

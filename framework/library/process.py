@@ -25,6 +25,7 @@ from .channel import Channel
 from .errors import RunError
 from .message import Ended, Line
 from .options import Request
+from .records import RecordsFile
 
 log = logging.getLogger("zcframe")
 
@@ -76,12 +77,14 @@ class Process:
         self.channel, self._lifeline, self._pid = Channel(ours), write, os.getpid()
         self.asked = 0
         try:
+            self.records = RecordsFile() if request.records else None
+            records = [] if self.records is None else [self.records.fileno()]
             with _blocked(INTERRUPTS):
                 self._child = subprocess.Popen(
-                    [sys.executable, "-P", "-m", MODULE, str(theirs.fileno()), str(read)],
+                    [sys.executable, "-P", "-m", MODULE, *map(str, (theirs.fileno(), read, *records))],
                     stdin=None if request.reads_stdin else subprocess.DEVNULL,
                     env=_environment(),
-                    pass_fds=(theirs.fileno(), read),
+                    pass_fds=(theirs.fileno(), read, *records),
                     start_new_session=True,
                 )
         except OSError as error:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .message import Counted
+from .records import Emitted, data_frame
 
 if TYPE_CHECKING:
     import pandas
@@ -28,6 +29,7 @@ class Snapshot:
     state: Mapping[str, State] = field(default_factory=dict)
     warnings: Sequence[str] = ()
     final: bool = False
+    _emitted: Emitted = field(default_factory=Emitted, repr=False)
 
     @property
     def reports(self) -> dict[str, dict[str, Any]]:
@@ -74,11 +76,22 @@ class Snapshot:
         """A row for each output."""
         return self.document["outputs"]  # type: ignore[no-any-return]
 
+    def records(self, name: str) -> Iterator[dict[str, Any]]:
+        """The records that plugins emitted so far, in their order, each as a dict by field.
+
+        name: "PLUGIN.RECORDS", or "RECORDS" where one plugin alone has records of this name. Addresses are those of
+        ipaddress, a text is str, a blob bytes. Raises LookupError for a name that no plugin has.
+        """
+        return self._emitted.rows(self._emitted.number(name))
+
     def frame(self, plugin: str, member: str) -> pandas.DataFrame:
         """A table of a plugin's merged state as a pandas DataFrame, a row for each; an Array has one column.
 
-        Raises ImportError without pandas, KeyError for a plugin, AttributeError for a member that is not there.
+        Of Records a row is a record. Raises ImportError without pandas, KeyError for a plugin, AttributeError for a
+        member that is not there.
         """
+        if f"{plugin}.{member}" in self._emitted.kinds:
+            return self._emitted.frame(f"{plugin}.{member}")
         return data_frame(getattr(self.state[plugin], member), member)
 
     def __repr__(self) -> str:
@@ -94,20 +107,6 @@ class Result(Snapshot):
     interrupted: bool = False
 
 
-def snapshot(counted: Counted) -> Snapshot:
-    """What a host is given of a message."""
-    return Snapshot(json.loads(counted.document), counted.states, tuple(counted.warnings), counted.final)
-
-
-def data_frame(values: Any, name: str) -> pandas.DataFrame:
-    """A DataFrame of a numpy array; fields are columns, and those that hold arrays have lists. Raises ImportError."""
-    try:
-        import pandas
-    except ImportError:
-        raise ImportError("frame() needs pandas: pip install pandas") from None
-    if values.dtype.names is None:
-        return pandas.DataFrame({name: values})
-    columns = {field: values[field] for field in values.dtype.names}
-    return pandas.DataFrame(
-        {field: list(column) if column.ndim > 1 else column.copy() for field, column in columns.items()}
-    )
+def snapshot(counted: Counted, emitted: Emitted) -> Snapshot:
+    """What a host is given of a message, with the records that hold then."""
+    return Snapshot(json.loads(counted.document), counted.states, tuple(counted.warnings), counted.final, emitted)

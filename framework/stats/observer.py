@@ -125,7 +125,7 @@ class RunPlan:
 
     pace: "max", "original" or "100,000 packets a second"; loop: 0 for ever; memory: bytes of rings and blocks; tuning:
     what --tune changes; filter: the tcpdump expression of the packets that plugins see, "" for all; rows: each --rows,
-    in its own words.
+    in its own words; records: (name, kind) of each field of the records that plugins emit, by "PLUGIN.RECORDS".
     """
 
     source: SourceInfo
@@ -141,6 +141,7 @@ class RunPlan:
     filter: str = ""
     outputs: tuple[OutputPlan, ...] = ()
     rows: tuple[str, ...] = ()
+    records: Mapping[str, Sequence[tuple[str, Any]]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from zcframe.framework.chain.build import build_chain
 from zcframe.framework.chain.handover import flow_places
 from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
+from zcframe.framework.ctl.control import Control
 from zcframe.framework.errors import OutputError, ZcframeError, refusal
 from zcframe.framework.garbage import uncollected
 from zcframe.framework.outputs.make import make_outputs, require_apart
@@ -69,8 +70,10 @@ REPORT_SHARE = 0.1
 class Supervisor:
     """One run of prepared options; `run()` returns its result, `close()` gives back everything that it opened."""
 
-    def __init__(self, prepared: Prepared, observer: Observer, logs: funnel.LogFunnel) -> None:
-        self.config, self.observer, self.logs = prepared.config, observer, logs
+    def __init__(
+        self, prepared: Prepared, observer: Observer, logs: funnel.LogFunnel, control: Control | None = None
+    ) -> None:
+        self.config, self.observer, self.logs, self.control = prepared.config, observer, logs, control
         self.course = Course()
         self._next_tick = self._next_report = 0.0
         self._source_ended = self._drain_told = self._reader_missing = False
@@ -81,7 +84,7 @@ class Supervisor:
             also = entry_points(verifying=any(ring.spread is not None for ring in rings))
             inputs = [Input(ring.ifname, ring.queue) for ring in rings]
             outputs = make_outputs(prepared.outputs, inputs)
-            outputs += make_rows(prepared.rows, prepared.kinds, inputs, len(outputs))
+            outputs += make_rows(prepared.rows, prepared.kinds, inputs, len(outputs), self.config.records_to)
             require_apart(output for output, _ in outputs)
             also += writer_entry_points() if any(output.writes for output, _ in outputs) else ()
             also += tuple(dict.fromkeys(job for output, _ in outputs for job in output.jobs))
@@ -114,6 +117,8 @@ class Supervisor:
         """In a new worker: bind it to its CPU, where that is allowed, and drop the privileges that it does not need."""
         for member in self.writers.members:
             let_go(member.output)
+        if self.control is not None:
+            self.control.let_go()
         warning = pin_to(cpu) if cpu is not None else None
         if warning:
             log.warning("%s", warning)
@@ -165,6 +170,9 @@ class Supervisor:
         self._selector.register(signals, selectors.EVENT_READ, signals.drain)
         self._selector.register(self.logs, selectors.EVENT_READ, self.logs.drain)
         self._selector.register(self.source.events_fd, selectors.EVENT_READ, self._hear_source)
+        if self.control is not None:
+            self.control.begin(self.plan)
+            self._selector.register(self.control, selectors.EVENT_READ, partial(self._hear_control, signals))
         for member in self.crew.members:
             self._watch(member)
         for writer in self.writers.members:
@@ -308,8 +316,16 @@ class Supervisor:
 
     def _show(self) -> None:
         """Somebody asked for the state of the run."""
+        self.observer.asked(self._reported())
+
+    def _reported(self) -> RunSnapshot:
+        """The counters of now, with reports made for them."""
         self.snapshots.read_live()
-        self.observer.asked(self.snapshots.take(self.course))
+        return self.snapshots.take(self.course)
+
+    def _hear_control(self, signals: StopSignals) -> None:
+        assert self.control is not None
+        self.control.hear(signals.ask, partial(self.snapshots.take, self.course), self._reported)
 
     # --- stop
 
@@ -432,17 +448,20 @@ def _disproved(check: RssCheck) -> str:
     return f"--verify-rss: of {check.frames:,} frames {wrong}; first {check.example}"
 
 
-def _prepared(config: RunConfig, observer: Observer, logs: funnel.LogFunnel) -> Supervisor:
+def _prepared(config: RunConfig, observer: Observer, logs: funnel.LogFunnel, control: Control | None) -> Supervisor:
     with uncollected():
-        return Supervisor(prepare(config), observer, logs)
+        return Supervisor(prepare(config), observer, logs, control)
 
 
-def run(config: RunConfig, observer: Observer) -> RunResult:
-    """Run with these options, watched by `observer`. Raises ZcframeError where the run cannot start."""
+def run(config: RunConfig, observer: Observer, control: Control | None = None) -> RunResult:
+    """Run with these options, watched by `observer`. Raises ZcframeError where the run cannot start.
+
+    control: of --ctl; None: there is none.
+    """
     logs = funnel.install(verbose=config.verbose)
     try:
         with StopSignals() as signals:
-            with closing(_prepared(config, observer, logs)) as supervisor:
+            with closing(_prepared(config, observer, logs, control)) as supervisor:
                 signals.listen()
                 result = supervisor.run(signals)
             signals.conclude()

@@ -255,6 +255,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
         filter=config.filter,
         outputs=tuple(_output_plan(chosen, config.command) for chosen in prepared.outputs),
         rows=tuple(chosen.spec.text for chosen in prepared.rows),
+        records={kind.name: kind.fields for kind in prepared.kinds},
         pace=_pace(config),
         loop=config.loop or FOREVER,
         ring_slots=config.ring_slots,

@@ -120,6 +120,10 @@ class StopSignals:
         else:
             self.count += ENOUGH if number in AT_ONCE else 1
 
+    def ask(self) -> None:
+        """Count a request for the end that is no signal, as Ctrl-C is counted."""
+        self.count += 1
+
     def _hear_held(self) -> None:
         """Count the signals that processes sent, of those that the terminal may not send."""
         while self._held and (info := signal.sigtimedwait(self._held, 0)):

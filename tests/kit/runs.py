@@ -93,7 +93,7 @@ class Supervisor:
         self.config = config
         return self.found
 
-    def run(self, config: RunConfig, observer: Observer) -> RunResult:
+    def run(self, config: RunConfig, observer: Observer, control: object = None) -> RunResult:
         self.config = config
         observer.started(self.found)
         for tick in self.ticks:

@@ -1,4 +1,4 @@
-"""`python -m zcframe.framework.cli.hosted CHANNEL PIPE`: what `zcframe.run` starts, with two descriptors of its own."""
+"""`python -m zcframe.framework.cli.hosted CHANNEL PIPE [RECORDS]`: what `zcframe.run` starts. Words are descriptors."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import socket
 import sys
 import traceback
 from contextlib import suppress
+from dataclasses import replace
 from types import FrameType
 from typing import NoReturn
 
@@ -74,7 +75,7 @@ def _conclude(result: RunResult, config: RunConfig) -> Ended:
     return Ended(code, error, result.details)
 
 
-def _run(request: Request, channel: Channel) -> Ended:
+def _run(request: Request, channel: Channel, records: int | None) -> Ended:
     """The run, and how it ended. Raises ZcframeError, OSError."""
     from zcframe.framework.show.notices import Notices
 
@@ -82,15 +83,15 @@ def _run(request: Request, channel: Channel) -> Ended:
 
     for carried in request.carried:
         _load(carried)
-    config = load(request.given)
+    config = replace(load(request.given), records_to=records)
     observers = [Notices(announces=True), Reporter(channel, progress=request.progress)]
     return _conclude(supervise(config, observers), config)
 
 
-def _outcome(request: Request, channel: Channel) -> Ended:
+def _outcome(request: Request, channel: Channel, records: int | None) -> Ended:
     """How the run ended, whatever happened."""
     try:
-        return _run(request, channel)
+        return _run(request, channel, records)
     except ZcframeError as error:
         return Ended(error.exit_code, str(error), error.details)
     except KeyboardInterrupt:
@@ -101,14 +102,14 @@ def _outcome(request: Request, channel: Channel) -> Ended:
         return Ended(1, bug_line(error, "please report it"), traceback.format_exc())
 
 
-def _ended(channel: Channel, pipe: int) -> Ended:
+def _ended(channel: Channel, pipe: int, records: int | None) -> Ended:
     """Take one request and run: how it ended. Raises OSError, EOFError where the host is gone before."""
     try:
         _own_signals()
         hold(pipe)
         request = channel.receive()
         with speaking(channel):
-            return _outcome(request, channel)
+            return _outcome(request, channel, records)
     except KeyboardInterrupt:
         return Ended(0)
     finally:
@@ -117,12 +118,12 @@ def _ended(channel: Channel, pipe: int) -> Ended:
 
 def main() -> NoReturn:
     """One run for one host; the process ends with it."""
-    link, pipe = map(int, sys.argv[1:3])
+    link, pipe, *records = map(int, sys.argv[1:4])
     streams.occupy()
     shield_numba()
     channel = Channel(socket.socket(fileno=link))
     with suppress(OSError, EOFError):
-        channel.send(_ended(channel, pipe))
+        channel.send(_ended(channel, pipe, records[0] if records else None))
     os._exit(0)
 
 

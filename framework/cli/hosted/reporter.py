@@ -8,7 +8,13 @@ from contextlib import suppress
 from zcframe.framework.library.channel import Channel
 from zcframe.framework.library.message import Counted, Progress, Started
 from zcframe.framework.outputs.document import document, one_line
+from zcframe.framework.outputs.rows.handed import HANDED
 from zcframe.framework.stats import Observer, RunPlan, RunResult, RunSnapshot
+
+
+def _recorded(snapshot: RunSnapshot) -> int:
+    """Bytes of records in the host's file that hold, whatever happens to the writer."""
+    return sum(rows.bytes for rows in snapshot.rows if rows.kind == HANDED)
 
 
 class Reporter(Observer):
@@ -25,14 +31,14 @@ class Reporter(Observer):
         return True
 
     def started(self, plan: RunPlan) -> None:
-        self._channel.send(Started())
+        self._channel.send(Started(plan.records))
 
     def tick(self, snapshot: RunSnapshot) -> None:
         self._pay()
         # To who does not listen, an old figure is of no use later.
         if self._progress and self._channel.taken:
             done, whole = snapshot.progress or (0, 0)
-            message = Progress(done, whole, snapshot.totals.packets, snapshot.elapsed_s)
+            message = Progress(done, whole, snapshot.totals.packets, snapshot.elapsed_s, _recorded(snapshot))
             self._channel.send(message, wait=False)
 
     def asked(self, snapshot: RunSnapshot) -> None:
@@ -52,10 +58,10 @@ class Reporter(Observer):
             self._tell(result.last, wait=True)
 
     def _tell(self, snapshot: RunSnapshot, *, wait: bool) -> bool:
-        text = one_line(document(snapshot))
+        text, recorded = one_line(document(snapshot)), _recorded(snapshot)
         warnings = [*snapshot.warnings, *(event.text for event in snapshot.events)]
         try:
-            return self._channel.send(Counted(text, snapshot.states, warnings, snapshot.final), wait=wait)
+            return self._channel.send(Counted(text, snapshot.states, warnings, snapshot.final, recorded), wait=wait)
         except (pickle.PicklingError, TypeError, AttributeError) as error:
             warnings.append(f"a plugin's merge() returned a state that cannot be handed over: {error}")
-            return self._channel.send(Counted(text, {}, warnings, snapshot.final), wait=wait)
+            return self._channel.send(Counted(text, {}, warnings, snapshot.final, recorded), wait=wait)

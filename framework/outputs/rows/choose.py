@@ -13,6 +13,7 @@ from zcframe.framework.outputs import options
 from zcframe.framework.outputs.output import Input, Output, OutputSpec
 from zcframe.framework.outputs.spec import Way, parse_output
 
+from .handed import Handed
 from .kind import RecordKind
 from .output import Nobody, Rows
 
@@ -57,10 +58,19 @@ def choose_rows(texts: Sequence[str], kinds: Sequence[RecordKind]) -> tuple[Chos
 
 
 def make_rows(
-    chosen: Sequence[ChosenRows], kinds: Sequence[RecordKind], inputs: Sequence[Input], first: int
+    chosen: Sequence[ChosenRows],
+    kinds: Sequence[RecordKind],
+    inputs: Sequence[Input],
+    first: int,
+    handed: int | None = None,
 ) -> list[tuple[Output, HandOver]]:
-    """The outputs for rows, not open yet, numbered from `first` on. Where nobody asked for records they are counted."""
+    """The outputs for rows, not open yet, numbered from `first` on. Where nobody asked for records they are counted.
+
+    handed: descriptor of a file that gets all records as they are; None: there is none.
+    """
     made: list[Output] = [one.kind(one.spec, inputs, first + i, kinds, one.taken) for i, one in enumerate(chosen)]
+    if kinds and handed is not None:
+        made.append(Handed(handed, inputs, first + len(made), kinds))
     if kinds and not made:
         made = [Nobody(first, kinds)]
     return [(output, HandOver(ROWS)) for output in made]

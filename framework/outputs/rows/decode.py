@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from zcframe.framework.errors import OutputError
@@ -14,6 +14,20 @@ from .kind import RecordKind
 
 # Number of the kind, and size.
 BEGINNING: Final = struct.Struct("=II")
+
+
+def each(data: bytes, taken: Container[int]) -> Iterator[tuple[int, int, int]]:
+    """(number of its kind, where it begins, its size) of each record. taken: the numbers that there are.
+
+    Raises OutputError for what is no record.
+    """
+    at = 0
+    while at < len(data):
+        number, size = BEGINNING.unpack_from(data, at) if at + HEAD <= len(data) else (-1, 0)
+        if number not in taken or not HEAD <= size <= len(data) - at:
+            raise OutputError("a worker left in its ring what is no record: nothing more is written")
+        yield number, at, size
+        at += size
 
 
 class Lines:
@@ -28,13 +42,8 @@ class Lines:
         data = pieces.joined()
         found: list[str] = []
         counts = [0] * self._count
-        at = 0
-        while at < len(data):
-            number, size = BEGINNING.unpack_from(data, at) if at + HEAD <= len(data) else (-1, 0)
-            if number not in self._made or not HEAD <= size <= len(data) - at:
-                raise OutputError("a worker left in its ring what is no record: nothing more is written")
+        for number, at, size in each(data, self._made):
             read, line = self._made[number]
             found.append(line(read(data, at, size)))
             counts[number] += 1
-            at += size
         return Pieces.of(("\n".join(found) + "\n").encode(), counts)

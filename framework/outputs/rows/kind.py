@@ -5,13 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.errors import OutputError
 from zcframe.framework.state.addresses import address_of
 from zcframe.framework.state.kinds import Addr, Kind, Octets, text
 from zcframe.framework.state.records import HEAD, RecordsLayout
+
+if TYPE_CHECKING:
+    from zcframe.framework.chain.bound import BoundPlugin
 
 
 @functools.lru_cache(1 << 16)
@@ -35,13 +37,13 @@ class RecordKind:
     def fields(self) -> tuple[tuple[str, Kind], ...]:
         return self.layout.fields
 
-    def reader(self) -> Callable[[bytes, int, int], tuple[Any, ...]]:
+    def reader(self, addresses: Callable[[bytes], Any] = address) -> Callable[[bytes, int, int], tuple[Any, ...]]:
         """Function (bytes, where a record begins, its size) -> the values of its fields.
 
-        It raises OutputError for what is no record.
+        addresses: makes the value of an address of its 16 bytes. The function raises OutputError for what is no record.
         """
         form, fixed = self.layout.form, self.layout.fixed
-        found = ((place, _maker(kind)) for place, (_, kind) in enumerate(self.fields))
+        found = ((place, _maker(kind, addresses)) for place, (_, kind) in enumerate(self.fields))
         makers = [(place, maker) for place, maker in found if maker is not None]
 
         def read(data: bytes, at: int, size: int) -> tuple[Any, ...]:
@@ -61,10 +63,10 @@ class RecordKind:
 Maker = Callable[[bytes, Any, int], tuple[Any, int]]
 
 
-def _maker(kind: Kind) -> Maker | None:
+def _maker(kind: Kind, addresses: Callable[[bytes], Any]) -> Maker | None:
     """Function (bytes, what stands among the fields, end of the octets before) -> (value, end of its own)."""
     if isinstance(kind, Addr):
-        return lambda data, raw, end: (address(raw), end)
+        return lambda data, raw, end: (addresses(raw), end)
     if isinstance(kind, text):
         return _text
     if isinstance(kind, Octets):
