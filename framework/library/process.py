@@ -117,6 +117,9 @@ class Process:
             message = self.channel.receive()
         except (EOFError, ConnectionResetError):
             code = self._child.wait()
+            # Asked before it could speak, it ends as the command does: with 0, and no word.
+            if code == 0 and self.asked:
+                return Ended(0, "")
             return Ended(1, f"the process of the run {ending(code)}")
         if isinstance(message, Line):
             _pass_on(message)

@@ -157,12 +157,14 @@ def test_nothing_is_left_behind() -> None:
         maps = Path("/proc/self/maps").read_text()
         return len(os.listdir("/proc/self/fd")), maps.count("/memfd:zc-")
 
+    _, mapped = left()
+    # The first run compiles, and opens files for that.
     run_plugin(Sample, [udp()])
     before = left()
     for _ in range(3):
         run_plugin(Sample, BUNDLED, 4)
     assert left() == before
-    assert before[1] == 0
+    assert before[1] == mapped
 
 
 MAKERS: list[Callable[..., bytes]] = [ip, udp, tcp]

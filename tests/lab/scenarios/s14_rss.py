@@ -172,7 +172,7 @@ def check_igb(bench: Bench, command: Command) -> None:
 
 def check_other_table(bench: Bench, tree: Tree, octets: list[bytes]) -> None:
     """A table that is not the one which was read before the start is noticed, and the run fails."""
-    start(bench, tree, len(octets), XDP)
+    start(bench, tree, len(octets), ("--verify-rss", *XDP))
     bench.guest.run(f"ethtool -X {IGB} weight {' '.join(map(str, range(1, QUEUES + 1)))}")
     bench.send_all(octets)
     code, document, said = tree.end()

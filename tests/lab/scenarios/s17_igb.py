@@ -70,9 +70,10 @@ def check_filtered(bench: Bench, tree: Tree, octets: list[bytes], wanted: dict[s
 
     Not with --verify-rss, which looks at all frames.
     """
-    start(bench, tree, len(octets), (*PACKET, *FILTER))
+    # What the kernel has against the program is in the log.
+    start(bench, tree, len(octets), (*PACKET, *FILTER, "-v"))
     programs = bench.guest.run(f"grep -lE 'prog_type:.1$' /proc/$(cat {PID})/fdinfo/* | wc -l")
-    expect("programs in the kernel", int(programs), QUEUES)
+    expect(f"programs in the kernel: {tree.said()}", int(programs), QUEUES)
     bench.send_all(octets)
     found = found_by(tree)
     check_equal(found, wanted, WITHOUT_FIRST)
