@@ -39,6 +39,23 @@ def frames_of(size: int) -> Iterator[tuple[int, int, bytes]]:
         yield 17 * 10**17 + i * 1000, size, frame + bytes(size - len(frame))
 
 
+def endless(books: np.ndarray[Any, Any], rings: Mirror, reads: np.ndarray[Any, Any]) -> HandOverContext:
+    """What a chain is told of an output that always has room."""
+    return HandOverContext(
+        books=books.ctypes.data,
+        data=rings.at(0),
+        reads=reads.ctypes.data,
+        mask=RING - 1,
+        stride=2 * RING,
+        reads_stride=abi.CACHE_LINE,
+        shares=1,
+        waits=1,
+        snaplen=1 << 18,
+        ident=0,
+        table=0,
+    )
+
+
 class HandingChain(ZcChain):
     """A chain without plugins that hands every frame on, and never waits for its writer. shedding: by flows, too."""
 
@@ -49,19 +66,7 @@ class HandingChain(ZcChain):
         self._books: Any = np.frombuffer(mmap.mmap(-1, BOOK), np.uint8)
         self._reads = np.full(1, NEVER_FULL, np.int64)
         self._rings = Mirror(make_memory("zc-bench-out", RING), 0, RING, 1, writable=True)
-        words = HandOverContext(
-            books=self._books.ctypes.data,
-            data=self._rings.at(0),
-            reads=self._reads.ctypes.data,
-            mask=RING - 1,
-            stride=2 * RING,
-            reads_stride=abi.CACHE_LINE,
-            shares=1,
-            waits=1,
-            snaplen=1 << 18,
-            ident=0,
-            table=0,
-        )
+        words = endless(self._books, self._rings, self._reads)
         if shedding is not None:
             (place,) = flow_places(0, [output]).values()
             words = shedding.words(words, self.state.address(place))

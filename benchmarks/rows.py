@@ -13,7 +13,7 @@ from zcframe import PASS, Records, addr, plugin, text, u16, u64
 from zcframe.framework import abi
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.build import build_chain
-from zcframe.framework.chain.handover import BOOK, ROWS, HandOver, HandOverContext
+from zcframe.framework.chain.handover import BOOK, ROWS, HandOver
 from zcframe.framework.outputs.output import OutputSpec
 from zcframe.framework.outputs.rows.csv_lines import Csv
 from zcframe.framework.outputs.rows.json_lines import Json
@@ -25,7 +25,7 @@ from zcframe.framework.ring import Mirror, make_memory
 
 from .bench import Bench
 from .blocks import Blocks, make_blocks
-from .handover import FRAMES, NEVER_FULL, RING, ROUNDS, frames_of
+from .handover import FRAMES, NEVER_FULL, RING, ROUNDS, endless, frames_of
 from .rounds import Spread, in_turns
 from .table import Row
 from .zchain import ZcChain
@@ -74,19 +74,7 @@ class EmittingChain(ZcChain):
         self._books: Any = np.frombuffer(mmap.mmap(-1, BOOK + abi.PAGE_SIZE), np.uint8)
         self._reads = np.full(1, NEVER_FULL, np.int64)
         self.rings = Mirror(make_memory("zc-bench-rows", RING), 0, RING, 1, writable=True)
-        words = HandOverContext(
-            books=self._books.ctypes.data,
-            data=self.rings.at(0),
-            reads=self._reads.ctypes.data,
-            mask=RING - 1,
-            stride=2 * RING,
-            reads_stride=abi.CACHE_LINE,
-            shares=1,
-            waits=1,
-            snaplen=1 << 18,
-            ident=0,
-            table=0,
-        )
+        words = endless(self._books, self.rings, self._reads)
         self._ctx = np.array([*self._ctx, *RowsTaken(1, [0], asked).words(words)], np.int64)
 
 

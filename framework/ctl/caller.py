@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import socket
-import struct
 from contextlib import suppress
 from typing import Any, Final
 
+from zcframe.framework.listening import peer_of
+
 # An order is a word; what is longer is none.
 LONGEST: Final = 256
-_CREDENTIALS: Final = struct.Struct("3i")
 
 
 class Caller:
@@ -32,8 +32,7 @@ class Caller:
     @property
     def trusted(self) -> bool:
         """Whether it is of this user, or of root, by the kernel's word."""
-        raw = self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-        return _CREDENTIALS.unpack(raw)[1] in (0, os.geteuid())
+        return peer_of(self.socket).uid in (0, os.geteuid())
 
     @property
     def sending(self) -> bool:
@@ -69,7 +68,7 @@ class Caller:
         except BlockingIOError:
             return
         except OSError:
-            pass
+            pass  # it has left, and wants no answer
         self.gone = True
 
     def close(self) -> None:

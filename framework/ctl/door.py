@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import select
 import socket
-import stat
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Final
 
 from zcframe.framework.errors import UsageError
+from zcframe.framework.listening import ListeningError, Name, NoSocketError
 
 from .caller import Caller
 
@@ -25,25 +21,13 @@ def open_socket(*flags: int) -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC | sum(flags))
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other runs that start out of this folder."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
 class Door:
     """Listens at a path; `fileno()` is readable when `hear()` is due. Raises UsageError."""
 
     def __init__(self, path: str) -> None:
         self.path = path
         self._callers: dict[int, Caller] = {}
-        self._inode = 0
-        self._pid = os.getpid()
+        self._name = Name(path)
         self._events = select.epoll()
         self._socket = open_socket(socket.SOCK_NONBLOCK)
         try:
@@ -54,32 +38,16 @@ class Door:
         self._events.register(self._socket, select.EPOLLIN)
 
     def _listen(self) -> None:
-        """Have the name, and let nobody connect before its mode is set."""
         try:
-            with _locked(Path(self.path).parent):
-                self._take_name()
-                self._socket.bind(self.path)
-                self._inode = os.lstat(self.path).st_ino
-                os.chmod(self.path, MODE)
-                self._socket.listen(MOST)
+            self._name.take(self._socket, MODE, -1, MOST)
+        except NoSocketError:
+            raise UsageError(
+                f"--ctl {self.path}: it is there and is no socket: remove it, or name another path"
+            ) from None
+        except ListeningError:
+            raise UsageError(f"--ctl {self.path}: another program listens there: name another path") from None
         except OSError as error:
             raise UsageError(f"--ctl {self.path}: {error.strerror or error}") from error
-
-    def _take_name(self) -> None:
-        """Make room for the socket: that of a run which is dead is removed. Raises UsageError."""
-        if not os.path.lexists(self.path):
-            return
-        if not stat.S_ISSOCK(os.lstat(self.path).st_mode):
-            raise UsageError(f"--ctl {self.path}: it is there and is no socket: remove it, or name another path")
-        with open_socket(socket.SOCK_NONBLOCK) as asking:
-            try:
-                asking.connect(self.path)
-            except ConnectionRefusedError:
-                os.unlink(self.path)
-                return
-            except BlockingIOError:
-                pass  # it listens, and has not let in those that came before
-        raise UsageError(f"--ctl {self.path}: another program listens there: name another path")
 
     def fileno(self) -> int:
         return self._events.fileno()
@@ -150,9 +118,6 @@ class Door:
         """Stop listening, and remove the path where it is still this socket's."""
         for caller in list(self._callers.values()):
             self._drop(caller)
-        if self._inode:
-            with suppress(OSError):
-                if os.lstat(self.path).st_ino == self._inode:
-                    os.unlink(self.path)
+        self._name.give_up()
         self._socket.close()
         self._events.close()

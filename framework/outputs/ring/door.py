@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
 import os
 import select
 import socket
-import stat
-import struct
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import Final
 
 from zcframe.framework import abi
 from zcframe.framework.errors import OutputError
+from zcframe.framework.listening import ListeningError, Name, NoSocketError, peer_of
 from zcframe.framework.ring import Mapping, make_memory
 from zcframe.framework.stats.outputs import ReaderStats
 from zcframe.framework.terminal import clean
@@ -33,37 +30,11 @@ def open_socket() -> socket.socket:
     return socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
 
 
-def pid_of(peer: socket.socket) -> int:
-    """Of the process that made the other end, by the kernel's word."""
-    return int(struct.unpack("3i", peer.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))[0])
-
-
-def holder_of(path: str) -> int:
-    """Pid of the run that listens at a socket, 0 where it is a dead one's."""
-    with open_socket() as asking:
-        try:
-            asking.connect(path)
-        except ConnectionRefusedError:
-            return 0
-        return pid_of(asking)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep other runs that start out of this folder."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(fd)
-
-
 class Reader:
     """A program that reads a ring. joined: frames that were published when it came."""
 
     def __init__(self, peer: socket.socket, name: str, joined: int) -> None:
-        self.socket, self.name, self.joined, self.pid = peer, name, joined, pid_of(peer)
+        self.socket, self.name, self.joined, self.pid = peer, name, joined, peer_of(peer).pid
         self.state, self._end = "reading", 0
         self.fd = make_memory("zc-reader", abi.PAGE_SIZE)
         self._page = Mapping(self.fd, abi.PAGE_SIZE, writable=True)
@@ -98,7 +69,7 @@ class Door:
         self.readers: list[Reader] = []
         # Those who connected, and have said nothing yet.
         self._callers: dict[int, socket.socket] = {}
-        self._inode = 0
+        self._name = Name(path)
         self._events = select.epoll()
         self._socket = open_socket()
         try:
@@ -109,27 +80,14 @@ class Door:
         self._events.register(self._socket, select.EPOLLIN)
 
     def _listen(self, mode: int, group: int) -> None:
-        """Have the name, and let nobody connect before mode and group are set. Raises OutputError."""
         try:
-            with _locked(Path(self.path).parent):
-                self._take_name()
-                self._socket.bind(self.path)
-                self._inode = os.stat(self.path).st_ino
-                os.chown(self.path, -1, group)
-                os.chmod(self.path, mode)
-                self._socket.listen(MOST_READERS)
+            self._name.take(self._socket, mode, group, MOST_READERS)
+        except NoSocketError:
+            raise OutputError(f"{self.path} is there and is no socket: remove it, or name another") from None
+        except ListeningError as error:
+            raise OutputError(f"{self.path} is the ring of a running capture (pid {error.pid}): name another") from None
         except OSError as error:
             raise OutputError(f"{self.path}: {error.strerror or error}") from error
-
-    def _take_name(self) -> None:
-        """Make room for the socket: a dead run's is removed. Raises OutputError."""
-        if not os.path.lexists(self.path):
-            return
-        if not stat.S_ISSOCK(os.lstat(self.path).st_mode):
-            raise OutputError(f"{self.path} is there and is no socket: remove it, or name another")
-        if holder := holder_of(self.path):
-            raise OutputError(f"{self.path} is the ring of a running capture (pid {holder}): name another")
-        os.unlink(self.path)
 
     def fileno(self) -> int:
         return self._events.fileno()
@@ -218,6 +176,4 @@ class Door:
         for reader in self.present:
             reader.leave("left", self._memory.arrived)
         self.let_go()
-        with suppress(OSError):
-            if os.stat(self.path).st_ino == self._inode:
-                os.unlink(self.path)
+        self._name.give_up()
