@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import itertools
 import json
 import os
 import signal
@@ -125,20 +126,22 @@ def asked(path: Path) -> list[dict[str, Any]]:
 def test_one_killed_and_one_stopped(tmp_path: Path, program: Path) -> None:
     """Nobody else notices; what each has missed is counted to the frame, and the dead one is named."""
     files = [tmp_path / f"{number}.pcap" for number in range(3)]
-    with run(tmp_path, "--pps", "8000", "--loop", 4, readers=3, slots=2048) as (running, path):
+    with run(tmp_path, "--pps", "4000", "--loop", 0, readers=3, slots=2048) as (running, path):
         whole, stopped, killed = (reader(program, path, into=file) for file in files)
         running.wait_until(lambda: all(file.stat().st_size > 100_000 for file in files), "frames")
         stopped.send_signal(signal.SIGSTOP)
         killed.kill()
-        size = files[0].stat().st_size
+        size, behind = (file.stat().st_size for file in files[:2])
         running.wait_until(lambda: files[0].stat().st_size > size + 2_000_000, "more than the ring holds")
         stopped.send_signal(signal.SIGCONT)
+        running.wait_until(lambda: files[1].stat().st_size > behind + 100_000, "frames behind the lost ones")
+        running.signal(signal.SIGTERM)
         assert (whole.wait(60), stopped.wait(60), killed.wait()) == (0, 0, -signal.SIGKILL)
         done = running.finish()
-    rows, source = consumers(done), frames_of(BUNDLED) * 4
-    assert rows[whole.pid]["read"] == len(source) == len(frames_of(files[0]))
+    rows, late = consumers(done), frames_of(files[1])
+    loops = itertools.cycle(frames_of(BUNDLED))
+    source = list(itertools.islice(loops, rows[whole.pid]["read"]))
     assert frames_of(files[0]) == source
-    late = frames_of(files[1])
     assert rows[stopped.pid]["read"] == len(late) and rows[stopped.pid]["lost"] == len(source) - len(late) > 2048
     lost = rows[stopped.pid]["lost"]
     first = next(at for at, frame in enumerate(late) if frame != source[at])

@@ -11,8 +11,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
-import random
-import secrets
 import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -282,14 +280,10 @@ def compiled_chain(plugins: Sequence[BoundPlugin], *, program: Program | None = 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_chain() -> Iterator[None]:
-    """All rigs of this file share it, and the tables' secrets: which row of a full table yields depends on them.
-
-    The Gate's signal is for tracers.
-    """
+    """All rigs of this file share it. The Gate's signal is for tracers."""
     before = signal.signal(SIGUSR1, signal.SIG_IGN)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(rig_module, "build_chain", compiled_chain)
-        patch.setattr(secrets, "token_bytes", lambda size: random.Random(size).randbytes(size))
         yield
     signal.signal(SIGUSR1, before)
 

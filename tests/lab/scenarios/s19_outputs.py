@@ -45,6 +45,8 @@ class Wire:
         self._process = bench.guest.process.pid
         self.frames: list[bytes] = []
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        # Who listened for an earlier scenario may have left its name.
+        bench.guest.from_guest.unlink(missing_ok=True)
         self._socket.bind(str(bench.guest.from_guest))
         self._socket.settimeout(LOOK_S)
         self._open = True
