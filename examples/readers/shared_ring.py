@@ -7,6 +7,7 @@ Needs numpy, and x86-64, whose processors keep loads in order: on any other, rea
 
 from __future__ import annotations
 
+import contextlib
 import mmap
 import select
 import socket
@@ -63,7 +64,8 @@ class Ring:
             if count := min(arrived - position, self.slots - slot, self.slots // 8):
                 return self.descs[slot : slot + count]
             if ended or select.select([self.socket], [], [], 0.001)[0]:
-                self.socket.send(b"bye")
+                with contextlib.suppress(OSError):  # the run may have ended
+                    self.socket.send(b"bye")
                 return None
 
     def release(self, count: int) -> bool:

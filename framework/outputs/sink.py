@@ -93,7 +93,8 @@ class Sink:
     back a write in which a predecessor died. reads: 1 where `opening` is for a reader that came. greets: whether it is
     written before there is a record. note: makes a record of another one, with a text in it; None: records have no room
     for one.
-    patience_s: seconds to wait for more, where small writes cost much.
+    patience_s: seconds to wait for more, where small writes cost much. gathers: whether one write is cheaper than two,
+    so that frames of a live capture wait for each other a little.
     """
 
     room = 64 * 1024
@@ -102,6 +103,7 @@ class Sink:
     reads = 0
     greets = False
     patience_s = 0.0
+    gathers = False
     note: Callable[[bytes, str], bytes] | None = None
 
     def begin(self, place: Place, *, interrupted: bool) -> None:

@@ -121,6 +121,7 @@ class FileSink(Sink):
     """
 
     room = 1024 * 1024
+    gathers = True
     cuts = True
 
     def __init__(
@@ -206,6 +207,8 @@ class FileSink(Sink):
 
 class PipeSink(Sink):
     """Standard output, or a device. A writer that dies in a write to it has no successor. path: "-", or its name."""
+
+    gathers = True
 
     def __init__(
         self, path: str, head: bytes, tail: Tail | None = None, note: Note | None = None, form: Form | None = None

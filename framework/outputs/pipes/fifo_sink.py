@@ -16,6 +16,7 @@ class FifoSink(Sink):
     A place's number is that of the reader, its length what went into the pipe of this one.
     """
 
+    gathers = True
     reads = 1
 
     def __init__(self, entrance: Entrance, head: bytes, trail: Trail) -> None:

@@ -206,7 +206,7 @@ class Merge:
         self.rows: np.ndarray[tuple[int, int], np.dtype[np.int64]] = np.array(rows, np.int64).reshape(
             -1, len(Row._fields)
         )
-        self._ng, self._live = ng, live
+        self._ng, self.live = ng, live
         self._heads = np.zeros(len(rows), np.int64)
         self.pieces: Words = np.zeros(2 * MOST_PIECES, np.int64)
         self.merged: Words = np.zeros(len(Merged._fields), np.int64)
@@ -260,11 +260,11 @@ class Merge:
         if not self._seen or now - self._seen[-1][0] > STEP_S:
             self._seen.append((now, self.rows[:, ROW.end].copy()))
         timed = self.rows[0, ROW.turn] == 0
-        for age, column, wanted in ((HOLD_S, ROW.ripe, timed), (LATE_S, ROW.old, self._live)):
+        for age, column, wanted in ((HOLD_S, ROW.ripe, timed), (LATE_S, ROW.old, self.live)):
             aged = [ends for seen, ends in self._seen if now - seen >= age]
             if aged and wanted:
                 self.rows[:, column] = aged[-1]
-        if timed and self._live and self.half_full:
+        if timed and self.live and self.half_full:
             # Rather out of order than lost.
             self.rows[:, ROW.ripe] = self.rows[:, ROW.end]
         while len(self._seen) > 1 and now - self._seen[1][0] > LATE_S:

@@ -7,7 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from zcframe.framework import abi
 from zcframe.framework.chain.handover import BOOK, FULL, LINE
@@ -31,7 +31,10 @@ from .stream import Stream
 
 log = logging.getLogger(__name__)
 
-NAP_S: Final = 100e-6
+# A writer that has nothing to do naps, longer each time: it costs next to nothing while no traffic comes. A file's
+# rings are full soon; and a pipe may hold no more than 64 KiB, of which a slow reader frees a page at a time.
+NAP_S, LIVE_NAP_S = 100e-6, 500e-6
+LONGEST_NAP_S, LONGEST_LIVE_NAP_S = 1e-3, 8e-3
 # Orders of the supervisor, one word: go on; the workers have ended, write what is left; end at once.
 RUN, DRAIN, END = 0, 1, 2
 
@@ -145,17 +148,24 @@ class Writer:
         """Write until the order to end, or until there is nothing more to come. Raises OSError, ZcframeError."""
         for stream in self._streams:
             stream.begin()
-        left = self._streams
+        left, nap = self._streams, 0.0
         while left and (order := int(self._order[0])) != END:
             moved = [stream.turn(ended=order == DRAIN) for stream in left]
             self._follow_readers()
-            if not any(moved):
-                time.sleep(NAP_S)
+            nap = 0.0 if any(moved) else self._longer(nap, left)
+            if nap:
+                time.sleep(nap)
             left = [stream for stream in left if not stream.finished]
         for stream in left:
             stream.cut_short()
         for stream in self._streams:
             stream.close()
+
+    def _longer(self, nap: float, streams: Sequence[Stream]) -> float:
+        """Seconds of the nap behind one of `nap` seconds, 0: the first."""
+        blocked = any(stream.blocked for stream in streams)
+        least, most = (LIVE_NAP_S, LONGEST_LIVE_NAP_S) if self._live else (NAP_S, LONGEST_NAP_S)
+        return min(max(2 * nap, least), LONGEST_NAP_S if blocked else most)
 
     def _follow_readers(self) -> None:
         """Move the flows of shares that nobody reads. Before the first frame, readers are waited for."""

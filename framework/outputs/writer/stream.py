@@ -17,6 +17,8 @@ from .merge import ROW, Merge, Merged
 
 # Frames that are past a ring.
 TAKEN: Final = (COUNT.written, COUNT.absent, COUNT.uncertain, COUNT.unread, COUNT.refused, COUNT.down)
+# Of a live capture so many writes are gathered, for as long as a worker of `packet` naps.
+WRITES, GATHER_S = 4, 0.004
 # Bytes of records that are discarded at once.
 DISCARDED: Final = 1 << 30
 
@@ -74,8 +76,13 @@ class Stream:
         """Whether frames have been handed on."""
         return self._merge.frames > 0
 
+    @property
+    def blocked(self) -> bool:
+        """Whether a write is not done yet, since its reader takes no more."""
+        return self._pending is not None
+
     def turn(self, *, ended: bool) -> bool:
-        """Write a batch of what there is; whether there was something to do. ended: no worker will add to it.
+        """Write a batch of what there is; whether that was done. ended: no worker will add to it.
 
         Raises OSError, OutputError.
         """
@@ -143,11 +150,12 @@ class Stream:
 
     def _waits_for_more(self) -> bool:
         """Whether a write can wait, since small ones cost much."""
-        if not self._sink.patience_s:
+        patience = self._sink.patience_s or (GATHER_S if self._merge.live and self._sink.gathers else 0.0)
+        if not patience:
             return False
         now = time.monotonic()
-        self._due = self._due or now + self._sink.patience_s
-        waits = self._merge.octets < self._sink.room and not self._merge.half_full and now < self._due
+        self._due = self._due or now + patience
+        waits = self._merge.octets < WRITES * self._sink.room and not self._merge.half_full and now < self._due
         self._due = self._due if waits else 0.0
         return waits
 
@@ -249,13 +257,13 @@ class Stream:
         return self._push()
 
     def _push(self) -> bool:
-        """Write what is left of a write, and commit it when nothing is; whether anything was written."""
+        """Write what is left of a write, and commit it when nothing is; whether all is written."""
         pieces = self._pending
         assert pieces is not None
-        before, left = pieces.left, False
+        left = False
         try:
             if not self._sink.write(pieces):
-                return pieces.left < before
+                return False
         except ReaderLeft:
             self._doubt(self._frames)
             left = True
