@@ -74,6 +74,8 @@ class ZcChain:
             naps_from=1,
             pull=0,
             pull_words=0,
+            due=0,
+            leave_at=1 << 62,
             states=first,
         )
         self._ctx = words_of(context, *others)

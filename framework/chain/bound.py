@@ -50,7 +50,7 @@ def bind(declared: PluginClass, params: Mapping[str, Any], queues: int, name: st
         declared.params,
         per_worker=declared.per_worker,
         queues=queues,
-        deletes="delete" in words_of(declared.filter),
+        deletes=any("delete" in words_of(one) for one in (declared.filter, declared.tick) if one is not None),
     )
     where = f"plugin {declared.name}: filter="
     program = compile_expression(declared.expression, where) if declared.expression else None

@@ -51,7 +51,8 @@ class Chain:
     ctx: words of ChainContext. It returns how many it took; fewer than `budget` means that the ring is empty or orders
     wait. See workspace.py. program: of the packets that plugins get to see; None for all. hashes: whether it looks at
     packets' hashes. outputs: for which it was compiled. lines: of each plugin, the line of each number that numba was
-    given for one, see source/lines.py.
+    given for one, see source/lines.py. ticks: `ticks(ctx, now, ends)` calls what is due, see ticks/source.py; None
+    where no plugin has a tick.
     """
 
     run: Callable[[np.ndarray[Any, np.dtype[np.int64]], int], int]
@@ -61,6 +62,7 @@ class Chain:
     hashes: bool = True
     outputs: tuple[HandOver, ...] = ()
     lines: tuple[Mapping[int, int], ...] = ()
+    ticks: Callable[[np.ndarray[Any, np.dtype[np.int64]], int, int], int] | None = None
 
     @property
     def codes(self) -> int:
@@ -128,6 +130,8 @@ def _parts(plugin: BoundPlugin, inliner: Inliner, params: Any) -> Iterator[Task]
         return keep(inliner.compiled(function), f"{key} {function.__qualname__}")
 
     seen, taken = (packet_type, view, constants), (packet_type, state, constants)
+    if declared.tick is not None:
+        yield Job(plugin.name, part(declared.tick), (state, types.int64, constants))
     if declared.ahead is not None:
         yield LookingAhead(plugin.name, part(declared.ahead), part(declared.filter), seen, taken)
         return
@@ -169,6 +173,7 @@ def _bindings(
         return [inliner.compiled(one) if one else None for inliner, one in zip(inliners, found, strict=True)]
 
     filters, aheads, prefetches = functions("filter"), functions("ahead"), functions("prefetch")
+    ticks = functions("tick")
     params = [plugin.params_tuple(inliner.names) for inliner, plugin in zip(inliners, plugins, strict=True)]
     notes = Notes(plugins, aheads, params)
 
@@ -183,6 +188,7 @@ def _bindings(
         "bound": bound,
         "bound_ahead": lambda k: (aheads[k], view(k)),
         "bound_prefetch": lambda k: (prefetches[k], view(k)),
+        "bound_tick": lambda k: ticks[k],
         "noted": lambda k: (notes.place(k), notes.taken(k)),
         "look": notes.look(),
         "note_size": notes.place(len(plugins)),
@@ -246,25 +252,28 @@ def build_chain(
     names = _bindings(plugins, inliners, program, outputs)
     text = chain_source(list(plugins), outputs, filtered=program is not None)
     module, path = generate(text, "chain_" + _digest(text, plugins, inliners, program, outputs), names)
-    whole = Job("chain", module.chain, SIGNATURE)
-    needed = [] if whole.done else [*_own_parts(plugins, inliners), *_chain_parts(plugins), *_filters(plugins, program)]
+    ticks = getattr(module, "ticks", None)
+    entries = [Job("chain", module.chain, SIGNATURE)]
+    entries += [Job("chain", ticks, (*SIGNATURE, types.int64))] if ticks is not None else []
+    compiled = all(entry.done for entry in entries)
+    needed = [] if compiled else [*_own_parts(plugins, inliners), *_chain_parts(plugins), *_filters(plugins, program)]
     missing = [job for job in (*needed, *also) if not job.done]
-    if missing or not whole.done:
+    if missing or not compiled:
         concerned = [job.name for job in missing]
         order = dict.fromkeys((FRAMEWORK, *(plugin.name for plugin in plugins), *concerned))
-        tell([name for name in order if name in concerned] or [whole.name])
+        tell([name for name in order if name in concerned] or ["chain"])
     if needed:
         require_meant(plugins, inliners)
-    if any("community_id" in inliner.names for inliner in inliners) and (missing or not whole.done):
+    if any("community_id" in inliner.names for inliner in inliners) and (missing or not compiled):
         importlib.import_module("zcframe.framework.packet.sha1")
     with explained(plugins):
         if missing:
             compile_abreast(missing)
-        for job in (whole, *also):
+        for job in (*entries, *also):
             job.run()
     if missing:
         # What the compiler leaves behind goes before workers are forked.
         gc.collect()
     hashes = looks_at_hashes(plugins, inliners, outputs)
     lines = tuple(inliner.lines for inliner in inliners)
-    return Chain(module.chain, tuple(plugins), path, program, hashes, tuple(outputs), lines)
+    return Chain(module.chain, tuple(plugins), path, program, hashes, tuple(outputs), lines, ticks)

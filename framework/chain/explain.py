@@ -93,10 +93,12 @@ def _scope(plugin: BoundPlugin, function: Function) -> Scope:
 
 def _returned(plugin: BoundPlugin, inliner: Inliner, function: Function, *more: types.Type) -> types.Type:
     """What this function returns, compiled alone. Raises numba's errors."""
-    writable = function is plugin.declared.filter
-    state = StateType(plugin.layout, "state", writable)
+    declared = plugin.declared
+    state = StateType(plugin.layout, "state", function in (declared.filter, declared.tick))
     dispatcher = inliner.compiled(function)
-    dispatcher.compile((packet_type, state, numba.typeof(plugin.params_tuple(inliner.names)), *more))
+    params = numba.typeof(plugin.params_tuple(inliner.names))
+    ticks = function is declared.tick
+    dispatcher.compile((state, types.int64, params) if ticks else (packet_type, state, params, *more))
     return dispatcher.nopython_signatures[0].return_type  # type: ignore[no-any-return]
 
 
@@ -110,6 +112,8 @@ def _refusal(plugin: BoundPlugin, inliner: Inliner, function: Function) -> Excep
             words_of(returned)
     except Exception as error:
         return error
+    if function is declared.tick and returned != types.none:
+        return f"tick returns {kind(str(returned))}: it returns nothing"
     if function is not declared.filter or is_verdict(returned):
         return ""
     what = kind(str(returned))
@@ -142,7 +146,8 @@ def _told(plugins: Sequence[BoundPlugin], error: Exception) -> PluginCompileErro
     """Find the function that numba does not take by compiling each alone: the chain's text hides it."""
     for plugin in plugins:
         inliner = Inliner(plugin.name, counts=False)
-        for function in (plugin.declared.ahead, plugin.declared.filter, plugin.declared.prefetch):
+        declared = plugin.declared
+        for function in (declared.ahead, declared.filter, declared.prefetch, declared.tick):
             found = _refusal(plugin, inliner, function) if function is not None else ""
             if found:
                 assert function is not None

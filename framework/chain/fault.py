@@ -68,5 +68,24 @@ def count_fault(progress, packet, plugin, pkt):  # type: ignore[no-untyped-def]
         keep_frame(at, pkt._data, pkt._facts >> 48)
         store_u64(at + PLUGIN, plugin)
     tally = load_u64(at + TALLY)
-    if tally >> 32 != ((packet + 1) & LOW):
+    if (tally >> 32) & LOW != ((packet + 1) & LOW):
         store_u64(at + TALLY, ((packet + 1) & LOW) << 32 | ((tally + 1) & LOW))
+
+
+@outlined
+def count_tick(progress, generation, plugin, number, now):  # type: ignore[no-untyped-def]
+    """Count a tick without a packet against what its plugin (from 1) raised, once in this generation of the ledger.
+
+    It is told as a packet of no length. number: of the next packet.
+    """
+    at = entry_of(progress, plugin, load_u64(progress + RAISED_AT))
+    if load_u64(at + PLUGIN) == 0:
+        store_u64(at + RAISED, load_u64(progress + RAISED_AT))
+        store_u64(at + NUMBER, number)
+        store_u64(at + TS, now)
+        store_u64(at + PLUGIN, plugin)
+    tally = load_u64(at + TALLY)
+    # No packet has this number so soon.
+    told = (generation ^ 1 << 31) & LOW
+    if (tally >> 32) & LOW != told:
+        store_u64(at + TALLY, told << 32 | ((tally + 1) & LOW))

@@ -17,6 +17,8 @@ from zcframe.framework.state.layout import TABLE_ROWS, TableLayout
 
 from .bound import BoundPlugin
 from .handover import ROWS, WORDS, HandOver
+from .ticks import source as ticks_source
+from .ticks.due import has_ticks
 
 # Bytes of a core's second-level cache that packets leave free.
 CACHED_BYTES = 512 * 1024
@@ -36,7 +38,7 @@ def chain(ctx, budget):
     no_ip, ahead = ctx[CTX.no_ip], ctx[CTX.ahead]
     journal = progress + JOURNAL
     scratch, counts, stride = progress + SCRATCH, progress + SCRATCH_COUNTS, note_size()
-{desk}{states}    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
+{desk}{states}{opens}    longest = min(load_u32(header + HEADER_BLOCK_SIZE), MAX_LENGTH)
     careful, careful_end = load_u64(progress + CAREFUL), load_u64(progress + CAREFUL_END)
     start = load_u64(progress + DONE)
     done = rested = start
@@ -57,7 +59,7 @@ def chain(ctx, budget):
                 rested = done
             continue
         waited(progress + WAITING)
-        refused, fault = 0, -1
+{leaves}        refused, fault = 0, -1
         if seldom(done < careful_end):
             n = 1 if done >= careful else min(n, careful - done)
             refused = given_up(progress, done) if n == 1 else 0
@@ -270,7 +272,7 @@ STAGE = """\
             {guard}
                 notify_u32(progress + STAGE, {number})
                 mark, outcome = journal_load_u64(journal + USED), FAULTED
-{keeps}                if not seldom(refused >> {number} & 1 != 0):
+{keeps}{ticks}                if not seldom({silent}):
                     arguments_{k} = (pkt, state_{k}({address}, journal), PARAMS_{k}{given})
                     outcome = attempt(filter_{k}, progress + RAISED_AT, arguments_{k})
                 if outcome == DROPPED:
@@ -298,7 +300,10 @@ def _stage(k: int, plugins: list[BoundPlugin], rows: Sequence[str]) -> str:
     given = f", taken_{k}(note + place_{k}())" if plugin.declared.ahead is not None else ""
     codes = {"number": k + 1, "fault": len(plugins) + k + 1}
     records = _around_emits(k, plugins, rows) if plugin.layout.records else {"keeps": "", "takes_back": ""}
-    return STAGE.format(k=k, guard=guard, address=_address(k, plugin), given=given, **codes, **records)
+    address = _address(k, plugin)
+    ticks = ticks_source.stage(k, plugin, address, **records)
+    silent = "silent" if ticks else f"refused >> {k + 1} & 1 != 0"
+    return STAGE.format(k=k, guard=guard, address=address, given=given, ticks=ticks, silent=silent, **codes, **records)
 
 
 def _around_emits(k: int, plugins: list[BoundPlugin], rows: Sequence[str]) -> dict[str, str]:
@@ -368,11 +373,16 @@ def _hand_on(j: int, output: HandOver, place: str) -> str:
     return text.format(record=output.record, at=place, share=share, passes=passes)
 
 
-def _take_up(output: HandOver, place: str) -> str:
+def _take_up(output: HandOver, place: str) -> list[str]:
     if output.record == ROWS:
-        return f"        take_up_records(ctx, {place}, line)\n"
-    tally = f"        take_up_tally(ctx, {place}, line)\n" if output.shedding is not None else ""
-    return f"        take_up(ctx, {place}, line)\n" + tally
+        return [f"take_up_records(ctx, {place}, line)"]
+    tally = [f"take_up_tally(ctx, {place}, line)"] if output.shedding is not None else []
+    return [f"take_up(ctx, {place}, line)", *tally]
+
+
+def _takes_up(plugins: list[BoundPlugin], outputs: Sequence[HandOver]) -> list[str]:
+    """Lines that begin a transaction for all outputs."""
+    return [line for j, output in enumerate(outputs) for line in _take_up(output, _place(plugins, j))]
 
 
 def _handing(plugins: list[BoundPlugin], outputs: Sequence[HandOver]) -> dict[str, str]:
@@ -384,7 +394,7 @@ def _handing(plugins: list[BoundPlugin], outputs: Sequence[HandOver]) -> dict[st
     numbered = enumerate(zip(outputs, places, strict=True))
     calls = "".join(_hand_on(j, output, place) for j, (output, place) in numbered if output.record != ROWS)
     return {
-        "takes_up": TAKES_UP + "".join(map(_take_up, outputs, places)) + begins,
+        "takes_up": TAKES_UP + "".join(f"        {line}\n" for line in _takes_up(plugins, outputs)) + begins,
         "hands_on": HANDS_ON.format(outputs=calls) if calls else "",
         "waits": WAITS.format(first=places[0]),
         "marks": MARKS + "".join(f"        leave_mark(ctx, {place}, line, last)\n" for place in places),
@@ -399,13 +409,29 @@ def _emitting(plugins: list[BoundPlugin], rows: Sequence[str]) -> dict[str, str]
     return {"desk": desk, "crowded": CROWDED if rows else ""}
 
 
+def _ticking(plugins: list[BoundPlugin], codes: int, outputs: Sequence[HandOver], rows: Sequence[str]) -> str:
+    """Source text of the functions of ticks: none where no plugin has one."""
+    places = [_place(plugins, j) for j in range(len(outputs))]
+    handing = ticks_source.Handing(
+        desk=[_emitting(plugins, rows)["desk"].strip()] if rows else [],
+        takes_up=_takes_up(plugins, outputs),
+        marks=[f"keep_mark(ctx, {place}, line)" for place in places],
+        first=places[0] if places else "",
+        rows=rows,
+    )
+    return ticks_source.functions(plugins, codes, handing)
+
+
 def chain_source(plugins: list[BoundPlugin], outputs: Sequence[HandOver] = (), *, filtered: bool = False) -> str:
     """Source text of the module that defines `chain(ctx, budget)`. filtered: the run has a filter."""
-    constants = ["match = matching()"] if filtered else []
+    constants = [ticks_source.IMPORTS] if has_ticks(plugins) else []
+    constants += ["match = matching()"] if filtered else []
     for k, plugin in enumerate(plugins):
         declared = plugin.declared
         constants.append(f"filter_{k}, state_{k}, PARAMS_{k} = bound({k})")
         constants.append(f"place_{k}, taken_{k} = noted({k})")
+        if declared.tick is not None:
+            constants.append(f"tick_{k} = bound_tick({k})")
         if plugin.program is not None:
             constants.append(f"match_{k} = matching({k})")
         if declared.ahead is not None:
@@ -419,11 +445,14 @@ def chain_source(plugins: list[BoundPlugin], outputs: Sequence[HandOver] = (), *
         if output.share is not None or output.passes is not None:
             constants.append(f"share_{j}, passes_{j} = handed({j})  # {output.rule}")
     rows = [_place(plugins, j) for j, output in enumerate(outputs) if output.record == ROWS]
+    ticking = has_ticks(plugins)
     timed = any(plugin.has_idle_table or plugin.layout.records for plugin in plugins)
     return HEAD.format(
         names=", ".join(plugin.name for plugin in plugins) or "no plugin",
         constants="\n".join(constants),
         states="".join(f"    states_{k} = ctx[CTX.states + {k}]\n" for k in range(len(plugins))),
+        opens=ticks_source.OPENS if ticking else "",
+        leaves=ticks_source.LEAVES if ticking else "",
         worth=_worth(plugins),
         masks=masks,
         matches=matches,
@@ -436,4 +465,4 @@ def chain_source(plugins: list[BoundPlugin], outputs: Sequence[HandOver] = (), *
         codes=codes,
         **_handing(plugins, outputs),
         **_emitting(plugins, rows),
-    )
+    ) + _ticking(plugins, codes, outputs, rows)

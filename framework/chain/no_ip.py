@@ -23,6 +23,7 @@ from zcframe.framework.state.merge import State
 
 from .bound import BoundPlugin
 from .handover import HandOver, flow_places
+from .ticks.due import due_layouts
 
 ETHERTYPES: Final = 1 << 16
 # What the facts of a decoded packet say of the IP version, and the bit that is set in 4 and in 6.
@@ -40,9 +41,9 @@ def no_ip_layout(workers: int) -> StateLayout:
 
 
 def state_layouts(plugins: Sequence[BoundPlugin], workers: int, outputs: Sequence[HandOver] = ()) -> list[StateLayout]:
-    """All that lies in a run's state memory: state of each plugin, these counts, and outputs' tables of flows."""
+    """All in a run's state memory: state of each plugin, these counts, outputs' tables of flows, times of ticks."""
     tables = [flow_layout() for _ in flow_places(len(plugins), outputs)]
-    return [*(plugin.layout for plugin in plugins), no_ip_layout(workers), *tables]
+    return [*(plugin.layout for plugin in plugins), no_ip_layout(workers), *tables, *due_layouts(plugins, workers)]
 
 
 @kept_outlined

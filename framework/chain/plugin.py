@@ -31,7 +31,9 @@ SHUFFLED: Final = "shuffled"
 SPLIT: Final = "split"
 CLAIMS: Final = (SHUFFLED, SPLIT)
 
-FUNCTIONS: Final = ("filter", "ahead", "prefetch", "merge", "report", "lines")
+FUNCTIONS: Final = ("filter", "ahead", "prefetch", "tick", "merge", "report", "lines")
+# Seconds between ticks.
+SHORTEST_TICK, LONGEST_TICK = 1e-3, 86400.0
 
 C = TypeVar("C", bound=type)
 Function = Callable[..., Any]
@@ -42,7 +44,8 @@ class PluginClass:
     """What `@plugin` found in a class; kept there as `__zcframe__`.
 
     expression: tcpdump's, "" for every packet. needs: of which packets all are counted in one shard, "5-tuple" or
-    "ip-pair"; "" where that does not matter. same: of CLAIMS, what leaves the report the same.
+    "ip-pair"; "" where that does not matter. same: of CLAIMS, what leaves the report the same. interval: nanoseconds
+    from a tick to the next; 0 without ticks.
     """
 
     name: str
@@ -60,6 +63,8 @@ class PluginClass:
     report: Function | None
     lines: Function | None
     same: tuple[str, ...] = ()
+    tick: Function | None = None
+    interval: int = 0
 
 
 def _function(cls: type, name: str) -> Function | None:
@@ -116,7 +121,21 @@ def _claims(cls: type, same: Any) -> tuple[str, ...]:
     return given
 
 
-def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any) -> PluginClass:
+def _interval(cls: type, tick: float | None) -> int:
+    """Nanoseconds between ticks. Raises DeclarationError where there is an interval and no function, or the reverse."""
+    function = _function(cls, "tick")
+    if tick is None and function is None:
+        return 0
+    if function is None:
+        raise DeclarationError(f"plugin {cls.__name__}: tick={tick!r}; a function tick(state, now, params) is needed")
+    if tick is None:
+        raise DeclarationError(f"{cls.__name__}.tick() is never called: say how often, @plugin(tick=1.0) in seconds")
+    if type(tick) not in (int, float) or not SHORTEST_TICK <= tick <= LONGEST_TICK:
+        raise DeclarationError(f"plugin {cls.__name__}: tick={tick!r}; 0.001 to 86400 seconds are possible")
+    return round(float(tick) * 1e9)
+
+
+def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any, tick: Any) -> PluginClass:
     _require_known(cls)
     _require_functions(cls)
     functions = {label: _function(cls, label) for label in FUNCTIONS}
@@ -137,6 +156,7 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any
         "filter": ("pkt", "state", "params", "ahead") if functions["ahead"] else ("pkt", "state", "params"),
         "ahead": ("pkt", "state", "params"),
         "prefetch": ("pkt", "state", "params"),
+        "tick": ("state", "now", "params"),
         "merge": ("states",),
         "report": ("merged", "params"),
         "lines": ("report",),
@@ -162,6 +182,8 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any
         report=functions["report"],
         lines=functions["lines"],
         same=_claims(cls, same),
+        tick=functions["tick"],
+        interval=_interval(cls, tick),
     )
 
 
@@ -169,7 +191,13 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any
 def plugin(cls: C, /) -> C: ...
 @overload
 def plugin(
-    *, name: str | None = None, per: str = "bucket", filter: str = "", needs: str = "", same: Iterable[str] = ()
+    *,
+    name: str | None = None,
+    per: str = "bucket",
+    filter: str = "",
+    needs: str = "",
+    same: Iterable[str] = (),
+    tick: float | None = None,
 ) -> Callable[[C], C]: ...
 def plugin(
     cls: Any = None,
@@ -180,6 +208,7 @@ def plugin(
     filter: str = "",
     needs: str = "",
     same: Iterable[str] = (),
+    tick: float | None = None,
 ) -> Any:
     """Declare a class as a plugin.
 
@@ -189,6 +218,8 @@ def plugin(
         ahead(pkt, state, params) -> numbers, spots  compiled, optional; runs for the whole burst before filter, which
                                                      then takes (pkt, state, params, ahead): what it returned
         prefetch(pkt, state, params)                 compiled, optional; runs for the whole burst before filter
+        tick(state, now, params)                     compiled, optional; runs at the end of each interval of `tick`
+                                                     seconds; now: that end, in ns since the epoch
         merge(states) -> state                       optional; must be associative; default: the declared reductions
         report(merged[, params]) -> dict             optional; what --json shows; default: the merged state
         lines(report) -> list of str                 optional; the plugin's own lines in the live view
@@ -199,11 +230,12 @@ def plugin(
     or "ip-pair", if all packets of a flow, or of a pair of addresses, in both directions, must be counted in one state:
     the run hashes accordingly, or is refused where it would not. same: what the author says of the report, for
     `zcframe plugin check`: with "shuffled" it is the same for packets in any order, with "split" for the parts of a
-    capture, merged. Raises DeclarationError for a class that is no plugin.
+    capture, merged. tick: seconds between calls of `tick`, from 0.001 to 86400. Raises DeclarationError for a class
+    that is no plugin.
     """
 
     def mark(target: C) -> C:
-        target.__zcframe__ = _read(target, name, per, filter, needs, same)  # type: ignore[attr-defined]
+        target.__zcframe__ = _read(target, name, per, filter, needs, same, tick)  # type: ignore[attr-defined]
         return target
 
     return mark(cls) if cls is not None else mark

@@ -101,6 +101,8 @@ class ChainContext(NamedTuple):
     naps_from: int  # packets since it slept last, for a chain with `pull` to nap
     pull: int  # of the function that brings frames into the ring where no other process does, or 0
     pull_words: int  # where in these words those of that function begin, a number
+    due: int  # when shards are ticked, see ticks/due.py, or 0
+    leave_at: int  # the chain returns at a packet of this time, in ns: ticks by the clock are due
     states: int  # of the first plugin; those of the others follow
 
 

@@ -80,7 +80,18 @@ class Addr(Protocol):
 
 
 class Packet(Protocol):
-    """A packet. All attributes but views and addresses are whole numbers."""
+    """A packet. All attributes but views and addresses are whole numbers.
+
+    `if packet:` is false only for what `inner` returns where there is no tunnel.
+    """
+
+    def inner(self) -> Packet:
+        """The innermost IP packet, in up to 8 tunnels, with the same attributes; false where there is none.
+
+        Time, lengths, hash, bucket, Ethernet addresses and VLANs of it are those of the frame.
+        """
+
+    def __bool__(self) -> bool: ...
 
     @property
     def ts(self) -> int:
@@ -229,3 +240,7 @@ class Packet(Protocol):
     @property
     def l4_len(self) -> int:
         """bytes captured from the L4 header on, 0 where no L4 header was found"""
+
+    @property
+    def tunnels(self) -> int:
+        """tunnels that this packet is in: 0, but for what inner() returned"""

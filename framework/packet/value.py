@@ -10,7 +10,15 @@ from collections.abc import Callable
 from typing import Any
 
 from numba.core import cgutils, types
-from numba.extending import intrinsic, make_attribute_wrapper, models, overload_attribute, register_model
+from numba.extending import (
+    intrinsic,
+    make_attribute_wrapper,
+    models,
+    overload,
+    overload_attribute,
+    overload_method,
+    register_model,
+)
 
 from zcframe.framework import abi
 from zcframe.framework.jit.address import (
@@ -28,9 +36,12 @@ from . import search as _search  # noqa: F401 - registers what is asked of views
 from .address import MAPPED_IPV4, make_addr
 from .decode import FRAGMENT, HAS_PORTS, HAS_TCP, LATER_FRAGMENT, l4_size, l4_size_on_wire
 from .public import Packet
+from .tunnel import PASSED, innermost
 from .view import make_view
 
 UNHASHED_BUCKET = abi.RETA_SIZE
+# Where in `facts` the tunnels stand that were passed: of MAX_TUNNELS, in bits that the decoder leaves 0.
+TUNNELS_AT = 20
 
 
 class PacketType(types.Type):
@@ -63,6 +74,9 @@ def make_packet(typingctx, desc, data, offsets, facts):  # type: ignore[no-untyp
 
     return packet_type(types.int64, types.int64, types.int64, types.int64), codegen
 
+
+# Offsets and facts of the packet that is none.
+NOTHING = 0
 
 DOCS: dict[str, str] = {}
 
@@ -135,6 +149,8 @@ def payload_wirelen(pkt):  # type: ignore[no-untyped-def]
     elif version == 6:
         claimed = rx_load_be16(pkt._data + l3 + 4)
         end = min(l3 + 40 + claimed, end) if claimed else end
+    elif pkt._facts == NOTHING:
+        end = 0
     if l4:
         start += l4_size_on_wire(pkt._data + l4, (pkt._offsets >> 48) - l4, pkt._facts & 255)
     return max(end - start, 0)
@@ -297,3 +313,25 @@ def is_later_fragment(pkt):  # type: ignore[no-untyped-def]
 def l4_len(pkt):  # type: ignore[no-untyped-def]
     l4 = (pkt._offsets >> 16) & 0xFFFF
     return (pkt._offsets >> 48) - l4 if l4 else 0
+
+
+@_attribute
+def tunnels(pkt):  # type: ignore[no-untyped-def]
+    return (pkt._facts >> TUNNELS_AT) & 15
+
+
+@overload_method(PacketType, "inner", jit_options=FORCE)
+def _inner(pkt):  # type: ignore[no-untyped-def]
+    def inner(pkt):  # type: ignore[no-untyped-def]
+        offsets, facts, told = innermost(pkt._data, pkt._offsets, pkt._facts)
+        if 0 < told <= PASSED:
+            return make_packet(pkt._desc, pkt._data, offsets, facts | told << TUNNELS_AT)
+        return make_packet(pkt._desc, pkt._data, NOTHING, NOTHING)
+
+    return inner
+
+
+@overload(bool, jit_options=FORCE)
+def _bool(pkt):  # type: ignore[no-untyped-def]
+    if isinstance(pkt, PacketType):
+        return lambda pkt: pkt._facts != NOTHING

@@ -3,7 +3,8 @@
 Before a store into state the old bytes go onto the worker's journal, a stack. A burst in which a packet faults, or
 whose worker was killed in the middle of it, is rolled back, so that nothing is counted twice and nothing half.
 
-    owner    u64: the packet at which the transaction began; the journal counts only while the ledger's `upto` is it
+    owner    u64: the packet at which the transaction began; the journal counts only while the ledger's `upto` is it.
+             ALONE | the ledger's generation, of one without packets: it counts only while that is the current one
     now      u64: time of arrival of the packet in progress, for tables with an idle time
     used     u64: bytes of entries
     secrets  of the tables' hash, the same for all tables and workers of a run
@@ -41,6 +42,8 @@ from zcframe.framework.jit.compiler import inlined, kept
 from .declare import MAX_KEYS
 
 CAPACITY = 64 * 1024
+# More packets than there ever are.
+ALONE = 1 << 62
 OWNER = 0
 NOW = 8
 USED = 16

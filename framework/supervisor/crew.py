@@ -37,7 +37,10 @@ Confine = Callable[[int | None], None]
 
 
 class Crew:
-    """All workers of a run. Each new worker calls `confine(cpu)`, before it takes packets."""
+    """All workers of a run. Each new worker calls `confine(cpu)`, before it takes packets.
+
+    live: whether packets come as time goes by.
+    """
 
     def __init__(
         self,
@@ -47,10 +50,12 @@ class Crew:
         cpus: Sequence[int | None],
         confine: Confine,
         outputs: Sequence[OutputRings] = (),
+        *,
+        live: bool = False,
     ) -> None:
         self.chain, self.state, self.confine, self.outputs = chain, state, confine, outputs
         places = enumerate(zip(rings, cpus, strict=True))
-        self.members = [Member(Post(ring, chain.codes, number), cpu) for number, (ring, cpu) in places]
+        self.members = [Member(Post(ring, chain.codes, number, live=live), cpu) for number, (ring, cpu) in places]
 
     # --- start
 

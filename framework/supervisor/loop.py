@@ -97,7 +97,7 @@ class Supervisor:
             layouts = state_layouts(prepared.plugins, len(rings), hand_overs)
             state = opened.enter_context(closing(StateMemory(layouts, domains)))
             crew = (rings, chain, state, prepared.cpus, self._confine)
-            self.crew = opened.enter_context(closing(Crew(*crew, self.writers.rings)))
+            self.crew = opened.enter_context(closing(Crew(*crew, self.writers.rings, live=live)))
             self.writers.open()
             if self.config.command:
                 self.writers.start_commands(self.config.command)

@@ -72,6 +72,11 @@ class Rig:
         for worker in self.workers:
             worker.drain()
 
+    def finish(self) -> None:
+        """End the run: last ticks."""
+        for worker in self.workers:
+            worker.finish()
+
     def states(self, k: int = 0) -> list[State]:
         """The state of every shard of plugin k that was written to."""
         layout = self.memory.layouts[k]

@@ -130,4 +130,5 @@ def run_plugin(
     bound = settled(resolve(plugin, params or {}), queues)
     with Rig(chain_of(bound), rss_of(bound, queues, rss_key, rss_fields)) as rig:
         rig.feed(frames_of(packets))
+        rig.finish()
         return result_of(rig)

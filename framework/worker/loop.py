@@ -15,9 +15,11 @@ from zcframe.framework import abi
 from zcframe.framework.chain.build import FRAMEWORK, Chain
 from zcframe.framework.chain.handover import CROWDED, flow_places
 from zcframe.framework.chain.sleep import polled
+from zcframe.framework.chain.ticks.due import due_place, has_ticks
 from zcframe.framework.chain.workspace import (
     AHEAD,
     BUSY,
+    CTX,
     JOURNAL,
     ORDERS,
     PARKED,
@@ -55,6 +57,12 @@ SLEEP_MS = 200
 PAUSE_NAP_S = 200e-6
 # A writer makes room for some hundred records in this time.
 ROOM_NAP_S = 200e-6
+# By the clock a tick comes so much after its time: packets of before may still be on their way.
+GRACE_NS = 500 * 10**6
+# So often the clock is looked at, at most.
+SHORTEST_BEAT_NS = 20 * 10**6
+# Later than any packet.
+FOREVER = (1 << 63) - 1
 
 
 class Worker:
@@ -67,6 +75,9 @@ class Worker:
         self, post: Post, chain: Chain, state: StateMemory, skip: int = 0, outputs: Sequence[OutputRings] = ()
     ) -> None:
         self.chain, self.verifier = chain, post.verifier
+        self._ticks, self._live, self._next_beat = chain.ticks, post.live, 0
+        intervals = [plugin.declared.interval for plugin in chain.plugins if plugin.declared.interval]
+        self._beat_ns = max(min(intervals, default=0), SHORTEST_BEAT_NS)
         self.ring: RingEnd = post.ring.consumer()
         self.progress = Mapping(post.progress_fd, PROGRESS_SIZE, writable=True, populate=True)
         # The same ones for every worker of a run: a table may be taken over.
@@ -95,7 +106,11 @@ class Worker:
             shedding = chain.outputs[number].shedding
             assert shedding is not None
             words[number] = shedding.words(words[number], state.address(place, post.ring.domain))
-        self.ctx = self._context(orders.address, state, no_ip, states, list(itertools.chain(*words)))
+        due = 0
+        if has_ticks(chain.plugins):
+            place = due_place(len(chain.plugins), chain.outputs)
+            due = state.address(place) + post.number * state.layouts[place].shard_size
+        self.ctx = self._context(orders.address, state, no_ip, due, states, list(itertools.chain(*words)))
         self._raised = Raised(self.progress, chain)
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
@@ -103,8 +118,10 @@ class Worker:
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
         recover(self.ctx, chain.codes, skip)
 
-    def _context(self, orders: int, state: StateMemory, no_ip: int, states: list[int], outputs: list[int]) -> Words:
-        """What the chain is called with: addresses of orders, counts, and of each plugin's state; words of outputs."""
+    def _context(
+        self, orders: int, state: StateMemory, no_ip: int, due: int, states: list[int], outputs: list[int]
+    ) -> Words:
+        """What the chain is called with: addresses of orders, counts, times of ticks, states; words of outputs."""
         ring, (first, *others) = self.ring, states or [0]
         pull = ring.pull if self._pull is None else None
         context = ChainContext(
@@ -123,6 +140,8 @@ class Worker:
             # Whatever was just described is in the cache; what is ahead of it are frames of a round before.
             ahead=0 if ring.pull else AHEAD,
             naps_from=ring.naps_from,
+            due=due,
+            leave_at=FOREVER,
             pull=pull.address if pull else 0,
             pull_words=len(ChainContext._fields) + len(others) + len(outputs),
             states=first,
@@ -141,7 +160,11 @@ class Worker:
             self._found += taken
             self._raised.describe()
             if stop == STOP_NOW or (stop == STOP_DRAIN and self._drained()):
+                if stop == STOP_DRAIN:
+                    self.finish()
                 return
+            if self._live:
+                self._beat()
             if self._pausing():
                 self._pause()
             elif self._crowded_out():
@@ -154,6 +177,21 @@ class Worker:
         while self.chain.run(self.ctx, BUDGET):
             pass
         self._raised.describe()
+
+    def finish(self) -> None:
+        """The run ends: call the tick of each interval under way, once, whoever dies of it."""
+        while self._ticks is not None and not self._ticks(self.ctx, 0, 1) and self._stop[0] != STOP_NOW:
+            time.sleep(ROOM_NAP_S)
+        self._raised.describe()
+
+    def _beat(self) -> None:
+        """Live: call the ticks that are due by the clock, where packets do not tell the time."""
+        now = time.time_ns()
+        if self._ticks is None or now < self._next_beat:
+            return
+        if self._ticks(self.ctx, now - GRACE_NS, 0):
+            self._next_beat = now + self._beat_ns
+            self.ctx[CTX.leave_at] = self._next_beat
 
     def close(self) -> None:
         """Give the mappings back: for a worker whose process goes on."""

@@ -35,11 +35,12 @@ from .verify import RssVerifier
 class Post:
     """Supervisor's end of one worker's memory: reads progress and ledger, gives orders.
 
-    ring: the queue's ring; codes: number of verdict codes; number: which of the run's workers, from 0.
+    ring: the queue's ring; codes: number of verdict codes; number: which of the run's workers, from 0. live: whether
+    its packets come as time goes by.
     """
 
-    def __init__(self, ring: ReceiveRing, codes: int, number: int) -> None:
-        self.ring, self.codes, self.number = ring, codes, number
+    def __init__(self, ring: ReceiveRing, codes: int, number: int, *, live: bool = False) -> None:
+        self.ring, self.codes, self.number, self.live = ring, codes, number, live
         self.verifier = RssVerifier(ring.spread, ring.queue, number) if ring.spread is not None else None
         size = PROGRESS_SIZE
         self.progress_fd = make_memory(f"zc-progress-{number}", size)

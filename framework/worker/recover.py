@@ -31,7 +31,7 @@ from zcframe.framework.jit.address import (
     store_u64,
 )
 from zcframe.framework.jit.compiler import compiled
-from zcframe.framework.state.journal import OWNER, roll_back
+from zcframe.framework.state.journal import ALONE, OWNER, roll_back
 
 
 @compiled
@@ -43,8 +43,10 @@ def recover(ctx, codes, skip):  # type: ignore[no-untyped-def]
     """
     progress = ctx[CTX.progress]
     journal, counts = progress + JOURNAL, progress + SCRATCH_COUNTS
-    done = load_u64(progress + LEDGER + (load_u64(progress + GENERATION) & 1) * LEDGER_COPY + LEDGER_UPTO)
-    if load_u64(journal + OWNER) == done:
+    generation = load_u64(progress + GENERATION)
+    done = load_u64(progress + LEDGER + (generation & 1) * LEDGER_COPY + LEDGER_UPTO)
+    owner = load_u64(journal + OWNER)
+    if owner == done or owner == ALONE | generation:
         roll_back(journal, 0, ctx[CTX.state_low], ctx[CTX.state_high])
     stage = load_u32(progress + STAGE)
     if stage:

@@ -41,6 +41,12 @@ def inner_attributes(desc, data, length, out):
 {_LINES}
     return offsets, facts, told
 
+def inner_by_name(desc, data, length, out):
+    offsets, facts = decode(desc, data, length)
+    pkt = make_packet(desc, data, offsets, facts).inner()
+{_LINES}
+    return bool(pkt), bool(pkt.inner())
+
 def bytes_of(desc, data, length, whole, at, count, out):
     offsets, facts = decode(desc, data, length)
     pkt = make_packet(desc, data, offsets, facts)
@@ -52,6 +58,7 @@ def bytes_of(desc, data, length, whole, at, count, out):
 )
 _attributes = numba.njit(_SCOPE["attributes"])
 _inner_attributes = numba.njit(_SCOPE["inner_attributes"])
+_inner_by_name = numba.njit(_SCOPE["inner_by_name"])
 _bytes_of = numba.njit(_SCOPE["bytes_of"])
 
 
@@ -82,6 +89,14 @@ class Probe:
         out = np.zeros(COUNT, np.int64)
         *_, told = _inner_attributes(self._desc.ctypes.data, self.address, self.length, out)
         return _named(out), int(told)
+
+    def inner_by_name(self) -> dict[str, int]:
+        """Those of `pkt.inner()`; empty where it is false."""
+        out = np.zeros(COUNT, np.int64)
+        found, again = _inner_by_name(self._desc.ctypes.data, self.address, self.length, out)
+        assert not again
+        assert found or not any(_named(out)[name] for name in (*LENGTHS, "ip_version", "proto", "payload_wirelen"))
+        return _named(out) if found else {}
 
     def inner_decoded(self) -> tuple[int, int, int]:
         """(offsets, facts, told)."""

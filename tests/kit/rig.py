@@ -118,6 +118,12 @@ class Rig:
         assert end <= self.outputs[output].size
         return ctypes.string_at(rings.at(share), end)
 
+    def finish(self) -> Rig:
+        """End the run, as workers do when all is taken: last ticks."""
+        for worker in self.workers:
+            worker.finish()
+        return self
+
     @staticmethod
     def _array(end: Any, dtype: Any, address: int) -> np.ndarray[Any, Any]:
         ring = end._mappings[0]

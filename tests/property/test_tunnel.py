@@ -7,11 +7,13 @@ out.
 from __future__ import annotations
 
 import random
+import re
 import struct
 import subprocess
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -28,10 +30,12 @@ from scapy.packet import Packet, Raw
 
 from tests.kit.capture_build import Record, pcap
 from tests.kit.edge import at_the_edge
+from tests.kit.places import ROOT
 from tests.kit.probe import Probe
 from tests.kit.reference import read
 from zcframe.framework.packet.tunnel import CUT, DEEP, MAX_TUNNELS, PASSED
 from zcframe.framework.state.addresses import ip_text
+from zcframe.testing import interpret_plugin, run_plugin
 
 STACKS, DEEPEST = 300, 4
 A, B = "02:00:00:00:00:01", "00:50:56:00:00:a2"
@@ -191,7 +195,11 @@ def ends(found: dict[str, int]) -> Ends:
 
 
 def inner(octets: bytes, wire: int = 0) -> tuple[Ends, int]:
-    found, told = Probe(octets, wire).inner()
+    """What the walk finds; `pkt.inner()` says the same of each attribute."""
+    probe = Probe(octets, wire)
+    found, told = probe.inner()
+    passed = told if told <= PASSED else 0
+    assert probe.inner_by_name() == (found | {"tunnels": passed} if passed else {})
     return ends(found), told
 
 
@@ -374,3 +382,19 @@ def test_what_is_broken_inside_leaves_the_outermost() -> None:
     dice = random.Random(9)
     outermost = in_vxlan(dice, in_gre(dice, IP(src="10.9.9.9", proto=4) / GARBAGE))
     assert inner(raw(HEAD / outermost)) == (built_ends(outermost), CUT)
+
+
+def test_the_example_of_the_guide(tmp_path: Path) -> None:
+    """Of packets in no, one and several tunnels, and of those that break off, compiled and as plain Python."""
+    dice = random.Random(13)
+    built = [stack(dice, names) for names in [[], [], *stacks()[:100], *stacks()[-100:]]]
+    frames = [octets for octets, _ in built] + [raw(packet) for packet in (BROKEN | NONE).values()]
+    expected = sorted((*packets[-1][:2], len(packets) - 1) for _, packets in built if len(packets) > 1)
+    (page,) = re.findall(r"```python\n([^`]*class Inside.*?)```", (ROOT / "docs" / "plugins.md").read_text(), re.DOTALL)
+    path = tmp_path / "inside.py"
+    path.write_text(page)
+    compiled, interpreted = run_plugin(str(path), frames), interpret_plugin(str(path), frames)
+    rows = compiled.state.pairs
+    assert sorted((ip_text(row["src"]), ip_text(row["dst"]), int(row["tunnels"])) for row in rows) == expected
+    assert (np.sort(interpreted.state.pairs) == np.sort(rows)).all()
+    assert compiled.faults == interpreted.faults == ()

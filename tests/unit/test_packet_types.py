@@ -39,7 +39,8 @@ def test_a_filter_with_types_compiles() -> None:
 
 
 def test_a_packet_has_these_attributes_and_no_other() -> None:
-    assert {name for name in vars(Packet) if not name.startswith("_")} == set(DOCS)
+    assert {name for name in vars(Packet) if not name.startswith("_")} == {*DOCS, "inner"}
+    assert get_type_hints(Packet.inner)["return"] is Packet
     kinds = {name: get_type_hints(getattr(Packet, name).fget)["return"] for name in DOCS}
     assert kinds == {name: View if name in VIEWS else Addr if name in ADDRESSES else int for name in DOCS}
 

@@ -80,4 +80,5 @@ def run_killed(subject: Subject, frames: Frames) -> tuple[Result, int]:
                 recover(worker.ctx, rig.chain.codes, 0)
                 worker.chain.run(worker.ctx, 2 * BURST)
             worker.drain()
+        rig.finish()
         return result_of(rig, 1), kills

@@ -81,6 +81,7 @@ class Subject:
         with Rig(chain_of(plugin), rss_of(plugin, queues)) as rig:
             with watched(rig):
                 rig.feed(frames)
+                rig.finish()
             return result_of(rig)
 
     @cached_property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from functools import cached_property
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -29,6 +29,9 @@ def read(desc, blocks, {more}out):
     offsets, facts = decode(desc, frame, min(rx_load_u16(desc + DESC_LEN), MAX_LENGTH))
     pkt = make_packet(desc, frame, offsets, facts)
 """
+INNER: Final = "pkt = pkt.inner()"
+# The innermost packet of the innermost one is none, and so is that of none.
+DEEPEST: Final = 2
 SCOPE: Final[dict[str, Any]] = {
     "DESC_OFFSET": abi.DESC_OFFSET,
     "DESC_LEN": abi.DESC_LEN,
@@ -42,10 +45,13 @@ SCOPE: Final[dict[str, Any]] = {
 
 
 class Packet:
-    """pkt.NAME for each attribute of a packet; none can be set."""
+    """pkt.NAME for each attribute of a packet; none can be set. calls: what the functions of a packet return."""
 
-    def __init__(self, members: dict[str, Any], community: Callable[[int], tuple[int, int, int]]) -> None:
-        self.__dict__.update(members, _community_id=community)
+    def __init__(self, members: dict[str, Any], calls: dict[str, Callable[..., Any]], *, exists: bool) -> None:
+        self.__dict__.update(members, **calls, _exists=exists)
+
+    def __bool__(self) -> bool:
+        return bool(self._exists)
 
     def __setattr__(self, name: str, value: Any) -> None:
         raise AttributeError("pkt cannot be changed")
@@ -66,6 +72,21 @@ def _reader(more: str, lines: list[str]) -> Callable[..., None]:
     return read  # type: ignore[no-any-return]
 
 
+@cache
+def _attributes(depth: int) -> Callable[..., None]:
+    """Reader of all numbers, then address and length of each view. depth: how often `inner` is called before."""
+    lines = [f"out[{place}] = pkt.{name}" for place, name in enumerate(NUMBERS)]
+    for place, name in enumerate(VIEWS):
+        at = len(NUMBERS) + 2 * place
+        lines.append(f"out[{at}], out[{at + 1}] = pkt.{name}._address, pkt.{name}._length")
+    return _reader("", [INNER] * depth + lines)
+
+
+@cache
+def _community(depth: int) -> Callable[..., None]:
+    return _reader("seed, ", [INNER] * depth + ["out[0], out[1], out[2] = community_id(pkt, seed)"])
+
+
 def _address(high: int, low: int) -> Address:
     return Address((high & (1 << 64) - 1) << 64 | low & (1 << 64) - 1)
 
@@ -74,19 +95,11 @@ class PacketReader:
     """Makes packets: (address of a descriptor, address of the blocks) -> packet, with bytes of its own."""
 
     def __init__(self) -> None:
-        first = len(NUMBERS)
-        lines = [f"out[{place}] = pkt.{name}" for place, name in enumerate(NUMBERS)]
-        for place, name in enumerate(VIEWS):
-            at = first + 2 * place
-            lines.append(f"out[{at}], out[{at + 1}] = pkt.{name}._address, pkt.{name}._length")
-        self._read, self._out = _reader("", lines), np.zeros(first + 2 * len(VIEWS), np.int64)
+        self._out = np.zeros(len(NUMBERS) + 2 * len(VIEWS), np.int64)
 
-    @cached_property
-    def _community(self) -> Callable[..., None]:
-        return _reader("seed, ", ["out[0], out[1], out[2] = community_id(pkt, seed)"])
-
-    def __call__(self, desc: int, blocks: int) -> Packet:
-        self._read(desc, blocks, self._out)
+    def __call__(self, desc: int, blocks: int, depth: int = 0) -> Packet:
+        """depth: of the packet itself 0, of what its `inner` returns 1."""
+        _attributes(depth)(desc, blocks, self._out)
         found = self._out.tolist()
         members: dict[str, Any] = dict(zip(NUMBERS, found, strict=False))
         places = zip(VIEWS, found[len(NUMBERS) :: 2], found[len(NUMBERS) + 1 :: 2], strict=True)
@@ -94,8 +107,12 @@ class PacketReader:
         members |= {end: _address(members[f"{end}_hi"], members[f"{end}_lo"]) for end in ADDRESSES}
 
         def community(seed: int) -> tuple[int, int, int]:
-            self._community(desc, blocks, seed, self._out)
+            _community(depth)(desc, blocks, seed, self._out)
             first, second, third = self._out[:3].tolist()
             return first, second, third
 
-        return Packet(members, community)
+        def inner() -> Packet:
+            return self(desc, blocks, min(depth + 1, DEEPEST))
+
+        calls: dict[str, Callable[..., Any]] = {"_community_id": community, "inner": inner}
+        return Packet(members, calls, exists=depth == 0 or members["tunnels"] > 0)

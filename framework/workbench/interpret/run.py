@@ -6,7 +6,7 @@ import os
 import traceback
 from bdb import BdbQuit
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
 from typing import Any, Final
@@ -24,6 +24,7 @@ from zcframe.framework.workbench.frames import Frames, Packets, frames_of
 from zcframe.framework.workbench.rig import SLOTS, Rig
 from zcframe.framework.workbench.trial import Result, Verdicts, chain_of, resolve, rss_of, settled
 
+from .clock import Clock
 from .memory import Journal, Memory
 from .packet import Packet, PacketReader
 from .records import InterpretedRecords
@@ -51,12 +52,48 @@ class _Course:
     def __post_init__(self) -> None:
         self.states, self._journal = States(self.plugin.layout), Journal()
         self._params = self.plugin.params_tuple()
+        # Of each shard that a packet came to.
+        self._clocks: dict[int, Clock] = {}
 
-    def _shard(self, pkt: Packet) -> Memory:
-        number = 0 if self.plugin.layout.per_worker else int(pkt.bucket)
+    def _number(self, pkt: Packet) -> int:
+        return 0 if self.plugin.layout.per_worker else int(pkt.bucket)
+
+    def _shard(self, number: int) -> Memory:
         if number not in self.shards:
             self.shards[number] = Memory(self.plugin.layout.shard_size, self._journal)
         return self.shards[number]
+
+    def _tick(self, shard: Memory, times: Iterable[int]) -> None:
+        """Call the plugin's tick at these times, as a transaction. Raises what it raises."""
+        tick, state = self.plugin.declared.tick, self.states.of(shard)
+        assert tick is not None
+        try:
+            for now in times:
+                if tick(state, now, self._params) is not None:
+                    raise UsageError(f"plugin {self.plugin.name}: tick returned something: it returns nothing")
+        except BaseException:
+            self._settle(shard, void=True)
+            raise
+        self._settle(shard, void=False)
+
+    def _ticks_before(self, pkt: Packet, number: int, shard: Memory) -> None:
+        """What is due before this packet."""
+        interval = self.plugin.declared.interval
+        if interval:
+            times = self._clocks.setdefault(number, Clock(interval)).before(pkt.ts)
+            if times:
+                self._tick(shard, times)
+
+    def finish(self) -> None:
+        """The run ends: the tick of each interval under way."""
+        for number, clock in sorted(self._clocks.items()):
+            self._journal.begin(clock.due)
+            try:
+                self._tick(self.shards[number], [clock.due])
+            except UsageError:
+                raise
+            except Exception as error:
+                self._note(error, FaultyPacket(0, sum(self.counts.values()), clock.due, 0, "", "", 0, b""))
 
     def _verdict(self, pkt: Packet, shard: Memory) -> Any:
         declared, state = self.plugin.declared, self.states.of(shard)
@@ -66,12 +103,15 @@ class _Course:
     def take(self, pkt: Packet, number: int) -> None:
         """One packet, as a transaction of its own."""
         self._journal.begin(pkt.ts)
-        shard = self._shard(pkt)
+        shard = self._shard(self._number(pkt))
         try:
+            self._ticks_before(pkt, self._number(pkt), shard)
             verdict = self._verdict(pkt, shard)
         except BdbQuit:
             # Whoever leaves the debugger wants to leave.
             raise KeyboardInterrupt from None
+        except UsageError:
+            raise
         except Exception as error:
             self._settle(shard, void=True)
             self._fault(error, pkt, number)
@@ -88,7 +128,6 @@ class _Course:
 
     def _fault(self, error: Exception, pkt: Packet, number: int) -> None:
         self.counts["faulted"] += 1
-        reason = f"{type(error).__name__}{f': {error}' if str(error) else ''}{_place(error)}"
         first = FaultyPacket(
             worker=0,
             number=number,
@@ -99,6 +138,10 @@ class _Course:
             protocol=pkt.proto,
             frame=bytes(pkt.frame)[:FRAME_SIZE],
         )
+        self._note(error, first)
+
+    def _note(self, error: Exception, first: FaultyPacket) -> None:
+        reason = f"{type(error).__name__}{f': {error}' if str(error) else ''}{_place(error)}"
         fault = Fault(self.plugin.name, reason, 1, first)
         self.faults[reason] = self.faults[reason] + fault if reason in self.faults else fault
 
@@ -141,6 +184,7 @@ def interpret(plugin: BoundPlugin, frames: Frames) -> Interpretation:
         raise UsageError(f"plugin {plugin.name}: @plugin(filter=...) cannot be interpreted: leave it out")
     course = _Course(plugin)
     _packets(plugin, frames, course.take)
+    course.finish()
     shards = [shard for _, shard in sorted(course.shards.items()) if shard.written]
     states = tuple(read_shard(plugin.layout, shard.octets) for shard in shards)
     verdicts = Verdicts(*(course.counts[name] for name in ("passed", "dropped", "faulted")))
