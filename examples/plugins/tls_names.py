@@ -1,6 +1,6 @@
-"""Strings of bytes and a table: which TLS servers clients asked for by name."""
+"""Flows, and the first bytes of their ends: which TLS servers clients asked for by name."""
 
-from zcframe import PASS, Param, Table, plugin, text, u64
+from zcframe import PASS, Flows, Param, Table, plugin, text, u8, u64
 
 SERVER_NAME, MOST_EXTENSIONS = 0, 64
 
@@ -17,23 +17,27 @@ def server_name(hello):
     return hello[9:end] if end <= len(hello) else hello[:0]
 
 
-@plugin(same=("shuffled", "split"))
+@plugin
 class TlsNames:
-    """ClientHellos by server name, on any port of TCP. A name that is cut between two segments is not seen."""
+    """Connections that begin with a ClientHello, by server name, on any port of TCP."""
 
     top = Param(20, "names in the report", minimum=1)
-    names = Table(key={"name": text(255)}, value={"hellos": u64})
+    flows = Flows({"counted": u8}, capacity=1 << 15, stream=4096)
+    names = Table(key={"name": text(255)}, value={"connections": u64})
 
     def filter(pkt, state, params):
-        if pkt.proto == 6 and pkt.payload.startswith(b"\x16\x03") and pkt.payload[5] == 1:
-            name = server_name(pkt.payload)
-            if name:
-                row = state.names.upsert(name)
-                if row:
-                    row.hellos += 1
+        if pkt.proto == 6:
+            f = state.flows.of(pkt)
+            if f and not f.counted:
+                hello = f.stream(pkt)
+                if hello.startswith(b"\x16\x03") and hello[5] == 1 and server_name(hello):
+                    f.counted = 1
+                    row = state.names.upsert(server_name(hello))
+                    if row:
+                        row.connections += 1
         return PASS
 
     def report(merged, params):
-        rows = merged.names[merged.names["hellos"].argsort(kind="stable")[::-1]]
-        top = {row.name.decode(errors="backslashreplace"): int(row.hellos) for row in rows[: params.top]}
-        return {"names": len(rows), "lost": merged.lost["names"], "top": top}
+        rows = merged.names[merged.names["connections"].argsort(kind="stable")[::-1]]
+        top = {row.name.decode(errors="backslashreplace"): int(row.connections) for row in rows[: params.top]}
+        return {"names": len(rows), "lost": sum(merged.lost.values()), "top": top}

@@ -24,7 +24,7 @@ from zcframe.framework.packet.decode import decode, decode_others
 from zcframe.framework.packet.value import packet_type
 from zcframe.framework.state import table as _table  # noqa: F401 - registers the table's verbs with numba
 from zcframe.framework.state.compiled import StateType, allow_fields, state_maker
-from zcframe.framework.state.layout import objects_of
+from zcframe.framework.state.layout import TableLayout, objects_of
 
 from .bound import BoundPlugin
 from .explain import explained, require_meant
@@ -198,10 +198,12 @@ def _bindings(
 
 
 def _allow(plugin: BoundPlugin) -> None:
-    """Tell numba of the fields of rows, and of the methods of objects, which few plugins have."""
+    """Tell numba of the fields of rows, and of objects and flows, which few plugins have."""
     allow_fields(plugin.layout)
     if objects_of(plugin.layout):
         importlib.import_module("zcframe.framework.state.sketch.methods").allow_methods(plugin.layout)
+    if any(isinstance(member, TableLayout) and member.flow is not None for member in plugin.layout.members):
+        importlib.import_module("zcframe.framework.state.tracking.verbs")
 
 
 def _filters(plugins: Sequence[BoundPlugin], program: Program | None) -> list[Task]:

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar, overload
 from zcframe.framework.errors import DeclarationError
 from zcframe.framework.nearest import nearest
 from zcframe.framework.state.declare import RESERVED_MEMBERS, Declaration, Param
+from zcframe.framework.state.flow.declare import Flows
 from zcframe.framework.state.records import Records
 
 
@@ -25,7 +26,8 @@ class Verdict(IntEnum):
 PASS: Final = Verdict.PASS
 DROP: Final = Verdict.DROP
 
-NEEDS: Final = ("", "5-tuple", "ip-pair")
+BY_FLOW: Final = "5-tuple"
+NEEDS: Final = ("", BY_FLOW, "ip-pair")
 # What a plugin may say of its report: it is the same for packets in any order, and for parts of a capture, merged.
 SHUFFLED: Final = "shuffled"
 SPLIT: Final = "split"
@@ -163,6 +165,9 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any
     }.items():
         _arguments(cls, label, functions[label], expected, optional=int(label == "report"))
     members = cls.__dict__.items()
+    if any(isinstance(value, Flows) for _, value in members):
+        # Both directions of a flow are one row.
+        needs = needs or BY_FLOW
     for label in RESERVED_MEMBERS:
         if isinstance(cls.__dict__.get(label), Declaration | Records):
             raise DeclarationError(f"plugin {cls.__name__}: a member of its state cannot be called {label}")

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from zcframe.framework.nearest import nearest, offer
 from zcframe.framework.packet.value import DOCS
+from zcframe.framework.state.flow.declare import ASKED as FLOW_ANSWERS
 from zcframe.framework.state.layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
 from zcframe.framework.state.records import RecordsLayout
 
@@ -45,7 +46,8 @@ class Scope:
         member = self.members.get(table)
         if not isinstance(member, TableLayout):
             return []
-        return [name for name, _, _ in member.fields] + [one.name for one in member.objects]
+        asked = FLOW_ANSWERS if member.flow is not None else ()
+        return [*member.kinds, *(one.name for one in member.objects), *asked]
 
     def object(self, name: str) -> ObjectLayout | None:
         """The object that is called `member`, or `table.field`."""
@@ -74,7 +76,7 @@ def meant(word: str, choices: Iterable[str]) -> str:
 def kind(text: str) -> str:
     """A numba type in plain words."""
     text = text.strip()
-    owner = re.match(r"zcframe\.(?:Fixed|Direct)?(\w+?)(?:Type)?\b(?:\(([\w.]+)#)?", text)
+    owner = re.match(r"zcframe\.(?:Fixed|Direct|Flow)?(\w+?)(?:Type)?\b(?:\(([\w.]+)#)?", text)
     if owner:
         name = owner[2] or ""
         ours = {"Packet": "pkt", "View": "a view of bytes", "State": "state", "Row": f"a row of {name}", "Object": name}
@@ -143,7 +145,7 @@ def _attribute(found: Match, scope: Scope) -> str:
         own = module[1].partition(".")[0] not in FOREIGN
         by_name = f"; a function of your own is imported by its name, from {module[1]} import {name}" if own else ""
         return f"{module[1]}.{name} cannot be used here: of modules, compiled code knows math and numpy{by_name}"
-    inside = re.match(r"zcframe\.(?:Fixed|Direct)?(Row|Table|Array|Object|Records)Type\(([\w.]+)#", owner)
+    inside = re.match(r"zcframe\.(?:Fixed|Direct|Flow)?(Row|Table|Array|Object|Records)Type\(([\w.]+)#", owner)
     if inside:
         return _member_attribute(name, inside[1], inside[2], scope)
     if owner.startswith("zcframe.Packet"):
@@ -168,12 +170,19 @@ def _member_attribute(name: str, owner: str, member: str, scope: Scope) -> str:
         advice = meant(name, verbs) if nearest(name, verbs) else f": it has {', '.join(f'{verb}()' for verb in verbs)}"
         return f"the {kind} {member} has no {name}{advice}"
     if owner == "Table":
-        return f"the Table {member} has no {name}{meant(name, TABLE_VERBS)}"
+        return _table_attribute(name, member, scope)
     found = scope.members.get(member)
     if isinstance(found, RecordsLayout):
         fields = ", ".join(f"{label}=..." for label, _ in found.fields)
         return f"the Records {member} have no {name}: they have emit({fields})"
     return f"the Array {member} has no {name}: it has state.{member}[i] and len(state.{member})"
+
+
+def _table_attribute(name: str, member: str, scope: Scope) -> str:
+    table = scope.members.get(member)
+    if isinstance(table, TableLayout) and table.flow is not None:
+        return f"the Flows {member} have no {name}: they have of(pkt)"
+    return f"the Table {member} has no {name}{meant(name, TABLE_VERBS)}"
 
 
 def _assigned_row(found: Match, scope: Scope) -> str:
@@ -290,8 +299,8 @@ REASONS: tuple[tuple[str, Reason], ...] = (
         r"(missing a required argument: '\w+'|too many positional arguments|multiple values for argument '\w+')",
         _arguments,
     ),
-    (r"Cannot resolve setattr: \(zcframe\.RowType\((\w+)#\w+\)\)\.(\w+) =", _assigned_row),
-    (r"No definition for lowering zcframe\.RowType\((\w+)#\w+\)\.(\w+) =", _assigned_key),
+    (r"Cannot resolve setattr: \(zcframe\.(?:Flow)?RowType\((\w+)#\w+\)\)\.(\w+) =", _assigned_row),
+    (r"No definition for lowering zcframe\.(?:Flow)?RowType\((\w+)#\w+\)\.(\w+) =", _assigned_key),
     (r"(?:lowering |setattr: \()zcframe\.\w*StateType\(state#\w+\)\)?\.(\w+) =", _assigned_state),
     (r"(?:lowering |setattr: \()zcframe\.Packet\)?\.(\w+) =", lambda found, scope: "pkt cannot be changed"),
     (r"(?:lowering |setattr: \()(?:zcframe\.\w+\(\w+#\w+\)|params\().*\.(\w+) =", lambda f, s: f"{f[1]} cannot be set"),

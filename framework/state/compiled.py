@@ -150,7 +150,7 @@ class _LocatedModel(models.StructModel):  # type: ignore[misc]
 
 
 @register_model(RowType)
-class _RowModel(models.StructModel):  # type: ignore[misc]
+class RowModel(models.StructModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: RowType) -> None:
         super().__init__(manager, fe_type, [(word, types.int64) for word in fe_type.words])
 

@@ -34,10 +34,11 @@ class Kind:
 
     `dtype` is what numpy.dtype() takes for the memory; `value` makes a Python value of what numpy then gives.
     `reduction` says how two values of the same key merge. `apart`: in a row of a table it lies behind all others, and
-    is journaled when it is written, not whenever the row is handed out.
+    is journaled when it is written, not whenever the row is handed out. `blank`: a new row may have anything there.
     """
 
     apart: ClassVar[bool] = False
+    blank: ClassVar[bool] = False
     # Of a key that compiled code looks for.
     words: ClassVar[int] = 1
     size: int

@@ -26,6 +26,8 @@ from zcframe.framework.errors import DeclarationError
 
 from .columns import column, column_dtype
 from .declare import LARGEST_ROW, Array, Declaration, Embedded, Param, Table, resolved
+from .flow.columns import BEGAN_B, turn
+from .flow.declare import FlowRules, Flows, SettledFlows
 from .kinds import SUM, Addr, Kind, Scalar
 from .records import Records, RecordsLayout, records_of
 
@@ -149,6 +151,8 @@ class TableLayout:
     objects: tuple[ObjectLayout, ...] = ()
     # Whether compiled code may delete rows: it alone looks for slots that are marked as gone.
     deletes: bool = False
+    # Of a table whose rows are flows.
+    flow: FlowRules | None = None
 
     @property
     def gives_up(self) -> bool:
@@ -162,8 +166,8 @@ class TableLayout:
 
     @property
     def kinds(self) -> dict[str, Kind]:
-        """Of all fields, by name."""
-        return {name: kind for name, _, kind in self.fields}
+        """Of the fields that people see, by name."""
+        return {name: kind for name, _, kind in self.fields if not name.startswith("_")}
 
     @property
     def apart(self) -> tuple[tuple[str, int, Kind], ...]:
@@ -195,7 +199,7 @@ class TableLayout:
     @property
     def record(self) -> np.dtype[np.void]:
         """Of the rows that `merge` and `report` get: the fields without the tag, packed."""
-        fields = [(name, column_dtype(kind)) for name, _, kind in self.fields]
+        fields = [(name, column_dtype(kind)) for name, kind in self.kinds.items()]
         return np.dtype((Record, [*fields, *((one.name, one.dtype) for one in self.objects)]))
 
     def counters(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, np.dtype[np.uint64]]:
@@ -217,10 +221,12 @@ class TableLayout:
         slots = shard[start : start + self.slots * self.slot_size].view(self.dtype)
         used = slots[slots["tag"] & 1 != 0]
         packed = np.empty(len(used), self.record)
-        for name, _, kind in self.fields:
+        for name, kind in self.kinds.items():
             packed[name] = column(kind, used[name])
         for one in self.objects:
             packed[one.name] = used[one.name]
+        if self.flow is not None:
+            turn(packed, used["_marks"] & BEGAN_B != 0)
         return packed
 
 
@@ -252,7 +258,7 @@ def objects_of(layout: StateLayout) -> list[ObjectLayout]:
     return found
 
 
-def _table(name: str, offset: int, table: Table, shares: int, settings: Any) -> TableLayout:
+def _table(name: str, offset: int, table: Table | SettledFlows, shares: int, settings: Any) -> TableLayout:
     """Lay out one shard's part of a table whose capacity is shared out over `shares` shards."""
     capacity, idle = settings(table.capacity), settings(table.idle)
     slots = max(WINDOW, _power_of_two(-(-int(capacity) // shares)))
@@ -274,7 +280,7 @@ def _of(fields: Mapping[str, Any], kind: type[F]) -> dict[str, F]:
     return {label: value for label, value in fields.items() if isinstance(value, kind)}
 
 
-def _placed(table: Table, objects: Sequence[ObjectLayout]) -> tuple[dict[str, int], int]:
+def _placed(table: Table | SettledFlows, objects: Sequence[ObjectLayout]) -> tuple[dict[str, int], int]:
     """(where each field and object of a slot begins, bytes of a slot). What is journaled with the row comes first."""
     values = _of(table.value, Kind).items()
     parts: list[tuple[str, Kind | ObjectLayout]] = [
@@ -318,8 +324,10 @@ def make_layout(
             member = object_layout(name, offset, declaration.settled(settings))
         else:
             # The shard of packets without a hash comes on top: it usually holds little.
-            member = _table(name, offset, declaration, queues if per_worker else abi.RETA_SIZE, settings)
-            member = replace(member, deletes=deletes)
+            table = declaration.settled(settings) if isinstance(declaration, Flows) else declaration
+            member = _table(name, offset, table, queues if per_worker else abi.RETA_SIZE, settings)
+            rules = table.rules if isinstance(table, SettledFlows) else None
+            member = replace(member, deletes=deletes or rules is not None, flow=rules)
         members.append(member)
         offset = _align(offset + member.size, abi.CACHE_LINE)
     size = max(abi.PAGE_SIZE, _align(offset, abi.PAGE_SIZE))

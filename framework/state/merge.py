@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .columns import codes
+from .flow.columns import merge_flows
 from .kinds import BITS, FIRST, MAX, MIN, SUM, Kind, Scalar
 from .layout import ArrayLayout, ObjectLayout, StateLayout, TableLayout
 
@@ -128,8 +129,12 @@ def _merge_table(member: TableLayout, states: Sequence[State]) -> Rows:
     order = next(times, "")
     if order:
         rows = rows[np.argsort(rows[order], kind="stable")]
-    values = {name: kind for name, _, kind in member.values}
-    return merge_rows(rows, member.keys, values, member.objects)
+    values = {name: kind for name, kind in member.kinds.items() if name not in member.keys}
+
+    def merged(rows: Rows) -> Rows:
+        return merge_rows(rows, member.keys, values, member.objects)
+
+    return merged(rows) if member.flow is None else merge_flows(rows, merged, merge_rows)
 
 
 def _merge_objects(member: ObjectLayout, states: Sequence[State]) -> Any:

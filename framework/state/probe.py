@@ -147,7 +147,7 @@ def _take_over_lines(layout: TableLayout) -> list[str]:
     ready = [f"load{sizes[done]}(at + {offsets[done]}) != 0"] if done else []
     if layout.idle_ns:
         ready.append(f"journal_load_u64(journal + {NOW}) - load8(at + {offsets[layout.last]}) > {layout.idle_ns}")
-    sums = [_add_line(layout.sums_offset + offset, offset, kind) for _, offset, kind in layout.sums]
+    sums = [add_line(layout.sums_offset + offset, offset, kind) for _, offset, kind in layout.sums]
     return [
         "if free == 0:",
         f"    least = {HIGHEST}",
@@ -162,7 +162,7 @@ def _take_over_lines(layout: TableLayout) -> list[str]:
     ]
 
 
-def _add_line(to: int, at: int, kind: Kind) -> str:
+def add_line(to: int, at: int, kind: Kind) -> str:
     """Source that adds a number of the row at `free` to the one at `to` of the table."""
     size, old, more = kind.size, f"load{kind.size}(base + {to})", f"load{kind.size}(free + {at})"
     total = f"{old} + {more}" if compiled_type(kind) == types.int64 else f"add_floats({old}, {more})"
@@ -201,7 +201,7 @@ def _insert_lines(layout: TableLayout) -> list[str]:
         "    write4(journal, free, 0)",
         "store4(free, tag)",
         *[line for field in key_fields(layout) for line in field.stored()],
-        *[_zero_line(offset, kind) for _, offset, kind in layout.values],
+        *[_zero_line(offset, kind) for _, offset, kind in layout.values if not kind.blank],
         *[f"clear_bytes(free + {one.offset}, {one.size})" for one in layout.objects],
         "if taken == 0:",
         f"    write8(journal, base + {TABLE_ROWS}, load8(base + {TABLE_ROWS}) + 1)",

@@ -44,7 +44,7 @@ Ending = Callable[[TableLayout], list[str]]
 Search = Callable[..., Callable[..., Any]]
 
 
-def _scope(layout: TableLayout) -> dict[str, Any]:
+def scope_of(layout: TableLayout) -> dict[str, Any]:
     """The names that source text of probe.py uses."""
     return {
         "__name__": __name__,
@@ -75,7 +75,7 @@ def _scope(layout: TableLayout) -> dict[str, Any]:
     }
 
 
-def _written_out(head: str, lines: list[str], scope: dict[str, Any]) -> Callable[..., Any]:
+def written_out(head: str, lines: list[str], scope: dict[str, Any]) -> Callable[..., Any]:
     """The function of this head and these lines."""
     exec(f"def written({head}):\n" + "".join(f"    {line}\n" for line in lines), scope)
     function: Callable[..., Any] = scope["written"]
@@ -85,14 +85,14 @@ def _written_out(head: str, lines: list[str], scope: dict[str, Any]) -> Callable
 def _search(rest: Ending, layout: TableLayout, *, spot: bool) -> Callable[..., Any]:
     """The function that looks at the key's first slot, and has the rest done where it is not there."""
     key = ", ".join(words_of_key(layout))
-    further = outlined(_written_out(f"base, journal, h, {key}", rest(layout), _scope(layout)))
+    further = outlined(written_out(f"base, journal, h, {key}", rest(layout), scope_of(layout)))
     lines = [
         *begin_lines(layout, spot=spot),
         *first_look_lines(layout, spot=spot),
         f"found, new = further(base, journal, h, {key})",
         "return make_row(found, new, journal)",
     ]
-    return _written_out(SIGNATURE, lines, {**_scope(layout), "further": further})
+    return written_out(SIGNATURE, lines, {**scope_of(layout), "further": further})
 
 
 def _delete(layout: TableLayout, *, spot: bool) -> Callable[..., Any]:
@@ -100,9 +100,9 @@ def _delete(layout: TableLayout, *, spot: bool) -> Callable[..., Any]:
     if not layout.deletes:
         raise TypingError(f"zcframe: {layout.name}.delete() is called by a name of its own only, in plain functions")
     key = ", ".join(words_of_key(layout))
-    gone = outlined(_written_out(f"base, journal, h, {key}", delete_lines(layout), _scope(layout)))
+    gone = outlined(written_out(f"base, journal, h, {key}", delete_lines(layout), scope_of(layout)))
     lines = [*begin_lines(layout, spot=spot), f"return gone(base, journal, h, {key})"]
-    return _written_out(SIGNATURE, lines, {**_scope(layout), "gone": gone})
+    return written_out(SIGNATURE, lines, {**scope_of(layout), "gone": gone})
 
 
 def _prefetch_lines(layout: TableLayout) -> list[str]:
@@ -119,7 +119,7 @@ def _spot_lines(layout: TableLayout) -> list[str]:
 
 def _look_ahead(layout: TableLayout, ending: Ending) -> Callable[..., Any]:
     """The function that finds out where a key belongs, without a look into the table."""
-    return _written_out(SIGNATURE, [*begin_lines(layout, spot=False), *ending(layout)], _scope(layout))
+    return written_out(SIGNATURE, [*begin_lines(layout, spot=False), *ending(layout)], scope_of(layout))
 
 
 def _given(words: tuple[Any, ...]) -> list[Any]:
@@ -127,6 +127,11 @@ def _given(words: tuple[Any, ...]) -> list[Any]:
 
 
 def check_key(layout: TableLayout, name: str, given: list[Any]) -> None:
+    """Raises TypingError for a call that cannot be."""
+    if layout.flow is not None:
+        raise TypingError(
+            f"zcframe: {layout.name}.{name}(): a flow comes of its packet, f = state.{layout.name}.of(pkt)"
+        )
     if len(given) != len(layout.keys):
         keys = ", ".join(layout.keys)
         raise TypingError(f"{layout.name}.{name}() takes the key ({keys}), {len(given)} values were given")

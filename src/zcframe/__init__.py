@@ -2,7 +2,7 @@
 
 The public face for authors of plugins:
 
-    from zcframe import plugin, Array, Table, Records, Param, PASS, DROP, merge, ip_text
+    from zcframe import plugin, Array, Table, Flows, Records, Param, PASS, DROP, merge, ip_text
     from zcframe import u8, u16, u32, u64, i64, f64, addr, text, blob
 
 docs/plugins.md teaches it. For programs and notebooks that run it:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from zcframe.framework.packet.public import Packet, View
     from zcframe.framework.state.addresses import ip_text
     from zcframe.framework.state.declare import Array, Param, Table
+    from zcframe.framework.state.flow.declare import Flows
     from zcframe.framework.state.kinds import Scalar, addr, blob, f64, i64, text, u8, u16, u32, u64
     from zcframe.framework.state.merge import State
     from zcframe.framework.state.merge import merge_states as merge
@@ -50,6 +51,7 @@ _FACE = {
     "View": ("zcframe.framework.packet.public", "View"),
     "Array": ("zcframe.framework.state.declare", "Array"),
     "Table": ("zcframe.framework.state.declare", "Table"),
+    "Flows": ("zcframe.framework.state.flow.declare", "Flows"),
     "Param": ("zcframe.framework.state.declare", "Param"),
     "Scalar": ("zcframe.framework.state.kinds", "Scalar"),
     "u8": ("zcframe.framework.state.kinds", "u8"),
@@ -93,6 +95,7 @@ __all__ = [
     "CountMin",
     "Distinct",
     "Ewma",
+    "Flows",
     "LogHist",
     "Moments",
     "Packet",

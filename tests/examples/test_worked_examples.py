@@ -42,15 +42,15 @@ def report(name: str, path: Path, queues: int = 2) -> dict[str, Any]:
     return found
 
 
-def names_of(found: Sequence[Segment]) -> Counter[str]:
-    """Server names that are not in SOCKS, behind a PROXY header or in OpenVPN."""
-    return Counter(one.server_name for one in found if one.layers.startswith("tcp:tls") and one.server_name)
+def names_of(found: Sequence[Segment]) -> set[tuple[int, str]]:
+    """Connections with server names that are not in SOCKS, behind a PROXY header or in OpenVPN."""
+    return {(one.stream, one.server_name) for one in found if one.layers.startswith("tcp:tls") and one.server_name}
 
 
 def check_names(path: Path, found: Sequence[Segment]) -> None:
     # tshark dissects no ClientHello whose end is in the next segment (apart), or is not in the capture (joined).
     names = names_of(found) | names_of(segments(path, apart=True))
-    assert report("tls_names", path)["top"] == names
+    assert report("tls_names", path)["top"] == Counter(name for _, name in names)
 
 
 def times_by_port(found: Sequence[Segment]) -> dict[int, list[int]]:
@@ -168,12 +168,21 @@ def test_queues(name: str, made_capture: Path) -> None:
 
 
 def test_names_that_are_cut() -> None:
-    """A ClientHello that is cut anywhere shows its name whole or not at all."""
+    """A ClientHello that is cut anywhere shows its name whole or not at all, and one in two segments shows it."""
     hello = client_hello("www.example.org")
     end = hello.index(b"www.example.org") + len("www.example.org")
-    cut = [frame("192.0.2.1", "198.51.100.1", hello[:length], sport=1, dport=443) for length in range(len(hello) + 1)]
-    result = run_plugin(f"{EXAMPLES / 'tls_names'}.py", cut)
-    assert result.report["top"] == {"www.example.org": len(hello) + 1 - end}
+
+    def part(port: int, data: bytes, at: int = 0) -> bytes:
+        return frame("192.0.2.1", "198.51.100.1", data, sport=port, dport=443, flags="A", seq=7 + at)
+
+    cut = [part(1 + length, hello[:length]) for length in range(len(hello) + 1)]
+    split = []
+    for length in range(1, len(hello)):
+        syn = frame("192.0.2.1", "198.51.100.1", sport=5000 + length, dport=443, flags="S", seq=6)
+        halves = part(5000 + length, hello[:length]), part(5000 + length, hello[length:], length)
+        split += [syn, *(halves if length % 2 else halves[::-1])]
+    result = run_plugin(f"{EXAMPLES / 'tls_names'}.py", cut + split)
+    assert result.report["top"] == {"www.example.org": len(hello) + 1 - end + len(hello) - 1}
     assert not result.faults
 
 

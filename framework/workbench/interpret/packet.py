@@ -115,4 +115,4 @@ class PacketReader:
             return self(desc, blocks, min(depth + 1, DEEPEST))
 
         calls: dict[str, Callable[..., Any]] = {"_community_id": community, "inner": inner}
-        return Packet(members, calls, exists=depth == 0 or members["tunnels"] > 0)
+        return Packet(members | {"_place": (desc, blocks, depth)}, calls, exists=depth == 0 or members["tunnels"] > 0)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from zcframe.framework.state.compiled import allow_fields
 from zcframe.framework.state.layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
 
 from .fields import InterpretedArray
+from .flows import FlowSearch, InterpretedFlows
 from .memory import Memory
 from .objects import InterpretedObject
 from .records import InterpretedRecords
@@ -24,12 +26,17 @@ class InterpretedState:
         raise AttributeError(f"state.{name} is a member and cannot be set: set its items")
 
 
+def _search(table: TableLayout) -> Search:
+    return Search(table) if table.flow is None else FlowSearch(table)
+
+
 class States:
     """Makes the state of a shard. records: by name, the same for all shards."""
 
     def __init__(self, layout: StateLayout) -> None:
         self._layout = layout
-        self._searches = {one.name: Search(one) for one in layout.members if isinstance(one, TableLayout)}
+        allow_fields(layout)
+        self._searches = {one.name: _search(one) for one in layout.members if isinstance(one, TableLayout)}
         self.records = {one.name: InterpretedRecords(one) for one in layout.records}
 
     def _member(self, member: Member, memory: Memory) -> Any:
@@ -37,7 +44,8 @@ class States:
             return InterpretedArray(member, memory)
         if isinstance(member, ObjectLayout):
             return InterpretedObject(member, member.name, memory)
-        return InterpretedTable(self._searches[member.name], memory)
+        kind = InterpretedTable if member.flow is None else InterpretedFlows
+        return kind(self._searches[member.name], memory)
 
     def of(self, memory: Memory) -> InterpretedState:
         members = {member.name: self._member(member, memory) for member in self._layout.members}

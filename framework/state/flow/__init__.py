@@ -1,0 +1,1 @@
+"""Flows as plugins declare them, and their rows in numpy."""
