@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from .authors.examples import example_rows
+from .authors.lookups import lookup_rows
 from .bench import Bench, NotMeasured
 from .chain import chain_rows
 from .command import command_rows, queue_rows
@@ -37,7 +39,8 @@ BENCHES: dict[str, Callable[[Bench], list[Row]]] = {
     "command": command_rows,
     "large": large_rows,
     "hash": hash_rows,
-    "toolbox": toolbox_rows,
+    "toolbox": lambda bench: [*toolbox_rows(bench), *lookup_rows(bench)],
+    "examples": example_rows,
     "handover": handover_rows,
     "rows": row_rows,
     "dump": filecopy_rows,

@@ -18,7 +18,7 @@ from .rounds import Spread
 BEGIN, END = "<!-- {}: begin -->", "<!-- {}: end -->"
 SECTION = "benchmarks"
 HEADINGS = ("figure", "zcframe", "peer", "ratio", "bar", "verdict")
-PACKAGES = ("numba", "llvmlite", "numpy", "dpkt", "scapy", "nfstream", "cypcap", "pcapy-ng")
+PACKAGES = ("numba", "llvmlite", "numpy", "dpkt", "scapy", "nfstream", "cypcap", "pcapy-ng", "hyperscan")
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """State over several flows: who calls home, by how regularly a host connects to the same port of another one."""
 
-from zcframe import PASS, Moments, Param, Table, addr, ip_text, plugin, u16, u32, u64
+from zcframe import PASS, Moments, Param, Table, addr, plugin, u16, u32, u64
 
 SYN, ACK = 0x02, 0x10
 
@@ -34,4 +34,4 @@ class Beacons:
 
 def described(row):
     times = {"gaps": row.us.count, "seconds": row.us.mean / 1e6, "jitter": row.us.jitter}
-    return {"client": ip_text(row.src), "server": ip_text(row.dst), "port": int(row.port)} | times
+    return {"client": row.src, "server": row.dst, "port": row.port} | times

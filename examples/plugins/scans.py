@@ -1,6 +1,6 @@
 """Sketches in a table: who scans, by the different targets that a host asked."""
 
-from zcframe import PASS, Distinct, Param, Table, addr, ip_text, plugin
+from zcframe import PASS, Distinct, Param, Table, addr, plain, plugin
 
 SYN, ACK = 0x02, 0x10
 
@@ -26,7 +26,7 @@ class Scans:
         return PASS
 
     def report(merged, params):
-        scans = {ip_text(row.host): described(row) for row in merged.hosts if row.targets.count >= params.targets}
+        scans = {plain(row.host): described(row) for row in merged.hosts if row.targets.count >= params.targets}
         return {"hosts": len(merged.hosts), "lost": merged.lost["hosts"], "scans": scans}
 
 

@@ -1,6 +1,6 @@
 """The one with a table: which host offers which TCP service, and who was the first to be answered."""
 
-from zcframe import PASS, Param, Table, addr, ip_text, plugin, u16, u64
+from zcframe import PASS, Param, Table, addr, plugin, u16, u64
 
 SYN, ACK = 0x02, 0x10
 
@@ -32,13 +32,8 @@ class Services:
         return PASS
 
     def report(merged):
-        rows = merged.services[merged.services["answers"].argsort(kind="stable")[::-1]]
-        return {"count": len(rows), "lost": merged.lost["services"], "services": [described(row) for row in rows]}
+        rows = merged.services[merged.services.answers.argsort(kind="stable")[::-1]]
+        return {"count": len(rows), "lost": merged.lost["services"], "services": rows}
 
     def lines(report):
         return [f"{service['host']} port {service['port']}" for service in report["services"][:3]]
-
-
-def described(row):
-    names = ("answers", "first_ns", "last_ns")
-    return {"host": ip_text(row["host"]), "port": int(row["port"])} | {name: int(row[name]) for name in names}

@@ -1,6 +1,6 @@
 """Flows, and the first bytes of their ends: which TLS servers clients asked for by name."""
 
-from zcframe import PASS, Flows, Param, Table, plugin, text, u8, u64
+from zcframe import PASS, Flows, Param, Table, plain, plugin, text, u8, u64
 
 SERVER_NAME, MOST_EXTENSIONS = 0, 64
 
@@ -38,6 +38,6 @@ class TlsNames:
         return PASS
 
     def report(merged, params):
-        rows = merged.names[merged.names["connections"].argsort(kind="stable")[::-1]]
-        top = {row.name.decode(errors="backslashreplace"): int(row.connections) for row in rows[: params.top]}
+        rows = merged.names[merged.names.connections.argsort(kind="stable")[::-1]]
+        top = {plain(row.name): row.connections for row in rows[: params.top]}
         return {"names": len(rows), "lost": sum(merged.lost.values()), "top": top}

@@ -179,10 +179,10 @@ def _bindings(
 
     def bound(k: int) -> tuple[Any, Any, Any]:
         _allow(plugins[k])
-        return filters[k], state_maker(plugins[k].layout), params[k]
+        return filters[k], state_maker(plugins[k].layout, place=k), params[k]
 
     def view(k: int) -> Any:
-        return state_maker(plugins[k].layout, writable=False)
+        return state_maker(plugins[k].layout, writable=False, place=k)
 
     return {
         "bound": bound,
@@ -200,6 +200,8 @@ def _bindings(
 def _allow(plugin: BoundPlugin) -> None:
     """Tell numba of the fields of rows, and of objects and flows, which few plugins have."""
     allow_fields(plugin.layout)
+    if plugin.layout.lookups:
+        importlib.import_module("zcframe.framework.state.lookup.methods")
     if objects_of(plugin.layout):
         importlib.import_module("zcframe.framework.state.sketch.methods").allow_methods(plugin.layout)
     if any(isinstance(member, TableLayout) and member.flow is not None for member in plugin.layout.members):

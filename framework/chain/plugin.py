@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, overload
 
 from zcframe.framework.errors import DeclarationError
 from zcframe.framework.nearest import nearest
-from zcframe.framework.state.declare import RESERVED_MEMBERS, Declaration, Param
+from zcframe.framework.state.declare import RESERVED_MEMBERS, Declaration, Lookup, Param
 from zcframe.framework.state.flow.declare import Flows
 from zcframe.framework.state.records import Records
 
@@ -54,7 +54,7 @@ class PluginClass:
     doc: str
     cls: type
     params: Mapping[str, Param]
-    state: Mapping[str, Declaration | Records]
+    state: Mapping[str, Declaration | Records | Lookup]
     per_worker: bool
     expression: str
     needs: str
@@ -169,14 +169,14 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any
         # Both directions of a flow are one row.
         needs = needs or BY_FLOW
     for label in RESERVED_MEMBERS:
-        if isinstance(cls.__dict__.get(label), Declaration | Records):
+        if isinstance(cls.__dict__.get(label), Declaration | Records | Lookup):
             raise DeclarationError(f"plugin {cls.__name__}: a member of its state cannot be called {label}")
     return PluginClass(
         name=name or cls.__name__.lower(),
         doc=inspect.cleandoc(cls.__doc__ or ""),
         cls=cls,
         params={label: value for label, value in members if isinstance(value, Param)},
-        state={label: value for label, value in members if isinstance(value, Declaration | Records)},
+        state={label: value for label, value in members if isinstance(value, Declaration | Records | Lookup)},
         per_worker=per == "worker",
         expression=expression.strip(),
         needs=needs,
@@ -217,7 +217,8 @@ def plugin(
 ) -> Any:
     """Declare a class as a plugin.
 
-    The class holds Param, Array, Table and Records attributes, objects as LogHist, and the functions
+    The class holds Param, Array, Table and Records attributes, objects as LogHist, lists to look things up in as
+    Patterns, and the functions
 
         filter(pkt, state, params) -> PASS or DROP   compiled; runs for every packet
         ahead(pkt, state, params) -> numbers, spots  compiled, optional; runs for the whole burst before filter, which

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from zcframe.framework.nearest import nearest, offer
 from zcframe.framework.packet.value import DOCS
 from zcframe.framework.state.flow.declare import ASKED as FLOW_ANSWERS
-from zcframe.framework.state.layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
+from zcframe.framework.state.layout import ArrayLayout, LookupLayout, Member, ObjectLayout, StateLayout, TableLayout
 from zcframe.framework.state.records import RecordsLayout
 
 from .source.names import FOREIGN
@@ -39,8 +39,9 @@ class Scope:
     names: tuple[str, ...]
 
     @property
-    def members(self) -> dict[str, Member | RecordsLayout]:
-        return {member.name: member for member in (*self.layout.members, *self.layout.records)}
+    def members(self) -> dict[str, Member | RecordsLayout | LookupLayout]:
+        layout = self.layout
+        return {member.name: member for member in (*layout.members, *layout.records, *layout.lookups)}
 
     def fields(self, table: str) -> list[str]:
         member = self.members.get(table)
@@ -145,7 +146,8 @@ def _attribute(found: Match, scope: Scope) -> str:
         own = module[1].partition(".")[0] not in FOREIGN
         by_name = f"; a function of your own is imported by its name, from {module[1]} import {name}" if own else ""
         return f"{module[1]}.{name} cannot be used here: of modules, compiled code knows math and numpy{by_name}"
-    inside = re.match(r"zcframe\.(?:Fixed|Direct|Flow)?(Row|Table|Array|Object|Records)Type\(([\w.]+)#", owner)
+    kinds = "Row|Table|Array|Object|Records|Lookup"
+    inside = re.match(rf"zcframe\.(?:Fixed|Direct|Flow)?({kinds})Type\(([\w.]+)#", owner)
     if inside:
         return _member_attribute(name, inside[1], inside[2], scope)
     if owner.startswith("zcframe.Packet"):
@@ -172,6 +174,9 @@ def _member_attribute(name: str, owner: str, member: str, scope: Scope) -> str:
     if owner == "Table":
         return _table_attribute(name, member, scope)
     found = scope.members.get(member)
+    if isinstance(found, LookupLayout):
+        asked = "find(view) and next(view, hit)" if found.kind == "Patterns" else "find(pkt.src), and are asked by `in`"
+        return f"the {found.kind} {member} have no {name}: they have {asked}"
     if isinstance(found, RecordsLayout):
         fields = ", ".join(f"{label}=..." for label, _ in found.fields)
         return f"the Records {member} have no {name}: they have emit({fields})"

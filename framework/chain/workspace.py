@@ -22,14 +22,13 @@ import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.jit.words import numbered
-from zcframe.framework.state.journal import JOURNAL_SIZE
+from zcframe.framework.state.journal import JOURNAL_SIZE, MAX_PLUGINS
 
 BURST = 64
 # Where so many packets came while the worker slept, more will come while it naps: see RingEnd.nap_s.
 BUSY = 64
 # Frames are fetched into the cache so many packets ahead.
 AHEAD = 16
-MAX_PLUGINS = 32
 MAX_CODES = 2 * MAX_PLUGINS + 2
 
 DONE = 0

@@ -13,6 +13,8 @@ from zcframe import __version__
 from zcframe.framework.clock import utc
 from zcframe.framework.state.addresses import ip_text
 from zcframe.framework.state.kinds import ADDRESS_SIZE
+from zcframe.framework.state.layout import Record
+from zcframe.framework.state.sketch.kind import Value
 from zcframe.framework.stats import (
     Observer,
     PluginPlan,
@@ -129,7 +131,7 @@ def plan_document(plan: RunPlan) -> dict[str, Any]:
 def _is_shown(dtype: Any) -> bool:
     """Whether it is, or has in it, text or an addr of state, which people want to read."""
     if dtype.names:
-        return any(_is_shown(dtype[name]) for name in dtype.names)
+        return issubclass(dtype.type, Record) or any(_is_shown(dtype[name]) for name in dtype.names)
     return bool(dtype.kind == "S" or dtype == f"V{ADDRESS_SIZE}")
 
 
@@ -143,17 +145,27 @@ def _from_numpy(value: Any) -> Any:
     return value.item().decode(errors="backslashreplace") if value.dtype.kind == "S" else ip_text(value)
 
 
-def plain(value: Any) -> Any:
-    """The value in types of JSON; numpy's scalars and arrays, bytes, NaN and keys that are numbers are converted.
+def _key(key: Any) -> str:
+    """An address or text of state as what it is, all else as Python has it."""
+    return str(plain(key) if hasattr(key, "tolist") else key)
 
-    Text and addresses of state become text, other bytes hexadecimal digits.
+
+def plain(value: Any) -> Any:
+    """The value in types of JSON: of numbers, arrays, bytes, addresses, rows and objects of state, dicts and lists.
+
+    Text and addresses of state become text, other bytes hexadecimal digits, NaN and infinity None, keys text; a row of
+    a table a dict by field, an object, as LogHist, its summary. `report` may return any of these: the run does so.
 
     Raises TypeError for an object that has no text of its own.
     """
+    if isinstance(value, Value):
+        return plain(value.summary())
+    if isinstance(value, Record):
+        return {name: plain(value[name]) for name in value.dtype.names}
     if hasattr(value, "tolist"):
         return plain(_from_numpy(value))
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {_key(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in value]
     if isinstance(value, float):

@@ -36,7 +36,8 @@ def _state(state: StatePlan) -> list[str]:
     """What a plugin's state takes; memory comes into being where packets are counted."""
     rows = (f"{clean(name)} {count:,} rows a shard" for name, count in state.rows.items())
     shards = f"state {state.bytes / 2**20:,.1f} MiB in {state.shards} shards"
-    return [", ".join([shards, *rows])] if state.bytes else []
+    lists = (f"{clean(name)} {-(-octets // 1024):,} KiB for all workers" for name, octets in state.lookups.items())
+    return [", ".join([shards, *rows, *lists])] if state.bytes else []
 
 
 def plan_lines(plan: RunPlan) -> list[str]:

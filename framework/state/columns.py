@@ -42,6 +42,21 @@ def codes(values: np.ndarray[Any, Any]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     return values.astype(np.uint64)
 
 
+class Rows(np.ndarray[Any, Any]):
+    """Rows of a merged table: `rows.field` is the column `rows["field"]`, but for names that every array has."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name in (self.dtype.names or ()):
+            return self[name]
+        fields = f": its fields are {', '.join(self.dtype.names)}" if self.dtype.names else ""
+        raise AttributeError(f"the table has no field {name}{fields}")
+
+    def __getitem__(self, place: Any) -> Any:
+        """A part of the rows, or a column, which is a plain array."""
+        found = super().__getitem__(place)
+        return found if found.dtype.names or not isinstance(found, Rows) else found.view(np.ndarray)
+
+
 def python_value(kind: Kind, value: Any) -> Any:
     """The Python value of an item of a column."""
     if isinstance(kind, Octets):

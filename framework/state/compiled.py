@@ -25,11 +25,13 @@ from numba.extending import (
     register_model,
 )
 
+from zcframe.framework.jit.emit.address import emit_load
 from zcframe.framework.jit.lowering import lowered_at
 
+from .journal import LOOKUPS
 from .keys import words_of_key
 from .kinds import Kind, Repeated
-from .layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
+from .layout import ArrayLayout, LookupLayout, Member, ObjectLayout, StateLayout, TableLayout
 from .records import RecordsLayout
 from .values import compiled_type, emit_change, emit_value, takes
 
@@ -66,6 +68,10 @@ class ObjectType(_Located):
 
 class RecordsType(_Located):
     """A kind of record: the address says nothing."""
+
+
+class LookupType(_Located):
+    """A list to look things up in: the address is that of the lookup (lookup/methods.py)."""
 
 
 class RowType(_Located):
@@ -139,14 +145,21 @@ def spot_words(typingctx, spot):  # type: ignore[no-untyped-def]
     return UniTuple(types.int64, count)(spot), codegen
 
 
-@register_model(StateType)
 @register_model(ArrayType)
 @register_model(TableType)
 @register_model(ObjectType)
 @register_model(RecordsType)
+@register_model(LookupType)
 class _LocatedModel(models.StructModel):  # type: ignore[misc]
     def __init__(self, manager: Any, fe_type: Any) -> None:
         super().__init__(manager, fe_type, [("address", types.int64), ("journal", types.int64)])
+
+
+@register_model(StateType)
+class _StateModel(models.StructModel):  # type: ignore[misc]
+    def __init__(self, manager: Any, fe_type: StateType) -> None:
+        lookups = ["lookups"] if fe_type.layout.lookups else []
+        super().__init__(manager, fe_type, [(word, types.int64) for word in ("address", "journal", *lookups)])
 
 
 @register_model(RowType)
@@ -191,19 +204,39 @@ def row_maker(layout: TableLayout) -> Any:
     return make
 
 
-def state_maker(layout: StateLayout, *, writable: bool = True) -> Any:
-    """Compiled function (shard address, journal address) -> state value of this layout."""
-    return maker(StateType(layout, "state", writable))
+def state_maker(layout: StateLayout, *, writable: bool = True, place: int = 0) -> Any:
+    """Compiled function (shard address, journal address) -> state value of this layout.
+
+    place: of the plugin among those of the run, by which its lookups are found.
+    """
+    located = StateType(layout, "state", writable)
+    return _maker_with_lookups(located, place) if layout.lookups else maker(located)
 
 
-MEMBER_TYPES: Final[dict[type[Member | RecordsLayout], type[_Located]]] = {
+def _maker_with_lookups(located: StateType, place: int) -> Any:
+    @intrinsic
+    def make(typingctx, address, journal):  # type: ignore[no-untyped-def]
+        def codegen(context, builder, signature, args):  # type: ignore[no-untyped-def]
+            value = cgutils.create_struct_proxy(located)(context, builder)
+            value.address, value.journal = args
+            word = builder.add(value.journal, context.get_constant(types.int64, LOOKUPS + 8 * place))
+            value.lookups = emit_load(builder, word, 64)
+            return value._getvalue()
+
+        return located(types.int64, types.int64), codegen
+
+    return make
+
+
+MEMBER_TYPES: Final[dict[type[Member | RecordsLayout | LookupLayout], type[_Located]]] = {
     ArrayLayout: ArrayType, TableLayout: TableType, ObjectLayout: ObjectType, RecordsLayout: RecordsType,
+    LookupLayout: LookupType,
 }  # fmt: skip
 
 
 def _member_type(state: StateType, name: str) -> tuple[_Located, int] | None:
     """(numba type of a member, its offset in the shard); None where there is none of that name."""
-    for member in (*state.layout.members, *state.layout.records):
+    for member in (*state.layout.members, *state.layout.records, *state.layout.lookups):
         if member.name == name:
             return MEMBER_TYPES[type(member)](member, name, state.writable), getattr(member, "offset", 0)
     return None
@@ -225,6 +258,10 @@ def _state_member(context, builder, state, value, name):  # type: ignore[no-unty
     kind, offset = found
     whole = cgutils.create_struct_proxy(state)(context, builder, value=value)
     part = cgutils.create_struct_proxy(kind)(context, builder)
+    if isinstance(kind, LookupType):
+        place = builder.add(whole.lookups, context.get_constant(types.int64, 8 * kind.layout.index))
+        part.address = builder.add(whole.lookups, emit_load(builder, place, 64))
+        return part._getvalue()
     part.address = builder.add(whole.address, context.get_constant(types.int64, offset))
     part.journal = whole.journal
     return part._getvalue()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Final
 
 from zcframe.framework.errors import DeclarationError
 
@@ -154,6 +155,50 @@ class Table:
             raise DeclarationError(
                 "a Table with `done` needs `last` or `least`, to know which row gives up its slot first"
             )
+
+
+@dataclass(frozen=True)
+class Built:
+    """A lookup in memory, `octets` (numpy uint8), and the `entries` that it was built of, in order, for `report`."""
+
+    octets: Any
+    entries: Sequence[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Lookup:
+    """Base of what is looked up. source: a path of a file, a list or a mapping; a Param names a file."""
+
+    source: Any
+
+    # Whether `source` may be a mapping.
+    MAPS: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        possible = (str, os.PathLike, list, tuple, set, frozenset, Param, *((Mapping,) if self.MAPS else ()))
+        if not isinstance(self.source, possible):
+            raise DeclarationError(
+                f"{self.name}({self.source!r}): a list{' or dict' * self.MAPS}, or a file, is needed"
+            )
+        if isinstance(self.source, Param) and not isinstance(self.source.default, str):
+            raise DeclarationError(f"{self.name} of a Param of {self.source.default!r}: the path of a file is needed")
+
+    @property
+    def name(self) -> str:
+        return type(self).__name__
+
+    @property
+    def value(self) -> Kind | None:
+        """Of what is found; None where it is no value of the author's."""
+        return None
+
+    def settled(self, settings: Callable[[Any], Any]) -> Lookup:
+        """The declaration with the user's setting in place of a parameter."""
+        return replace(self, source=settings(self.source))
+
+    def built(self) -> Built:
+        """The lookup in memory. Raises DeclarationError, which begins with where what is wrong stands."""
+        raise NotImplementedError
 
 
 Declaration = Array | Table | Embedded

@@ -9,6 +9,7 @@ whose worker was killed in the middle of it, is rolled back, so that nothing is 
     used     u64: bytes of entries
     secrets  of the tables' hash, the same for all tables and workers of a run
     rows     where plugins emit records, see chain/records/emit.py: six u64
+    lookups  u64 for each plugin of the run: where its lookups are, see lookup/image.py
     entry    old bytes, padded to 8 | u64: address, and in its upper 16 bits the size
 
 The journal and the state are memory that outlives the worker. After a kill its successor sees the dead worker's stores
@@ -50,7 +51,9 @@ USED = 16
 SECRETS = 64
 MAX_SECRETS = MAX_KEYS + 2
 ROWS = SECRETS + -(-8 * MAX_SECRETS // 64) * 64
-HEAD_SIZE = ROWS + 64
+LOOKUPS = ROWS + 64
+MAX_PLUGINS = 32
+HEAD_SIZE = LOOKUPS + 8 * MAX_PLUGINS
 TRAILER = 8
 SIZE_AT = 48
 ADDRESS = (1 << SIZE_AT) - 1

@@ -25,7 +25,7 @@ from zcframe.framework import abi
 from zcframe.framework.errors import DeclarationError
 
 from .columns import column, column_dtype
-from .declare import LARGEST_ROW, Array, Declaration, Embedded, Param, Table, resolved
+from .declare import LARGEST_ROW, Array, Declaration, Embedded, Lookup, Param, Table, resolved
 from .flow.columns import BEGAN_B, turn
 from .flow.declare import FlowRules, Flows, SettledFlows
 from .kinds import SUM, Addr, Kind, Scalar
@@ -234,6 +234,22 @@ Member = ArrayLayout | TableLayout | ObjectLayout
 
 
 @dataclass(frozen=True)
+class LookupLayout:
+    """A lookup of a plugin, as compiled code knows it: which of the plugin's it is, but not what is in it.
+
+    size: bytes of memory. entries: what is in it, for `report`. Neither is in the repr, by which compiled code is
+    found: another list needs no new code.
+    """
+
+    name: str
+    index: int
+    kind: str
+    value: Kind | None
+    size: int = field(default=0, repr=False, compare=False)
+    entries: Sequence[Any] = field(default=(), repr=False, compare=False)
+
+
+@dataclass(frozen=True)
 class StateLayout:
     """Layout of one shard of one plugin; `shards` is SHARDS, or the number of queues for per-worker state."""
 
@@ -244,6 +260,8 @@ class StateLayout:
     per_worker: bool
     # Rows that are handed on, and take no room in a shard.
     records: tuple[RecordsLayout, ...] = ()
+    # Lists that are looked up in, which lie elsewhere.
+    lookups: tuple[LookupLayout, ...] = ()
 
     @property
     def size(self) -> int:
@@ -298,7 +316,7 @@ def _placed(table: Table | SettledFlows, objects: Sequence[ObjectLayout]) -> tup
 
 
 def make_layout(
-    declared: Mapping[str, Declaration | Records],
+    declared: Mapping[str, Declaration | Records | Lookup],
     params: Mapping[str, Any],
     declared_params: Mapping[str, Param],
     *,
@@ -316,7 +334,7 @@ def make_layout(
     offset = 0
     for name, declaration in declared.items():
         member: Member
-        if isinstance(declaration, Records):
+        if isinstance(declaration, Records | Lookup):
             continue
         if isinstance(declaration, Array):
             member = ArrayLayout(name, offset, declaration.scalar, int(settings(declaration.length)))

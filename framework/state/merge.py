@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .columns import Rows as TableRows
 from .columns import codes
 from .flow.columns import merge_flows
 from .kinds import BITS, FIRST, MAX, MIN, SUM, Kind, Scalar
@@ -41,7 +42,8 @@ class State:
         self.lost = lost
         self.expired = expired
         self.given_up = given_up or {m.name: {f: 0 for f, _, _ in m.sums} for m in _tables(layout)}
-        self.__dict__.update(members)
+        rows = {name: found.view(TableRows) for name, found in members.items() if _is_table(found)}
+        self.__dict__.update(members | rows | {one.name: one.entries for one in layout.lookups})
 
     if TYPE_CHECKING:
 
@@ -51,6 +53,10 @@ class State:
     def __repr__(self) -> str:
         sizes = ", ".join(f"{m.name}: {_told(getattr(self, m.name))}" for m in self.layout.members)
         return f"State({sizes})"
+
+
+def _is_table(member: Any) -> bool:
+    return isinstance(member, np.ndarray) and member.dtype.names is not None
 
 
 def _told(member: Any) -> str:

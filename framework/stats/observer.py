@@ -87,11 +87,15 @@ class QueuePlan:
 
 @dataclass(frozen=True)
 class StatePlan:
-    """State of a plugin in shared memory. rows: of each of its tables, how many a shard has room for."""
+    """State of a plugin in shared memory. rows: of each of its tables, how many a shard has room for.
+
+    lookups: bytes of each list that it looks things up in, once for all workers.
+    """
 
     bytes: int = 0
     shards: int = 0
     rows: Mapping[str, int] = field(default_factory=dict)
+    lookups: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

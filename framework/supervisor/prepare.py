@@ -10,7 +10,6 @@ from zcframe.affinity import Plan, Tuning, make_plan, nic_node, plan_tuning, rea
 from zcframe.framework.chain.bound import BoundPlugin, bind
 from zcframe.framework.chain.handover import Shedding
 from zcframe.framework.chain.spec import PluginSpec, parse_spec
-from zcframe.framework.chain.workspace import MAX_PLUGINS
 from zcframe.framework.config import ANY, FOREVER, MAX_GAP, OPTIONS, RunConfig, takes_commands
 from zcframe.framework.errors import UsageError
 from zcframe.framework.filters.libpcap import compile_expression
@@ -30,6 +29,7 @@ from zcframe.framework.sources.plan import LivePlan, SeveralPlan
 from zcframe.framework.sources.soft82576 import ReplayPlan
 from zcframe.framework.sources.spread import Spread, choose_spread, require_spread
 from zcframe.framework.sources.trace import bundled_trace
+from zcframe.framework.state.journal import MAX_PLUGINS
 from zcframe.framework.stats import OutputPlan, PluginPlan, QueuePlan, RssInfo, RunPlan, SourceInfo
 from zcframe.framework.stats.ledger import FILTER
 

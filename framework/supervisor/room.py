@@ -19,7 +19,8 @@ def state_plan(plugin: BoundPlugin, domains: int) -> StatePlan:
     layout = plugin.layout
     shards = layout.shards * (1 if layout.per_worker else domains)
     rows = {member.name: member.slots for member in layout.members if isinstance(member, TableLayout)}
-    return StatePlan(bytes=layout.shard_size * shards, shards=shards, rows=rows)
+    lookups = {one.name: one.size for one in layout.lookups}
+    return StatePlan(bytes=layout.shard_size * shards, shards=shards, rows=rows, lookups=lookups)
 
 
 def size_text(octets: int) -> str:

@@ -38,7 +38,7 @@ from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
 from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import Mapping, RingEnd
-from zcframe.framework.state.journal import SECRETS
+from zcframe.framework.state.journal import LOOKUPS, SECRETS
 from zcframe.framework.state.shared import StateMemory
 
 from . import verify
@@ -82,6 +82,9 @@ class Worker:
         self.progress = Mapping(post.progress_fd, PROGRESS_SIZE, writable=True, populate=True)
         # The same ones for every worker of a run: a table may be taken over.
         self.progress.view("u1", JOURNAL + SECRETS, len(state.secrets))[:] = memoryview(state.secrets)
+        self.progress.view("i8", JOURNAL + LOOKUPS, len(chain.plugins))[:] = [
+            plugin.lookups.address if plugin.lookups else 0 for plugin in chain.plugins
+        ]
         orders = Mapping(post.orders_fd, abi.PAGE_SIZE, writable=False)
         self.orders_mapping = orders
         self._stop, self._pause_order = (orders.view(ORDERS)[name] for name in ("stop", "pause"))

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from zcframe.framework.chain.plugin import DROP, PASS, Verdict, plugin
     from zcframe.framework.library import AsyncRun, Result, Run, RunError, Snapshot, run, run_async, start, start_async
+    from zcframe.framework.outputs.document import plain
     from zcframe.framework.packet.community import community_id, community_id_text
     from zcframe.framework.packet.public import Packet, View
     from zcframe.framework.state.addresses import ip_text
     from zcframe.framework.state.declare import Array, Param, Table
     from zcframe.framework.state.flow.declare import Flows
     from zcframe.framework.state.kinds import Scalar, addr, blob, f64, i64, text, u8, u16, u32, u64
+    from zcframe.framework.state.lookup.patterns import Patterns
+    from zcframe.framework.state.lookup.prefixes import Prefixes
     from zcframe.framework.state.merge import State
     from zcframe.framework.state.merge import merge_states as merge
     from zcframe.framework.state.records import Records
@@ -64,6 +67,8 @@ _FACE = {
     "text": ("zcframe.framework.state.kinds", "text"),
     "blob": ("zcframe.framework.state.kinds", "blob"),
     "Records": ("zcframe.framework.state.records", "Records"),
+    "Patterns": ("zcframe.framework.state.lookup.patterns", "Patterns"),
+    "Prefixes": ("zcframe.framework.state.lookup.prefixes", "Prefixes"),
     "State": ("zcframe.framework.state.merge", "State"),
     "merge": ("zcframe.framework.state.merge", "merge_states"),
     "Bloom": ("zcframe.framework.state.sketch.bloom", "Bloom"),
@@ -74,6 +79,7 @@ _FACE = {
     "Moments": ("zcframe.framework.state.sketch.moments", "Moments"),
     "Reservoir": ("zcframe.framework.state.sketch.reservoir", "Reservoir"),
     "TopK": ("zcframe.framework.state.sketch.topk", "TopK"),
+    "plain": ("zcframe.framework.outputs.document", "plain"),
     "ip_text": ("zcframe.framework.state.addresses", "ip_text"),
     "run": ("zcframe.framework.library", "run"),
     "start": ("zcframe.framework.library", "start"),
@@ -100,6 +106,8 @@ __all__ = [
     "Moments",
     "Packet",
     "Param",
+    "Patterns",
+    "Prefixes",
     "Records",
     "Reservoir",
     "Result",
@@ -121,6 +129,7 @@ __all__ = [
     "i64",
     "ip_text",
     "merge",
+    "plain",
     "plugin",
     "run",
     "run_async",

@@ -60,3 +60,20 @@ def test_the_table_has_each_object_with_its_size_and_methods() -> None:
         kinds[type(kind).__name__] = kind
     public = {name for name in zcframe.__all__ if isinstance(getattr(zcframe, name), type)}
     assert kinds.keys() == {name for name in public if issubclass(getattr(zcframe, name), Sketch)}
+
+
+def test_the_example_of_lists_counts_by_site(tmp_path: Path) -> None:
+    path, sites = tmp_path / "sites.py", tmp_path / "sites.csv"
+    path.write_text(re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)[1])
+    sites.write_text("network,site\n0.0.0.0/0,old\n::/0,new\n")
+    frames = read_capture(BUNDLED)
+    with run([f"{path}?sites={sites}"], frames) as rig:
+        report, ledger = rig.report("sites"), rig.ledger()
+    expected: dict[str, int] = defaultdict(int)
+    for frame in frames:
+        inner = dpkt.ethernet.Ethernet(frame.data).data
+        site = "old" if isinstance(inner, dpkt.ip.IP) else "new"
+        expected[site] += len(frame.data)
+    assert ledger["faulted"] == {"sites": 0}
+    assert report["sites"].keys() == expected.keys()
+    assert report["sites"]["old"] == expected["old"]

@@ -11,13 +11,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping
 from dataclasses import fields, replace
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, Final, NamedTuple
 
 import numpy as np
 
 from zcframe.framework.errors import DeclarationError
 from zcframe.framework.state.declare import Array, Embedded, Param
-from zcframe.framework.state.kinds import BITS, MAX, SUM
+from zcframe.framework.state.kinds import BITS, MAX, SUM, Kind, Octets
 from zcframe.framework.state.layout import Void
 
 Values = np.ndarray[Any, Any]
@@ -68,6 +68,11 @@ class Sketch(Embedded):
         """Names of the words that keyed methods are given; none for one word or more."""
         return ()
 
+    @property
+    def kinds(self) -> Mapping[str, Kind]:
+        """Of the values that make up the key of keyed methods, by name; none where they are words."""
+        return {}
+
     def settings(self) -> dict[str, Any]:
         """The parameters by name, and what follows from them."""
         return {one.name: getattr(self, one.name) for one in fields(self)}  # type: ignore[arg-type]
@@ -115,6 +120,15 @@ def require_names(kind: Sketch, name: str) -> None:
     words = names if isinstance(names, tuple) else ()
     if not words or not all(isinstance(word, str) and word.isidentifier() for word in words):
         raise DeclarationError(f"{type(kind).__name__}({name}={names!r}): a tuple of names is needed, as ('hi', 'lo')")
+
+
+# Bytes of a word, of which text in a key has as many as it needs.
+WORD: Final = 8
+
+
+def words_in(kind: Kind) -> int:
+    """How many words a value takes in the key of an object."""
+    return -(-kind.limit // WORD) if isinstance(kind, Octets) else kind.words
 
 
 def power_of_two(least: int) -> int:

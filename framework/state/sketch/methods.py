@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
 from types import FunctionType
 from typing import Any, Final
 
@@ -17,11 +18,14 @@ from numba.extending import intrinsic, overload_method
 from zcframe.framework.jit.address import shift_right
 from zcframe.framework.jit.compiler import inlined, outlined
 from zcframe.framework.jit.part import FORCE
+from zcframe.framework.packet.view import viewed
 from zcframe.framework.state.compiled import ObjectType
+from zcframe.framework.state.kinds import Addr, Kind, Octets
 from zcframe.framework.state.layout import StateLayout, objects_of
+from zcframe.framework.state.values import takes
 
 from . import words
-from .kind import Method
+from .kind import WORD, Method, words_in
 
 # numba lowers no *args of a method, so that what it takes are arguments with a default.
 MOST_GIVEN: Final = 8
@@ -103,13 +107,25 @@ def _part(function: Any, *, called: bool = False) -> Any:
     return (outlined if called else inlined)(copy)
 
 
-def _call(method: Method, count: int) -> Callable[..., Any]:
-    """The method as numba takes it, called with so many words."""
+def _words(kind: Kind | None, name: str) -> list[str]:
+    """Expressions of the words of a value in a key. kind: None for a value that is a word."""
+    if isinstance(kind, Addr):
+        return [f"{name}.hi", f"{name}.lo"]
+    if isinstance(kind, Octets):
+        return [f"viewed({name})[:{kind.limit}].u64le({WORD * i})" for i in range(words_in(kind))]
+    return [f"int64({name})"]
+
+
+def _call(method: Method, count: int, kinds: Iterable[Kind]) -> Callable[..., Any]:
+    """The method as numba takes it, called with so many values. kinds: of those that make up the key."""
     given = [f"int64({name})" for name in GIVEN[:count]]
     if method.keyed:
         plain = method.function.__code__.co_argcount - 2
-        given = [*given[:plain], f"({', '.join(given[plain:])},)"]
-    scope = {"method": _part(method.function, called=method.called), "int64": types.int64, "__name__": __name__}
+        pairs = itertools.zip_longest(kinds, GIVEN[plain:count])
+        key = [word for kind, name in pairs for word in _words(kind, name)]
+        given = [*given[:plain], f"({', '.join(key)},)"]
+    scope = {"method": _part(method.function, called=method.called), "int64": types.int64, "viewed": viewed}
+    scope["__name__"] = __name__
     exec(f"def written({SIGNATURE}):\n    return method(one, {', '.join(given)})\n", scope)
     function: Callable[..., Any] = scope["written"]
     return function
@@ -123,12 +139,16 @@ def check_call(one: ObjectType, name: str, method: Method, given: list[Any]) -> 
     names = list(method.function.__code__.co_varnames[1 : method.function.__code__.co_argcount])
     wanted, more = names, False
     if method.keyed:
-        words = one.layout.kind.words
+        words = one.layout.kind.kinds or one.layout.kind.words
         wanted, more = [*names[:-1], *(words or ("k0",))], not words
     if len(given) != len(wanted) and not (more and len(given) > len(wanted)):
         raise TypingError(f"{label}.{name}() takes ({', '.join(wanted)}), {len(given)} values were given")
-    for kind in given:
-        if not isinstance(kind, types.Integer | types.Boolean):
+    kinds = one.layout.kind.kinds if method.keyed else {}
+    for place, kind in zip(wanted, given, strict=False):
+        if place in kinds:
+            if reason := takes(kinds[place], kind):
+                raise TypingError(f"{label}.{name}() has {place} as {kinds[place].name}: {reason}")
+        elif not isinstance(kind, types.Integer | types.Boolean):
             raise TypingError(f"{label}.{name}() takes whole numbers, not {kind}")
 
 
@@ -141,7 +161,7 @@ def _verb(name: str) -> None:
         method = one.layout.kind.METHODS[name]
         given = [word for word in words if word is not None and not isinstance(word, Omitted)]
         check_call(one, name, method, given)
-        return _call(method, len(given))
+        return _call(method, len(given), one.layout.kind.kinds.values())
 
     scope: dict[str, Any] = {"typed": typed, "__name__": __name__}
     exec(f"def {name}({SIGNATURE}):\n    return typed(one, ({', '.join(GIVEN)}))\n", scope)

@@ -6,17 +6,24 @@ Mergeable summaries, 2012, say: less what the smallest came to, the counters are
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 
+from zcframe.framework.errors import DeclarationError
+from zcframe.framework.state.addresses import address_of
 from zcframe.framework.state.declare import Array
-from zcframe.framework.state.kinds import u64
+from zcframe.framework.state.kinds import Addr, Kind, Scalar, text, u64
 
-from .kind import Method, Sketch, Starts, Value, Values, groups, require, require_names
+from .kind import WORD, Method, Sketch, Starts, Value, Values, groups, require, require_names, words_in
+from .words import WORD as ALL
 from .words import hashed
+
+# Values and words of a key, at most.
+MOST_NAMES: Final = 7
+MOST_WORDS: Final = 16
 
 
 def _place(one: Any, code: int) -> int:
@@ -68,11 +75,27 @@ def _floors(values: Values, k: int) -> Any:
 
 @dataclass(frozen=True)
 class Entry:
-    """A key, what it came to at most, and how much of that may be others'."""
+    """A key, what it came to at most, and how much of that may be others'. key: by name, an address or str, or int."""
 
-    key: dict[str, int]
+    key: dict[str, Any]
     count: int
     error: int
+
+
+def _require_kinds(kinds: Mapping[str, Any]) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(kind, Addr | text) and not (isinstance(kind, Scalar) and kind.is_whole):
+            raise DeclarationError(f"TopK has whole numbers, addr and text(n) in its key, {name} is {kind!r}")
+    if len(kinds) > MOST_NAMES or sum(map(words_in, kinds.values())) > MOST_WORDS:
+        raise DeclarationError(f"TopK has a key of up to {MOST_NAMES} values and {WORD * MOST_WORDS} bytes")
+
+
+def _value(kind: Kind, words: Sequence[int]) -> Any:
+    """A value of a key as Python has it: an address, a str, an int."""
+    octets = b"".join((word & ALL).to_bytes(WORD, "big" if isinstance(kind, Addr) else "little") for word in words)
+    if isinstance(kind, Addr):
+        return address_of(octets)
+    return octets.rstrip(b"\0").decode(errors="backslashreplace") if isinstance(kind, text) else words[0]
 
 
 class TopKValue(Value):
@@ -90,12 +113,11 @@ class TopKValue(Value):
 
     def top(self, most: int | None = None) -> list[Entry]:
         """Entries by count, the largest first; words are int64 as in `filter`."""
-        names, used = self.kind.key, int(self["used"][0])
-        words = self["words"].astype("i8").reshape(-1, len(names))[:used]
+        used = int(self["used"][0])
+        words = self["words"].astype("i8").reshape(-1, self.kind.count)[:used]
         order = np.lexsort((*words.T[::-1], ~self["counts"][:used]))[:most]
         return [
-            Entry(dict(zip(names, words[at].tolist(), strict=True)), int(self["counts"][at]), int(self["errors"][at]))
-            for at in order
+            Entry(self.kind.named(words[at].tolist()), int(self["counts"][at]), int(self["errors"][at])) for at in order
         ]
 
     def summary(self) -> dict[str, Any]:
@@ -106,30 +128,54 @@ class TopKValue(Value):
 class TopK(Sketch):
     """The k keys that came to most, in about.
 
-    key: names of its words. k: counters; what a key came to is `count - error` at least and `count` at most, and no
-    `error` is larger than 1 / k of what all keys came to. A key that came to more than that is never missing. Keys are
-    told apart by a 64-bit hash.
+    key: names of its words, or kinds by name, as {"host": addr, "path": text(64)}: whole numbers, addr and text(n), 128
+    bytes in all. k: counters; what a key came to is `count - error` at least and `count` at most, and no `error` is
+    larger than 1 / k of what all keys came to. A key that came to more than that is never missing. Keys are told apart
+    by a 64-bit hash.
     In `filter`: `state.name.add(amount, k0, k1, ...)` (an amount below 0 counts as 0). In `report`: TopKValue.
     """
 
-    key: tuple[str, ...]
+    key: Any
     k: Any = 64
 
     METHODS: ClassVar[Mapping[str, Method]] = {"add": Method(_add, keyed=True, called=True)}
     VALUE: ClassVar[type[Value]] = TopKValue
 
     def __post_init__(self) -> None:
-        require_names(self, "key")
+        if isinstance(self.key, Mapping):
+            # What identifies a declaration can be hashed.
+            object.__setattr__(self, "key", tuple(self.key.items()))
+        if self.kinds:
+            _require_kinds(self.kinds)
+        else:
+            require_names(self, "key")
         require(self, "k", 2, 4096)
 
     @property
+    def kinds(self) -> Mapping[str, Kind]:
+        typed = isinstance(self.key, tuple) and self.key and all(isinstance(one, tuple) for one in self.key)
+        return dict(self.key) if typed else {}
+
+    @property
     def words(self) -> tuple[str, ...]:
-        return self.key
+        return () if self.kinds else self.key
+
+    @property
+    def count(self) -> int:
+        """Words of a key."""
+        return sum(map(words_in, self.kinds.values())) if self.kinds else len(self.key)
+
+    def named(self, words: Sequence[int]) -> dict[str, Any]:
+        """The values of a key by name."""
+        if not self.kinds:
+            return dict(zip(self.key, words, strict=True))
+        rest = iter(words)
+        return {name: _value(kind, [next(rest) for _ in range(words_in(kind))]) for name, kind in self.kinds.items()}
 
     def arrays(self) -> Mapping[str, Array]:
         # A merged one says what a key can have come to that is not in it; of others, it is the least count.
         words = {"total": 1, "used": 1, "merged": 1, "floor": 1, "counts": self.k, "errors": self.k, "codes": self.k}
-        return {name: Array(u64, length) for name, length in (words | {"words": self.k * len(self.key)}).items()}
+        return {name: Array(u64, length) for name, length in (words | {"words": self.k * self.count}).items()}
 
     def merge(self, values: Values, starts: Starts) -> Values:
         merged = np.zeros(len(starts), values.dtype)

@@ -35,7 +35,8 @@ def memory(subject: Subject) -> str:
     require_room([plugin], 1)
     plan = state_plan(plugin, 1)
     tables = [f"{name} holds {rows:,} rows in each, {rows * plan.shards:,} in all" for name, rows in plan.rows.items()]
-    return "; ".join([f"{size_text(plan.bytes)} in {plan.shards} shards", *tables])
+    lists = [f"{name} takes {-(-octets // 1024):,} KiB once" for name, octets in plan.lookups.items()]
+    return "; ".join([f"{size_text(plan.bytes)} in {plan.shards} shards", *tables, *lists])
 
 
 def _sound(subject: Subject, frames: Frames) -> Result:

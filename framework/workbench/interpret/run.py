@@ -50,7 +50,7 @@ class _Course:
     faults: dict[str, Fault] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.states, self._journal = States(self.plugin.layout), Journal()
+        self.states, self._journal = States(self.plugin.layout, self.plugin.lookups), Journal()
         self._params = self.plugin.params_tuple()
         # Of each shard that a packet came to.
         self._clocks: dict[int, Clock] = {}

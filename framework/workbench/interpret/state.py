@@ -7,9 +7,11 @@ from typing import Any
 
 from zcframe.framework.state.compiled import allow_fields
 from zcframe.framework.state.layout import ArrayLayout, Member, ObjectLayout, StateLayout, TableLayout
+from zcframe.framework.state.lookup.image import Piece
 
 from .fields import InterpretedArray
 from .flows import FlowSearch, InterpretedFlows
+from .lookups import interpreted
 from .memory import Memory
 from .objects import InterpretedObject
 from .records import InterpretedRecords
@@ -31,13 +33,14 @@ def _search(table: TableLayout) -> Search:
 
 
 class States:
-    """Makes the state of a shard. records: by name, the same for all shards."""
+    """Makes the state of a shard. records: by name, the same for all shards. piece: the memory of lookups."""
 
-    def __init__(self, layout: StateLayout) -> None:
+    def __init__(self, layout: StateLayout, piece: Piece | None = None) -> None:
         self._layout = layout
         allow_fields(layout)
         self._searches = {one.name: _search(one) for one in layout.members if isinstance(one, TableLayout)}
         self.records = {one.name: InterpretedRecords(one) for one in layout.records}
+        self._lookups = {one.name: interpreted(one, piece) for one in layout.lookups} if piece is not None else {}
 
     def _member(self, member: Member, memory: Memory) -> Any:
         if isinstance(member, ArrayLayout):
@@ -49,4 +52,4 @@ class States:
 
     def of(self, memory: Memory) -> InterpretedState:
         members = {member.name: self._member(member, memory) for member in self._layout.members}
-        return InterpretedState(members | self.records)
+        return InterpretedState(members | self.records | self._lookups)

@@ -1,0 +1,1 @@
+"""The tasks of the worked examples, as other tools do them."""
