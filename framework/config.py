@@ -239,6 +239,9 @@ class RunConfig:
     no_promiscuous: bool = _option(
         False, "no-promiscuous", _flag, "", "leave the interface's promiscuous mode as it is (packet, xdp)"
     )
+    no_sandbox: bool = _option(
+        False, "no-sandbox", _flag, "", "leave workers and readers what a debugger needs (docs/security.md)"
+    )
     loop: int | None = _option(
         None,
         "loop",

@@ -93,6 +93,11 @@ class DatagramQueue:
         """The descriptor that is readable when `receive` has a datagram."""
         return self._receiver.fileno()
 
+    @property
+    def sending(self) -> tuple[int, int]:
+        """The descriptors that `put_nowait` needs."""
+        return self._sender.fileno(), self._dropped
+
     def put_nowait(self, record: logging.LogRecord) -> None:
         try:
             self._sender.send(_encode(record))
@@ -251,6 +256,12 @@ def uninstall(funnel: LogFunnel) -> None:
     logging.getLogger().removeHandler(funnel)
     logging.getLogger(PACKAGE).setLevel(logging.NOTSET)
     funnel.close()
+
+
+def descriptors() -> tuple[int, ...]:
+    """File descriptors that records of a fork need: the socket, the count of lost ones; () without a funnel."""
+    funnels = [handler for handler in logging.getLogger().handlers if isinstance(handler, LogFunnel)]
+    return funnels[-1].queue.sending if funnels else ()
 
 
 def name_process(name: str) -> None:

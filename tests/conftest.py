@@ -42,6 +42,7 @@ REQUIRED = {
     "p0f",
     "ping",
     "root",
+    "seccomp",
     "spin",
     "suricata",
     "tcpdump",
@@ -52,7 +53,7 @@ REQUIRED = {
 MISSING = "missing"
 
 # Folders below tests/, the longest first.
-FOLDERS = ("lab", "e2e", "netns", "property", "ids", "benchmarks", "cases", "unit")
+FOLDERS = ("lab", "e2e", "netns", "property", "ids", "benchmarks", "sandbox", "cases", "unit")
 # Processes that run tests: more than this need more memory than they gain time.
 MOST_PROCESSES = 8
 
@@ -122,6 +123,12 @@ def _tracing() -> str:
     return "" if may_trace() else "no process may be traced, or stepped, here"
 
 
+def _seccomp() -> str:
+    from zcframe.framework.sandbox import missing
+
+    return missing()
+
+
 def _suricata() -> str:
     from tests.kit.suricata import reason_against
 
@@ -148,6 +155,7 @@ GROUPS: dict[str, Callable[[], str]] = {
     "p0f": _program("p0f"),
     "ping": _program("ping", "iputils-ping"),
     "root": _root,
+    "seccomp": _seccomp,
     "shmem_huge": _shmem_huge,
     "spin": _program("spin"),
     "suricata": _suricata,

@@ -15,6 +15,7 @@ from zcframe.framework.nic.link.interface import interface_names
 from zcframe.framework.nic.link.namespace import Sysfs, sysfs
 from zcframe.framework.nic.link.route import default_carriers
 from zcframe.framework.privileges import kept_by_workers
+from zcframe.framework.sandbox import missing as missing_seccomp
 from zcframe.framework.sources.xdp.occupant import Occupant, occupant_of
 from zcframe.framework.sysfs import ROOT, class_net
 
@@ -48,6 +49,7 @@ class Host:
     default_carriers: Callable[[], frozenset[str]] = default_carriers
     occupant: Callable[[str], Occupant | None] = occupant
     kept_by_workers: Callable[[], tuple[str, ...]] = kept_by_workers
+    unrestricted: Callable[[], str] = missing_seccomp
 
     def text(self, path: str) -> str:
         """Content of a file below the root, without blanks around it; "" where it cannot be read."""

@@ -1,4 +1,4 @@
-"""Check of what workers keep of the rights of this process."""
+"""Checks of what workers keep of the rights of this process, and of what closes behind them."""
 
 from __future__ import annotations
 
@@ -21,4 +21,12 @@ def workers(host: Host) -> Check:
     return Check("workers", "warn", kept_line(kept), f"{remedy} for a container" if remedy else "")
 
 
-CHECKS: Final = (workers,)
+def sandbox(host: Host) -> Check:
+    """Whether system calls of workers and readers can be restricted: a warning where they are not."""
+    if lacking := host.unrestricted():
+        text, _, remedy = lacking.partition(": ")
+        return Check("sandbox", "warn", f"{text}: workers may make every system call of their user", remedy)
+    return Check("sandbox", "ok", "workers, and readers of files, make no system call but those that they need")
+
+
+CHECKS: Final = (workers, sandbox)

@@ -35,6 +35,7 @@ class RunOptions(TypedDict, total=False):
     fanout: Literal["hash", "qm", "ip-pair"] | None
     force: bool
     no_promiscuous: bool
+    no_sandbox: bool
     loop: int | None
     pps: float | str | None
     speed: Literal["original", "max"] | None

@@ -1,6 +1,6 @@
 """Descriptor rings in shared memory."""
 
-from .mapping import Mapping, make_memory, seal_writes
+from .mapping import Mapping, make_memory, read_only, seal_writes
 from .mirror import Mirror
 from .pulled import PulledRing
 from .puller import Puller
@@ -18,6 +18,7 @@ __all__ = [
     "SharedBuffer",
     "Undo",
     "make_memory",
+    "read_only",
     "ring_size",
     "seal_writes",
     "whole_pages",

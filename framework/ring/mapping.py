@@ -73,6 +73,11 @@ def seal_writes(fd: int) -> None:
     fcntl.fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE)
 
 
+def read_only(fd: int) -> int:
+    """Another descriptor of the file, by which it can only be read: no mapping of it becomes writable later."""
+    return os.open(f"/proc/self/fd/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+
+
 def map_at(address: int | None, size: int, protection: int, flags: int, fd: int = -1, offset: int = 0) -> int:
     """mmap(2), which Python calls without an address: returns where the memory is. Raises OSError."""
     found = _libc.mmap(address, size, protection, flags, fd, offset)
@@ -122,6 +127,11 @@ class Mapping:
         self.writable = writable
         self._bytes: np.ndarray[Any, np.dtype[np.uint8]] | None = self.view(np.uint8, 0, size)
         self.address = int(self._bytes.ctypes.data)
+
+    @property
+    def place(self) -> range:
+        """Its addresses."""
+        return range(self.address, self.address + self.size)
 
     def view(self, dtype: Any, offset: int = 0, count: int = 1) -> np.ndarray[Any, Any]:
         """Array of `count` items of `dtype` at byte `offset`; live, read-only where the mapping is."""

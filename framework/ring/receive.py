@@ -69,6 +69,7 @@ class RingEnd:
     the producer. The ring has room for the frames of that time. patience_ns: before that it lets other processes of its
     CPU run, where that does not take longer; see jit/waiting.py. naps_from: of a ring with `pull`, how many frames must
     have come since the last sleep for a nap: a few, where the worker's own clock gives frames their time, are not late.
+    inherited: mappings of the supervisor that this end uses as well, which a worker has by its fork.
     Raises RingError where the header is not of an ABI that this version knows.
     """
 
@@ -87,6 +88,7 @@ class RingEnd:
         self.nap_s, self.patience_ns = nap_s, patience_ns
         self.naps_from = 1
         self.pull: Puller | None = None
+        self.inherited: tuple[Mapping, ...] = ()
         self.header: np.ndarray[Any, Any] = ring.view(abi.RING_HEADER)
         self.user: np.ndarray[Any, Any] = user.view(abi.USER_PAGE)
         found = int(self.header["magic"][0]), int(self.header["version"][0])

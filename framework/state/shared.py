@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from zcframe.framework.ring.large import HUGETLB, make_large_memory
-from zcframe.framework.ring.mapping import MAP_NORESERVE
+from zcframe.framework import abi
+from zcframe.framework.ring.large import HUGETLB, SMALL, make_large_memory
+from zcframe.framework.ring.mapping import HUGE_PAGE, MAP_NORESERVE
 
 from .journal import MAX_SECRETS
 from .layout import StateLayout
@@ -80,6 +81,20 @@ class StateMemory:
     def address(self, plugin: int, domain: int = 0) -> int:
         layout = self.layouts[plugin]
         return self.low + self._offsets[plugin] + (0 if layout.per_worker else domain * layout.size)
+
+    def places(self, domain: int, worker: int) -> list[range]:
+        """Addresses of all that this worker writes: shards of its domain, and those that are its own.
+
+        In whole pages of the memory: a huge page may hold what is others' as well.
+        """
+        page = HUGE_PAGE if self._memory.pages != SMALL else abi.PAGE_SIZE
+        found = []
+        for plugin, layout in enumerate(self.layouts):
+            first, size = self.address(plugin, domain), layout.size
+            if layout.per_worker:
+                first, size = first + worker * layout.shard_size, layout.shard_size
+            found.append(range(first // page * page, -(-(first + size) // page) * page))
+        return found
 
     def copy(self, plugin: int, shard: int) -> Shard | None:
         """Copy one shard and return the copy, as `copied` does; no page of it that a worker never wrote is touched.

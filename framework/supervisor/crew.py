@@ -13,6 +13,7 @@ from zcframe.framework.child import cause_of
 from zcframe.framework.errors import CrashLoopError, ProcessError, refusal
 from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import ReceiveRing
+from zcframe.framework.sandbox import Walls
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import RssCheck
 from zcframe.framework.worker.loop import work
@@ -33,7 +34,7 @@ ROLL_BACK_S = 30.0
 REFUSED_S = 5.0
 ROLL_BACK_NAP_S = 0.05
 
-Confine = Callable[[int | None], None]
+Confine = Callable[[int | None], Walls]
 
 
 class Crew:

@@ -30,6 +30,7 @@ from zcframe.framework.outputs.output import Door, Input
 from zcframe.framework.outputs.rows.choose import make_rows
 from zcframe.framework.outputs.writer.process import entry_points as writer_entry_points
 from zcframe.framework.privileges import drop_privileges
+from zcframe.framework.sandbox import Walls, missing
 from zcframe.framework.sources.opening import open_source
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
@@ -113,7 +114,7 @@ class Supervisor:
     def close(self) -> None:
         self._opened.close()
 
-    def _confine(self, cpu: int | None) -> None:
+    def _confine(self, cpu: int | None) -> Walls:
         """In a new worker: bind it to its CPU, where that is allowed, and drop the privileges that it does not need."""
         for member in self.writers.members:
             let_go(member.output)
@@ -122,8 +123,11 @@ class Supervisor:
         warning = pin_to(cpu) if cpu is not None else None
         if warning:
             log.warning("%s", warning)
+        # Behind what was let go of: the worker's own memory may take its place.
+        walls = Walls(up=not self.config.no_sandbox)
         # What it keeps stands in the plan's warnings, once for all workers.
         drop_privileges()
+        return walls
 
     def run(self, signals: StopSignals) -> RunResult:
         """Let packets flow until the source ends or somebody asks for the end. There is a result whatever happens."""
@@ -162,6 +166,8 @@ class Supervisor:
     # --- start
 
     def _start(self, signals: StopSignals) -> None:
+        if not self.config.no_sandbox and (lacking := missing()):
+            log.debug("workers may make any system call: %s", lacking)
         # What has been loaded stays: neither this process nor its children look through it.
         gc.freeze()
         self.crew.spawn_all()

@@ -140,6 +140,7 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], progr
         queues=config.queues,
         ring_slots=config.ring_slots,
         verify=config.verify_rss,
+        sandbox=not config.no_sandbox,
     )
 
 

@@ -38,6 +38,7 @@ from zcframe.framework.jit.words import Words, words_of
 from zcframe.framework.log import name_process
 from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import Mapping, RingEnd
+from zcframe.framework.sandbox import Reach, Walls, worker_rules
 from zcframe.framework.state.journal import LOOKUPS, SECRETS
 from zcframe.framework.state.shared import StateMemory
 
@@ -68,11 +69,18 @@ FOREVER = (1 << 63) - 1
 class Worker:
     """The worker's side of a post. `skip` is the verdict code for a packet to give up, 0 for none.
 
-    outputs: memory of those for which the chain was compiled, in their order.
+    outputs: memory of those for which the chain was compiled, in their order. walls: closed behind what is mapped here,
+    before anything is done with what a predecessor left.
     """
 
     def __init__(
-        self, post: Post, chain: Chain, state: StateMemory, skip: int = 0, outputs: Sequence[OutputRings] = ()
+        self,
+        post: Post,
+        chain: Chain,
+        state: StateMemory,
+        skip: int = 0,
+        outputs: Sequence[OutputRings] = (),
+        walls: Walls | None = None,
     ) -> None:
         self.chain, self.verifier = chain, post.verifier
         self._ticks, self._live, self._next_beat = chain.ticks, post.live, 0
@@ -119,7 +127,16 @@ class Worker:
         self._waited, self._found = 0.0, 0
         # The rest of the start takes microseconds.
         self.progress.view("u8", READY)[0] = time.monotonic_ns()
+        if walls is not None:
+            self._close(walls, state.places(post.ring.domain, post.number))
         recover(self.ctx, chain.codes, skip)
+
+    def _close(self, walls: Walls, state: Sequence[range]) -> None:
+        """Keep what belongs to this worker alone, of what was inherited. state: the places of its own state."""
+        lists = (plugin.lookups for plugin in self.chain.plugins if plugin.lookups)
+        inherited = (*self.ring.inherited, *((self.verifier.memory,) if self.verifier else ()), *lists)
+        reach = Reach(self.ring.wake_fd, self.ring.poll_fd)
+        walls.close(worker_rules(reach), (*state, *(memory.place for memory in inherited)), reach)
 
     def _context(
         self, orders: int, state: StateMemory, no_ip: int, due: int, states: list[int], outputs: list[int]
@@ -262,9 +279,11 @@ def work(
     skip: int,
     outputs: Sequence[OutputRings],
     parent: int,
-    confine: Callable[[], None],
+    confine: Callable[[], Walls],
 ) -> None:
-    """Body of a worker process, after the fork. confine: pins the process to its CPU and drops its privileges.
+    """Body of a worker process, after the fork.
+
+    confine: pins the process to its CPU and drops its privileges; returns the walls to close behind it.
 
     Whatever it raises ends the process with exit code 1.
     """
@@ -272,13 +291,10 @@ def work(
     prctl(PR_SET_TIMERSLACK, 1000)
     name_process(f"zc-rx-{post.number}")
     try:
-        confine()
+        walls = confine()
         # A change of user clears the signal of the parent's death, so this comes after it.
         die_with(parent)
-        worker = Worker(post, chain, state, skip, outputs)
-        for rings in outputs:
-            rings.let_go()
-        worker.run()
+        Worker(post, chain, state, skip, outputs, walls).run()
     except (OSError, MemoryError) as error:
         log.error("worker of queue %d cannot go on: %s", post.ring.queue, refusal(error))
         os._exit(1)

@@ -27,7 +27,7 @@ from zcframe.framework.chain.workspace import (
     STAGE,
     STOP_NOW,
 )
-from zcframe.framework.ring import Mapping, ReceiveRing, make_memory
+from zcframe.framework.ring import Mapping, ReceiveRing, make_memory, seal_writes
 
 from .verify import RssVerifier
 
@@ -47,6 +47,8 @@ class Post:
         self.orders_fd = make_memory(f"zc-orders-{number}", abi.PAGE_SIZE)
         self.progress = Mapping(self.progress_fd, size, writable=True)
         self.orders = Mapping(self.orders_fd, abi.PAGE_SIZE, writable=True)
+        # Nobody else gives orders, and no worker can make its mapping of them writable.
+        seal_writes(self.orders_fd)
         self._orders = self.orders.view(ORDERS)
         self._done = self.progress.view("u8", DONE)
         self._generation = self.progress.view("u8", GENERATION)

@@ -74,6 +74,7 @@ class RssVerifier:
     """One worker's verification, made by the supervisor. Raises RingError where memory does not suffice.
 
     spread: the card's settings to verify against; queue: the worker's queue; number: the worker's number.
+    memory: of the results, in which the worker writes.
     """
 
     def __init__(self, spread: Spread, queue: int, number: int) -> None:
@@ -82,12 +83,12 @@ class RssVerifier:
         self._table = np.array([*spread.table, spread.unhashed], np.int64)
         with Undo() as undo:
             fd = undo.fd(make_memory(f"zc-verify-{number}", abi.PAGE_SIZE))
-            self._mapping = undo.closing(Mapping(fd, abi.PAGE_SIZE, writable=True))
+            self.memory = undo.closing(Mapping(fd, abi.PAGE_SIZE, writable=True))
             self._undo = undo.pop_all()
 
     @property
     def _results(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        return self._mapping.view("i8", 0, len(Results._fields))
+        return self.memory.view("i8", 0, len(Results._fields))
 
     def __call__(self, ctx: np.ndarray[Any, np.dtype[np.int64]]) -> int:
         """Call `verify`, in the worker."""

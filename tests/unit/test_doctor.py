@@ -305,6 +305,14 @@ def test_an_interface_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> N
     assert "no interface 'nothere0'" in capsys.readouterr().err
 
 
+def test_system_calls_that_nobody_restricts(tmp_path: Path) -> None:
+    found = {
+        check.name: check for check in examine(host=replace(sound(tmp_path), unrestricted=lambda: "it is gone: get it"))
+    }
+    text = "it is gone: workers may make every system call of their user"
+    assert found["sandbox"] == Check("sandbox", "warn", text, "get it")
+
+
 @pytest.mark.needs("root")
 def test_without_capabilities_the_kernel_refuses_and_the_doctor_says_so() -> None:
     """As setpriv makes it, and the real kernel sees it."""

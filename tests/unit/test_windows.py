@@ -398,7 +398,7 @@ def test_a_reader_is_not_ended_between_two_rings(tmp_path: Path) -> None:
     seen, written = os.pipe()
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with os.fdopen(seen, "rb", buffering=0) as read, ours, theirs, (tmp_path / "a").open("w+") as file:
-        readers = Readers(1, lambda: cast(WindowReader, Between(written)), ChildEnd(theirs))
+        readers = Readers(1, lambda: cast(WindowReader, Between(written)), ChildEnd(theirs), lambda channel: None)
         os.close(written)
         readers.begin(Job(0, 2, 0, 1, 0, 0, NO_FORM), file.fileno())
         assert read.read(100) == b"one ring"

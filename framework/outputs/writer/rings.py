@@ -14,7 +14,7 @@ from typing import Final
 from zcframe.framework import abi
 from zcframe.framework.chain.handover import BOOK, HandOverContext
 from zcframe.framework.outputs.taken import RowsTaken
-from zcframe.framework.ring import Mapping, Mirror, Undo, make_memory, whole_pages
+from zcframe.framework.ring import Mapping, Mirror, Undo, make_memory, read_only, whole_pages
 from zcframe.framework.share import BUCKETS
 
 from .account import FAULT_SIZE, READS, account_size
@@ -75,6 +75,7 @@ class OutputRings:
             self._accounts_size = FIRST + streams * self.account_size
             self._accounts_fd = undo.fd(make_memory(f"zc-account-{name}", self._accounts_size))
             os.pwrite(self._accounts_fd, table, TABLE)
+            self._read_only_fd = undo.fd(read_only(self._accounts_fd))
             self.seen_books = [undo.closing(Mapping(fd, self._data, writable=False)) for fd in self._fds]
             self.accounts = undo.closing(self.map_accounts(writable=False))
             self._undo = undo.pop_all()
@@ -90,7 +91,8 @@ class OutputRings:
         return self.workers * (self._data + self.books * self.size) + self._accounts_size
 
     def map_accounts(self, *, writable: bool) -> Mapping:
-        return Mapping(self._accounts_fd, self._accounts_size, writable=writable)
+        """What is mapped to be read can never be made writable, by a worker that was taken over."""
+        return Mapping(self._accounts_fd if writable else self._read_only_fd, self._accounts_size, writable=writable)
 
     def account_offset(self, stream: int) -> int:
         """Where a stream's account begins in the accounts' memory."""
@@ -133,7 +135,7 @@ class OutputRings:
 
     def let_go(self) -> None:
         """In a fork that has mapped what is its own: nobody can map anything else of it from here on."""
-        for fd in (*self._fds, self._accounts_fd):
+        for fd in (*self._fds, self._accounts_fd, self._read_only_fd):
             os.close(fd)
         self._fds.clear()
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from zcframe.framework.child import PR_SET_TIMERSLACK, prctl
 from zcframe.framework.ring import RingEnd
+from zcframe.framework.sandbox import Walls, reader_rules
 from zcframe.framework.sources.capture import CaptureReader
 from zcframe.framework.sources.capture.scanner import Form
 
@@ -51,10 +52,11 @@ class InPlaceNic(Nic):
         pool: WindowPool,
     ) -> None:
         super().__init__(orders, ends, channel, progress)
+        self._wakes = [end.wake_fd for end in ends]
         self._windows = pool.writable(self._queues)
         self._queues = self._windows.queues
         self._mine = self._make_reader()
-        self._readers = Readers(0, self._make_reader, channel)
+        self._readers = Readers(0, self._make_reader, channel, self._enclose)
         self._due = 0.0
         self._in_order_until = 0
 
@@ -62,18 +64,23 @@ class InPlaceNic(Nic):
         doze = min(LONGEST_DOZE, self._plan.ring_slots * DOZE_PER_SLOT)
         return WindowReader(self._windows, self._plan.rss, doze)
 
+    def _enclose(self, channel: int) -> None:
+        """In a new reader: it is to read what it is sent, and to wake workers."""
+        walls = Walls(up=self._plan.sandbox)
+        walls.close(reader_rules(channel, self._wakes), kept=None, fds=(channel, *self._wakes))
+
     def prepare(self) -> None:
         """Compile what the first file needs, then fork the readers, which inherit it."""
         prctl(PR_SET_TIMERSLACK, 1000)
         super().prepare()
-        self._readers = Readers(readers_for(len(os.sched_getaffinity(0))), self._make_reader, self._channel)
+        count = readers_for(len(os.sched_getaffinity(0)))
+        self._readers = Readers(count, self._make_reader, self._channel, self._enclose)
 
     def _compile(self, reader: CaptureReader) -> None:
-        """What reads in order comes later, unless it comes first: a file has few such places, its end is one."""
+        """What reads in order as well: each file has a place for it, its end, and then nothing can be kept on disk."""
         if reader.form:
             self._mine.compile(reader.form)
-        else:
-            super()._compile(reader)
+        super()._compile(reader)
 
     def close(self) -> None:
         """End the readers, none of them between two rings: what arrived is a beginning of what there is to read."""

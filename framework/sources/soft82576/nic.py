@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from zcframe.framework.errors import ZcframeError
 from zcframe.framework.ring import RingEnd
+from zcframe.framework.sandbox import WRITING, Walls
 from zcframe.framework.sources.base import SourceEvent
 
 from .channel import MAPPED, READY, ChildEnd, Stopped
@@ -30,6 +31,8 @@ def nic_main(orders: NicOrders, channel: ChildEnd, progress: Progress) -> None:
     channel.tell(MAPPED)
     try:
         nic.prepare()
+        # From here on it reads files. Compiled code is on disk by now, but for what only some later file needs.
+        Walls(up=orders.plan.sandbox).forbid(WRITING)
         channel.tell(READY)
         channel.await_go()
         nic.run()

@@ -20,7 +20,8 @@ class ReplayPlan:
     next. pace: frames a second, "original" for that of the recording (both drop what finds no room), or "max", which
     waits for room. max_gap: with pace "original", seconds that a gap takes at most, 0 for no bound. count: end after so
     many frames have arrived. verify: compare each frame's hash and queue with Toeplitz. window: bytes of a regular file
-    that one process reads at once, at pace "max". Raises UsageError for orders that make no sense.
+    that one process reads at once, at pace "max". sandbox: close walls around those who read. Raises UsageError for
+    orders that make no sense.
     """
 
     files: tuple[str, ...]
@@ -34,6 +35,7 @@ class ReplayPlan:
     ring_slots: int = 4096
     verify: bool = False
     window: int = WINDOW
+    sandbox: bool = True
 
     def __post_init__(self) -> None:
         check_queues(self.queues)

@@ -16,6 +16,7 @@ from zcframe.framework.privileges import drop_to_reading
 from zcframe.framework.ring import Ring, Undo
 from zcframe.framework.rss.reta import buckets_of
 from zcframe.framework.rss.spread import Spread
+from zcframe.framework.sandbox import HARMFUL, Walls
 from zcframe.framework.sources.base import SourceEvent
 
 from .channel import GO, LARGEST, MAPPED, READY, STOP, ChildEnd
@@ -110,6 +111,7 @@ class Soft82576:
         def body() -> None:
             ours.close()
             drop_to_reading(path for index, path in enumerate(self.plan.files) if index not in files.streams)
+            Walls(up=self.plan.sandbox).forbid(HARMFUL)
             run_nic(orders, ChildEnd(theirs), self._progress)
 
         try:

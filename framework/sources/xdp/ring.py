@@ -142,6 +142,7 @@ class XdpRing(PulledRing):
         nap_s = min(LONGEST_NAP_S, self.slots * NAP_A_SLOT_S)
         end = self.end(seated.chunks, self.socket.fileno(), seated.puller, nap_s)
         end.naps_from = BUSY
+        end.inherited = (self.socket.rx.mapping, fill.mapping)
         return end
 
     def statistics(self) -> Statistics:

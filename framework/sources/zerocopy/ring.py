@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from zcframe.framework import abi
 from zcframe.framework.nic.cards.family import bind, open_socket, register_buffer, set_slots, set_wake
-from zcframe.framework.ring import Mapping, RingEnd, Undo, make_memory, ring_size
+from zcframe.framework.ring import Mapping, RingEnd, Undo, make_memory, ring_size, seal_writes
 from zcframe.framework.rss.spread import Spread
 from zcframe.framework.sources.plan import LivePlan
 
@@ -44,6 +44,8 @@ class SocketRing:
             set_wake(self._socket, self.slots // WAKE_FRACTION, WAKE_USECS)
             buffer = undo.closing(Mapping(self._buffer_fd, size, writable=True))
             register_buffer(self._socket, buffer.address, size)
+            # The card writes by its pins; nobody else may write.
+            seal_writes(self._buffer_fd)
             # The queue goes back first: the card must not write into memory that is no longer mapped.
             undo.closing(self._socket)
             self._undo = undo.pop_all()

@@ -66,6 +66,11 @@ class Piece:
             os.close(fd)
         self.address = self._mapping.address
 
+    @property
+    def place(self) -> range:
+        """Addresses of it."""
+        return self._mapping.place
+
     def __del__(self) -> None:
         with suppress(AttributeError):
             self._mapping.close()

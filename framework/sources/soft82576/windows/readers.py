@@ -29,6 +29,9 @@ GRACE_S: Final = 1.0
 MOST_READERS: Final = 8
 
 
+Enclose = Callable[[int], None]
+
+
 def readers_for(cpus: int) -> int:
     """Processes besides the NIC that read on a machine where it may use so many CPUs."""
     return min(cpus, MOST_READERS) - 1
@@ -54,9 +57,12 @@ def _job_from(message: bytes) -> Job:
 
 
 class ReaderProcess:
-    """One reader, as the NIC sees it; `make` is called in it. Raises ProcessError where the system refuses it."""
+    """One reader, as the NIC sees it; `make` is called in it, then `enclose` with its end of the channel.
 
-    def __init__(self, make: Callable[[], WindowReader], nic: ChildEnd) -> None:
+    Raises ProcessError where the system refuses it.
+    """
+
+    def __init__(self, make: Callable[[], WindowReader], nic: ChildEnd, enclose: Enclose) -> None:
         self._channel, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.idle, self._running = True, True
 
@@ -64,7 +70,9 @@ class ReaderProcess:
             # The supervisor is to see the end of the NIC, not that of the last of its readers.
             nic.close()
             self._channel.close()
-            read_jobs(theirs, make())
+            reader = make()
+            enclose(theirs.fileno())
+            read_jobs(theirs, reader)
 
         try:
             self.pid = fork_child(PROCESS_NAME, body)
@@ -122,13 +130,13 @@ class ReaderProcess:
 
 
 class Readers:
-    """The reader processes of one NIC. make: as for ReaderProcess; nic: its end of the channel to the supervisor."""
+    """The reader processes of one NIC. make, enclose: as for ReaderProcess; nic: its end of the other channel."""
 
-    def __init__(self, count: int, make: Callable[[], WindowReader], nic: ChildEnd) -> None:
+    def __init__(self, count: int, make: Callable[[], WindowReader], nic: ChildEnd, enclose: Enclose) -> None:
         self._processes: list[ReaderProcess] = []
         try:
             for _ in range(count):
-                self._processes.append(ReaderProcess(make, nic))
+                self._processes.append(ReaderProcess(make, nic, enclose))
         except ProcessError:
             self.close()
             raise
