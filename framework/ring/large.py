@@ -49,9 +49,13 @@ class LargeMemory(NamedTuple):
     size: int
     pages: str
 
-    def map(self, *, writable: bool, populate: bool = False) -> Mapping:
-        """Map all of it, from an address on where a huge page can be. Raises RingError where there is no room."""
-        mapping = Mapping(self.fd, self.size, writable=writable, populate=populate, align=self.size >= HUGE_PAGE)
+    def map(self, *, writable: bool, populate: bool = False, behind: int = -1) -> Mapping:
+        """Map all of it, from an address on where a huge page can be. Raises RingError where there is no room.
+
+        behind: as of Mapping.
+        """
+        align = self.size >= HUGE_PAGE
+        mapping = Mapping(self.fd, self.size, writable=writable, populate=populate, align=align, behind=behind)
         if self.pages == TRANSPARENT:
             mapping.advise(mmap.MADV_HUGEPAGE)
         return mapping

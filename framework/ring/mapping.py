@@ -8,6 +8,7 @@ import errno
 import fcntl
 import mmap
 import os
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
@@ -92,12 +93,18 @@ def _map_anywhere(fd: int, size: int, flags: int, protection: int, offset: int) 
     return mmap.mmap(fd, size, flags=flags, prot=protection, offset=offset), 0
 
 
-def _map_aligned(fd: int, size: int, flags: int, protection: int, offset: int) -> tuple[mmap.mmap, int]:
+def _map_aligned(
+    fd: int, size: int, flags: int, protection: int, offset: int, behind: int = -1
+) -> tuple[mmap.mmap, int]:
     """As `_map_anywhere`, but it begins at a multiple of HUGE_PAGE.
 
     Python's object is a room with one page to spare, of which the mapping takes the place: it still unmaps all of it.
+    With a file `behind`, that is the room, and what of it lies behind the mapping stays.
     """
-    room = mmap.mmap(-1, size + HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE, protection)
+    if behind >= 0:
+        room = mmap.mmap(behind, 0, mmap.MAP_SHARED, protection)
+    else:
+        room = mmap.mmap(-1, size + HUGE_PAGE, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | MAP_NORESERVE, protection)
     address = int(np.frombuffer(room, np.uint8).ctypes.data)
     begin = -address % HUGE_PAGE
     map_at(address + begin, size, protection, flags | MAP_FIXED, fd, offset)
@@ -108,15 +115,26 @@ class Mapping:
     """One MAP_SHARED mapping: `address` for compiled code, `view(dtype, offset, count)` for Python.
 
     offset: of the mapping in the file, in bytes. align: its address is a multiple of 2 MiB, so that the kernel can put
-    huge pages there. Raises RingError where there is no room for it.
+    huge pages there. behind: descriptor of a file of HUGE_PAGE, `size` and some more bytes, of which the last follow
+    the mapping: `view` reaches them, too. Raises RingError where there is no room for it.
     """
 
     def __init__(
-        self, fd: int, size: int, *, writable: bool, populate: bool = False, offset: int = 0, align: bool = False
+        self,
+        fd: int,
+        size: int,
+        *,
+        writable: bool,
+        populate: bool = False,
+        offset: int = 0,
+        align: bool = False,
+        behind: int = -1,
     ) -> None:
         protection = mmap.PROT_READ | (mmap.PROT_WRITE if writable else 0)
         flags = mmap.MAP_SHARED | (mmap.MAP_POPULATE if populate else 0)
         make = _map_aligned if align else _map_anywhere
+        if behind >= 0:
+            make = partial(_map_aligned, behind=behind)
         try:
             self._memory, self._begin = make(fd, size, flags, protection, offset)
         except OSError as error:
@@ -136,6 +154,11 @@ class Mapping:
     def view(self, dtype: Any, offset: int = 0, count: int = 1) -> np.ndarray[Any, Any]:
         """Array of `count` items of `dtype` at byte `offset`; live, read-only where the mapping is."""
         return np.frombuffer(self._memory, dtype=dtype, count=count, offset=self._begin + offset)
+
+    @property
+    def behind(self) -> int:
+        """Where the file behind the mapping goes on after it, in bytes of that file."""
+        return self._begin + self.size
 
     def advise(self, advice: int) -> None:
         """Tell the kernel how the memory will be used (mmap.MADV_*), where it takes such advice."""

@@ -34,7 +34,7 @@ def _output(output: OutputPlan) -> str:
 
 def _state(state: StatePlan) -> list[str]:
     """What a plugin's state takes; memory comes into being where packets are counted."""
-    rows = (f"{clean(name)} {count:,} rows a shard" for name, count in state.rows.items())
+    rows = (f"{clean(name)} {count:,} rows" for name, count in state.rows.items())
     shards = f"state {state.bytes / 2**20:,.1f} MiB in {state.shards} shards"
     lists = (f"{clean(name)} {-(-octets // 1024):,} KiB for all workers" for name, octets in state.lookups.items())
     return [", ".join([shards, *rows, *lists])] if state.bytes else []

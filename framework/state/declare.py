@@ -98,11 +98,11 @@ class Table:
     """An open-addressing hash table in shared state.
 
     key, value: field name -> scalar, addr, text(n) or blob(n); a value may be several numbers, as u16[8]. capacity:
-    slots in all shards together, rounded up to a power of two per shard (a Param makes it the user's choice). idle:
-    seconds after which a row may give up its slot to a new key (0: never); `last` names the u64 value field that holds
-    the row's last time in ns. done: a value field; a row in which it is not 0 may give up its slot at any time. Only a
-    new key without room takes a slot, that of the row that has been idle for longest, or, where `least` names a value
-    field, that of the row with the least there.
+    rows that there is room for at least, however keys are spread over shards (a Param makes it the user's choice).
+    idle: seconds after which a row may give up its slot to a new key (0: never); `last` names the u64 value field that
+    holds the row's last time in ns. done: a value field; a row in which it is not 0 may give up its slot at any time.
+    Only a new key that finds the slots near its own taken takes one, that of the row that has been idle for longest,
+    or, where `least` names a value field, that of the row with the least there.
 
     In `filter`: `row = state.name.upsert(k0, k1, ...)` finds or inserts, `row = state.name.find(k0, ...)` only finds;
     `if row:` is false where the table had no room (counted in `lost`) or no such key; `row.new` is true on the first

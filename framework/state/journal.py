@@ -7,6 +7,7 @@ whose worker was killed in the middle of it, is rolled back, so that nothing is 
              ALONE | the ledger's generation, of one without packets: it counts only while that is the current one
     now      u64: time of arrival of the packet in progress, for tables with an idle time
     used     u64: bytes of entries
+    overflow u64: address of the directory of the tables' overflow (overflow/memory.py), 0 where there is none
     secrets  of the tables' hash, the same for all tables and workers of a run
     rows     where plugins emit records, see chain/records/emit.py: six u64
     lookups  u64 for each plugin of the run: where its lookups are, see lookup/image.py
@@ -48,6 +49,7 @@ ALONE = 1 << 62
 OWNER = 0
 NOW = 8
 USED = 16
+OVERFLOW = 24
 SECRETS = 64
 MAX_SECRETS = MAX_KEYS + 2
 ROWS = SECRETS + -(-8 * MAX_SECRETS // 64) * 64

@@ -1,7 +1,7 @@
 """Where a plugin's declared state lies within one shard.
 
     shard    | arrays and tables in the order of declaration, each on a cache line |
-    table    | header: rows, lost, expired | slots |
+    table    | header: rows, lost, expired; of the overflow: address, nodes, first free one | slots |
     slot     | u32 tag | key | numbers, addresses | small objects | text, blobs, several numbers | large objects |
     object   | its arrays
 
@@ -11,6 +11,13 @@ others may lie behind it.
 Where rows give up slots, one more slot lies behind the last: the sums of what those rows had counted.
 
 A shard is padded to whole pages, so that shards never share one and holes stay holes.
+
+A row whose window is full lies elsewhere, in the shard's part of the table's overflow (overflow/memory.py):
+
+    part     | u32[roots]: numbers of nodes | nodes |
+    node     | slot | u32[LINKS]: numbers of nodes |
+
+A node's number is its place, counted from 1; 0 is none.
 """
 
 from __future__ import annotations
@@ -43,7 +50,18 @@ GONE = 2
 TABLE_ROWS = 0
 TABLE_LOST = 8
 TABLE_EXPIRED = 16
-TABLE_HEADER = -(-(TABLE_EXPIRED + 8) // abi.CACHE_LINE) * abi.CACHE_LINE
+TABLE_PART = 24
+TABLE_NODES = 32
+TABLE_FREE = 40
+TABLE_HEADER = -(-(TABLE_FREE + 8) // abi.CACHE_LINE) * abi.CACHE_LINE
+
+# Branches of a node; first nodes for each slot of a table.
+LINKS = 4
+ROOTS = 4
+# A shard claims room in the overflow for so many rows at once: a part of its slots.
+CLAIM = 16
+# A shard keeps the nodes of rows that were deleted, while the keys that come may be those of other shards.
+KEPT = 2
 
 
 def _align(offset: int, size: int) -> int:
@@ -153,6 +171,8 @@ class TableLayout:
     deletes: bool = False
     # Of a table whose rows are flows.
     flow: FlowRules | None = None
+    # Rows that the shards together have room for at least. Not in the repr: compiled code finds it in memory.
+    capacity: int = field(default=0, repr=False)
 
     @property
     def gives_up(self) -> bool:
@@ -189,6 +209,37 @@ class TableLayout:
         return self.sums_offset + (self.slot_size if self.gives_up else 0)
 
     @property
+    def roots(self) -> int:
+        """First nodes of the overflow of one shard."""
+        return ROOTS * self.slots
+
+    @property
+    def nodes_offset(self) -> int:
+        """Where nodes lie, from the beginning of a shard's part of the overflow."""
+        return _align(4 * self.roots, abi.CACHE_LINE)
+
+    @property
+    def node_size(self) -> int:
+        return self.slot_size + 4 * LINKS
+
+    @property
+    def claim(self) -> int:
+        """Nodes that a shard claims at once; a power of two."""
+        return max(1, self.slots // CLAIM)
+
+    def most_nodes(self, shards: int) -> int:
+        """Nodes at which these shards claim no more: as many as the capacity, and those claimed and not yet taken."""
+        return self.capacity * (KEPT if self.deletes else 1) + shards * (self.claim - 1)
+
+    def part_size(self, shards: int) -> int:
+        """Bytes of one shard's part of the overflow, if it has all nodes: pages are there when they are written."""
+        return _align(self.nodes_offset + (self.most_nodes(shards) + self.claim) * self.node_size, abi.PAGE_SIZE)
+
+    def most_overflow(self, shards: int) -> int:
+        """Bytes that the overflow of all these shards may take together."""
+        return shards * self.nodes_offset + self.most_nodes(shards) * self.node_size
+
+    @property
     def dtype(self) -> np.dtype[np.void]:
         fields: list[tuple[str, int, Any]] = [(name, offset, kind.dtype) for name, offset, kind in self.fields]
         fields += [(one.name, one.offset, one.dtype) for one in self.objects]
@@ -215,11 +266,20 @@ class TableLayout:
         (slot,) = shard[start : start + self.slot_size].view(self.dtype)
         return {name: kind.value(slot[name]) for name, _, kind in self.sums}
 
-    def rows(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> np.ndarray[Any, Any]:
-        """The slots in use, as packed records without the tag."""
+    def nodes(self, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> int:
+        """Nodes that a shard has in the overflow."""
+        return int(shard[self.offset + TABLE_NODES : self.offset + TABLE_NODES + 8].view("u8")[0])
+
+    def rows(
+        self, shard: np.ndarray[Any, np.dtype[np.uint8]], nodes: np.ndarray[Any, np.dtype[np.uint8]] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """The slots in use, as packed records without the tag. nodes: bytes of those of the overflow."""
         start = self.offset + TABLE_HEADER
         slots = shard[start : start + self.slots * self.slot_size].view(self.dtype)
         used = slots[slots["tag"] & 1 != 0]
+        if nodes is not None:
+            more = nodes.reshape(-1, self.node_size)[:, : self.slot_size].copy().view(self.dtype)[:, 0]
+            used = np.concatenate([used, more[more["tag"] & 1 != 0]])
         packed = np.empty(len(used), self.record)
         for name, kind in self.kinds.items():
             packed[name] = column(kind, used[name])
@@ -267,6 +327,15 @@ class StateLayout:
     def size(self) -> int:
         return self.shard_size * self.shards
 
+    @property
+    def tables(self) -> tuple[TableLayout, ...]:
+        return tuple(member for member in self.members if isinstance(member, TableLayout))
+
+    @property
+    def most(self) -> int:
+        """Bytes that the state may take: all shards, and the overflow of its tables."""
+        return self.size + sum(table.most_overflow(self.shards) for table in self.tables)
+
 
 def objects_of(layout: StateLayout) -> list[ObjectLayout]:
     """The objects of a state, those in rows included."""
@@ -278,8 +347,8 @@ def objects_of(layout: StateLayout) -> list[ObjectLayout]:
 
 def _table(name: str, offset: int, table: Table | SettledFlows, shares: int, settings: Any) -> TableLayout:
     """Lay out one shard's part of a table whose capacity is shared out over `shares` shards."""
-    capacity, idle = settings(table.capacity), settings(table.idle)
-    slots = max(WINDOW, _power_of_two(-(-int(capacity) // shares)))
+    capacity, idle = int(settings(table.capacity)), settings(table.idle)
+    slots = max(WINDOW, _power_of_two(-(-capacity // shares)))
     objects = [object_layout(label, 0, kind.settled(settings)) for label, kind in _of(table.value, Embedded).items()]
     places, size = _placed(table, objects)
     if size > LARGEST_ROW:
@@ -290,7 +359,7 @@ def _table(name: str, offset: int, table: Table | SettledFlows, shares: int, set
     objects = [replace(one, offset=places[one.name]) for one in objects]
     keys, idle_ns = tuple(table.key), int(idle * 1e9)
     giving_up = (idle_ns, table.last, table.done, table.least)
-    return TableLayout(name, offset, slots, size, keys, tuple(fields), *giving_up, tuple(objects))
+    return TableLayout(name, offset, slots, size, keys, tuple(fields), *giving_up, tuple(objects), capacity=capacity)
 
 
 def _of(fields: Mapping[str, Any], kind: type[F]) -> dict[str, F]:

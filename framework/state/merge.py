@@ -5,7 +5,7 @@ Shards, workers, hosts and capture files all merge the same way: `merge([merge([
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,14 +63,18 @@ def _told(member: Any) -> str:
     return str(len(member)) if isinstance(member, np.ndarray) else repr(member)
 
 
-def read_shard(layout: StateLayout, shard: np.ndarray[Any, np.dtype[np.uint8]]) -> State:
-    """The state in the bytes of one shard, with arrays of its own."""
+def read_shard(
+    layout: StateLayout,
+    shard: np.ndarray[Any, np.dtype[np.uint8]],
+    nodes: Mapping[str, np.ndarray[Any, np.dtype[np.uint8]]] = {},
+) -> State:
+    """The state in the bytes of one shard, with arrays of its own. nodes: by table, those of its overflow."""
     members, lost, expired, given_up = {}, {}, {}, {}
     for member in layout.members:
         if isinstance(member, ArrayLayout | ObjectLayout):
             members[member.name] = member.view(shard).copy()
         else:
-            members[member.name] = member.rows(shard)
+            members[member.name] = member.rows(shard, nodes.get(member.name))
             counters = member.counters(shard)
             lost[member.name], expired[member.name] = int(counters[1]), int(counters[2])
             given_up[member.name] = member.given_up(shard)

@@ -2,8 +2,10 @@
 
 Open addressing, linear probing within a window of WINDOW slots. A search ends at the first free slot: that of a row
 which has been idle, or is done, may be taken over by another key, and that of a deleted row is marked as gone where
-others may lie behind it. A row is journaled when it is handed out, so that its fields are then written plainly; but for
-those apart, which are journaled as they are written.
+others may lie behind it. A key whose window has no free slot is in the overflow (overflow/lines.py), or nowhere.
+
+A row is journaled when it is handed out, so that its fields are then written plainly; but for those apart, which are
+journaled as they are written.
 
 Most keys are in the slot that their hash says: that look is inlined. What comes after it is a function of its own.
 """
@@ -17,7 +19,8 @@ from numba.core import types
 from .journal import NOW, SECRETS
 from .keys import key_fields, words_of_key
 from .kinds import Kind, Octets, Scalar
-from .layout import GONE, TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_ROWS, WINDOW, TableLayout
+from .layout import GONE, TABLE_EXPIRED, TABLE_HEADER, TABLE_LOST, TABLE_PART, TABLE_ROWS, WINDOW, TableLayout
+from .overflow import lines as overflow
 from .values import compiled_type
 
 # Bytes of a row that are copied without a call.
@@ -118,7 +121,7 @@ def _remember_lines(layout: TableLayout) -> list[str]:
 def _probe_lines(layout: TableLayout) -> list[str]:
     """Source of the loop over the window: returns the row of the key, leaves the loop at a free slot."""
     return [
-        "free, taken = 0, 0",
+        "free = 0",
         f"for probe in range({WINDOW}):",
         f"    at = base + {TABLE_HEADER} + ((first + probe) & {layout.slots - 1}) * {layout.slot_size}",
         "    found = load4(at)",
@@ -137,8 +140,26 @@ def _free_lines(layout: TableLayout) -> list[str]:
     return ["if found & 1 == 0:", "    if free == 0:", "        free = at", "    if found == 0:", "        break"]
 
 
+def _beyond_lines(layout: TableLayout) -> list[str]:
+    """Source that returns the row of a key in the overflow; `gone` is then what is free there."""
+    return [
+        f"at, gone, link = beyond(base, journal, h, {', '.join(words_of_key(layout))})",
+        "if at != 0:",
+        *["    " + line for line in _remember_lines(layout)],
+        "    return at, 0",
+    ]
+
+
+def beyond_lines(layout: TableLayout) -> list[str]:
+    """Source that searches the overflow, see `overflow.search_lines`."""
+    return overflow.search_lines(layout, _equal(layout))
+
+
 def _take_over_lines(layout: TableLayout) -> list[str]:
-    """Source that frees a slot of a full window, where a row of it may give up its own, and adds up what it held."""
+    """Source that frees a slot of a full window, or of the branch behind it, where a row may give up its own.
+
+    What that row held is added up.
+    """
     if not layout.gives_up:
         return []
     offsets = {name: offset for name, offset, _ in layout.fields}
@@ -148,14 +169,18 @@ def _take_over_lines(layout: TableLayout) -> list[str]:
     if layout.idle_ns:
         ready.append(f"journal_load_u64(journal + {NOW}) - load8(at + {offsets[layout.last]}) > {layout.idle_ns}")
     sums = [add_line(layout.sums_offset + offset, offset, kind) for _, offset, kind in layout.sums]
+    weaker = [
+        f"rank = load{sizes[rank]}(at + {offsets[rank]})",
+        f"if rank < least and ({' or '.join(ready)}):",
+        "    free, taken, least = at, 1, rank",
+    ]
     return [
         "if free == 0:",
         f"    least = {HIGHEST}",
         f"    for probe in range({WINDOW}):",
         f"        at = base + {TABLE_HEADER} + ((first + probe) & {layout.slots - 1}) * {layout.slot_size}",
-        f"        rank = load{sizes[rank]}(at + {offsets[rank]})",
-        f"        if rank < least and ({' or '.join(ready)}):",
-        "            free, taken, least = at, 1, rank",
+        *["        " + line for line in weaker],
+        *["    " + line for line in overflow.branch_lines(layout, weaker)],
         "    if taken:",
         f"        write8(journal, base + {TABLE_EXPIRED}, load8(base + {TABLE_EXPIRED}) + 1)",
         *["        " + line for line in sums],
@@ -189,41 +214,72 @@ def _zero_line(offset: int, kind: Kind) -> str:
     return f"clear_bytes(free + {offset}, {kind.size})"
 
 
-def _insert_lines(layout: TableLayout) -> list[str]:
+def _store_lines(layout: TableLayout) -> list[str]:
+    """Source that makes the slot `free` a row of the key, with nothing in it."""
     return [
-        "if free == 0:",
-        f"    write8(journal, base + {TABLE_LOST}, load8(base + {TABLE_LOST}) + 1)",
-        "    return 0, 0",
-        # A free slot is free again when its tag is: whatever else stands there means nothing.
-        "if taken:",
-        *["    " + line for line in _whole_lines(layout, "free")],
-        "else:",
-        "    write4(journal, free, 0)",
         "store4(free, tag)",
         *[line for field in key_fields(layout) for line in field.stored()],
         *[_zero_line(offset, kind) for _, offset, kind in layout.values if not kind.blank],
         *[f"clear_bytes(free + {one.offset}, {one.size})" for one in layout.objects],
-        "if taken == 0:",
-        f"    write8(journal, base + {TABLE_ROWS}, load8(base + {TABLE_ROWS}) + 1)",
-        "return free, 1",
     ]
+
+
+def _insert_lines(layout: TableLayout) -> list[str]:
+    # A free slot is free again when its tag is: whatever else stands there means nothing.
+    return ["write4(journal, free, 0)", *_store_lines(layout)]
+
+
+def _count_lines() -> list[str]:
+    return [f"write8(journal, base + {TABLE_ROWS}, load8(base + {TABLE_ROWS}) + 1)", "return free, 1"]
 
 
 def upsert_lines(layout: TableLayout) -> list[str]:
     """Source that returns (slot, whether the row is new) for a key not in its first slot; slot 0: no room."""
-    return [*_first_lines(layout), *_probe_lines(layout), *_take_over_lines(layout), *_insert_lines(layout)]
+    return [
+        *_first_lines(layout),
+        *_probe_lines(layout),
+        "if seldom(found != 0):",
+        f"    return full(base, journal, h, free, {', '.join(words_of_key(layout))})",
+        *_insert_lines(layout),
+        *_count_lines(),
+    ]
+
+
+def full_lines(layout: TableLayout) -> list[str]:
+    """Source that returns the same for a key whose window has no free slot. `free`: one of a deleted row, or 0."""
+    return [
+        *_first_lines(layout),
+        "taken = 0",
+        *_beyond_lines(layout),
+        *(["if free == 0:", "    free = gone"] if layout.deletes else []),
+        *_take_over_lines(layout),
+        "if free == 0:",
+        "    free = grow(base, journal, h, link)",
+        "if free == 0:",
+        f"    write8(journal, base + {TABLE_LOST}, load8(base + {TABLE_LOST}) + 1)",
+        "    return 0, 0",
+        "if taken:",
+        *["    " + line for line in _whole_lines(layout, "free")],
+        *["    " + line for line in _store_lines(layout)],
+        "    return free, 1",
+        *_insert_lines(layout),
+        *_count_lines(),
+    ]
 
 
 def find_lines(layout: TableLayout) -> list[str]:
     """Source that returns (slot, 0) of a key, or (0, 0)."""
-    return [*_first_lines(layout), *_probe_lines(layout), "return 0, 0"]
+    beyond = ["    " + line for line in _beyond_lines(layout)]
+    return [*_first_lines(layout), *_probe_lines(layout), "if seldom(found != 0):", *beyond, "return 0, 0"]
 
 
 def delete_lines(layout: TableLayout) -> list[str]:
     """Source that returns whether there was a row of the key, and there is none now.
 
-    The slot is free where the one behind it is: no search goes on from it to a row.
+    The slot is free where the one behind it is: no search goes on from it to a row; but for one to the overflow.
     """
+    gone = f"load4({{}}) == 0 and load8(base + {TABLE_PART}) == 0"
+    rows = f"write8(journal, base + {TABLE_ROWS}, load8(base + {TABLE_ROWS}) - 1)"
     slot = f"base + {TABLE_HEADER} + ((first + probe + {{}}) & {layout.slots - 1}) * {layout.slot_size}"
     return [
         *_first_lines(layout),
@@ -234,8 +290,15 @@ def delete_lines(layout: TableLayout) -> list[str]:
         "        return False",
         f"    if found == tag and {_equal(layout)}:",
         *["        " + line for line in _whole_lines(layout, "at")],
-        f"        store4(at, 0 if load4({slot.format(1)}) == 0 else {GONE})",
-        f"        write8(journal, base + {TABLE_ROWS}, load8(base + {TABLE_ROWS}) - 1)",
+        f"        store4(at, 0 if {gone.format(slot.format(1))} else {GONE})",
+        f"        {rows}",
         "        return True",
-        "return False",
+        f"at, _, _ = beyond(base, journal, h, {', '.join(words_of_key(layout))})",
+        "if at == 0:",
+        "    return False",
+        *_whole_lines(layout, "at"),
+        f"store4(at, {GONE})",
+        rows,
+        "prune(base, journal, h)",
+        "return True",
     ]

@@ -17,10 +17,12 @@ import numpy as np
 
 from zcframe.framework import abi
 from zcframe.framework.ring.large import HUGETLB, SMALL, make_large_memory
-from zcframe.framework.ring.mapping import HUGE_PAGE, MAP_NORESERVE
+from zcframe.framework.ring.mapping import HUGE_PAGE, MAP_NORESERVE, make_memory
 
 from .journal import MAX_SECRETS
 from .layout import StateLayout
+from .merge import State, read_shard
+from .overflow.memory import Directory
 
 # Python 3.11 has no name for it.
 MADV_WIPEONFORK = 18
@@ -68,13 +70,24 @@ class StateMemory:
         sizes = [layout.size * (1 if layout.per_worker else domains) for layout in self.layouts]
         self._offsets = [sum(sizes[:k]) for k in range(len(sizes))]
         self.size = max(sum(sizes), os.sysconf("SC_PAGESIZE"))
+        starts = [
+            range(start, start + size, layout.size)
+            for start, size, layout in zip(self._offsets, sizes, self.layouts, strict=True)
+        ]
+        self._directory = Directory(self.layouts, starts)
         self._memory = make_large_memory("zc-state", self.size, reserve=False)
-        self._fd = self._memory.fd
-        self._mapping = self._memory.map(writable=True)
+        self._fd, behind = self._memory.fd, self._memory.size + HUGE_PAGE
+        # In small pages always: a shard that overflows writes to few.
+        self._more = make_memory("zc-overflow", behind + self._directory.size, reserve=False)
+        self._mapping = self._memory.map(writable=True, behind=self._more)
         self.low = self._mapping.address
-        self.high = self.low + self.size
+        self.high = self.low + self._memory.size + self._directory.size
+        self._directory.write(self._mapping, self._memory.size)
+        # Address of the directory of the tables' overflow.
+        self.overflow = self.low + self._memory.size
         self._copy = _sparse_bytes(self.size)
         self._written: set[tuple[int, int]] = set()
+        self._nodes: dict[tuple[int, int], dict[str, Shard]] = {}
         # Of the tables' hash: nobody outside can choose keys that collide.
         self.secrets = secrets.token_bytes(8 * MAX_SECRETS)
 
@@ -94,7 +107,13 @@ class StateMemory:
             if layout.per_worker:
                 first, size = first + worker * layout.shard_size, layout.shard_size
             found.append(range(first // page * page, -(-(first + size) // page) * page))
-        return found
+        parts = self._directory.places(self.layouts, domain, worker)
+        return [*found, *(range(self.overflow + part.start, self.overflow + part.stop) for part in parts)]
+
+    def live(self, plugin: int, shard: int) -> Shard:
+        """All bytes from the beginning of one shard on, as they lie in memory, uint8; reading them may fill holes."""
+        start = self._start(plugin, shard)
+        return self._mapping.view(np.uint8, start, self.high - self.low - start)
 
     def copy(self, plugin: int, shard: int) -> Shard | None:
         """Copy one shard and return the copy, as `copied` does; no page of it that a worker never wrote is touched.
@@ -104,7 +123,29 @@ class StateMemory:
         for begin, end in self._extents(plugin, shard):
             os.preadv(self._fd, [self._copy[begin:end].data], begin)
             self._written.add((plugin, shard))
-        return self.copied(plugin, shard)
+        copied = self.copied(plugin, shard)
+        if copied is not None:
+            self._nodes[plugin, shard] = self._overflow(plugin, shard, copied)
+        return copied
+
+    def read(self, plugin: int, shard: int) -> State | None:
+        """The state of one shard as last copied; None where it was never written to."""
+        copied = self.copied(plugin, shard)
+        if copied is None:
+            return None
+        return read_shard(self.layouts[plugin], copied, self._nodes[plugin, shard])
+
+    def _overflow(self, plugin: int, shard: int, copied: Shard) -> dict[str, Shard]:
+        """By table: bytes of the nodes that a shard has in the overflow. copied: the shard."""
+        layout = self.layouts[plugin]
+        domain, number = (0, shard) if layout.per_worker else divmod(shard, layout.shards)
+        found = {}
+        for table in layout.tables:
+            nodes = table.nodes(copied)
+            if nodes:
+                entry = self._directory.entries[plugin, domain, table.name]
+                found[table.name] = self._directory.read(self._more, self._mapping.behind, entry, table, number, nodes)
+        return found
 
     def _extents(self, plugin: int, shard: int) -> Iterable[tuple[int, int]]:
         """(begin, end) of the parts of a shard that were ever written."""
@@ -126,3 +167,4 @@ class StateMemory:
     def close(self) -> None:
         self._mapping.close()
         os.close(self._fd)
+        os.close(self._more)

@@ -21,6 +21,7 @@ from zcframe.framework.jit.address import (
     known,
     mul_high,
     prefetch_write,
+    seldom,
     shift_right,
     state_load_be64,
     state_store_be64,
@@ -35,7 +36,9 @@ from .declare import MAX_KEYS
 from .journal import LOAD, STORE, WRITE, enter, reserve
 from .keys import digest, words_of_key
 from .layout import TABLE_HEADER, TableLayout
-from .probe import begin_lines, delete_lines, find_lines, first_look_lines, upsert_lines
+from .overflow.claim import claim
+from .overflow.lines import grow_lines, prune_lines
+from .probe import begin_lines, beyond_lines, delete_lines, find_lines, first_look_lines, full_lines, upsert_lines
 from .values import takes, text_length
 
 # numba lowers no *args of a method, so that a key's words are arguments with a default.
@@ -52,6 +55,8 @@ def scope_of(layout: TableLayout) -> dict[str, Any]:
         "journal_load_u64": journal_load_u64,
         "mul_high": mul_high,
         "shift_right": shift_right,
+        "seldom": seldom,
+        "claim": claim,
         "prefetch_write": prefetch_write,
         "reserve": reserve,
         "keep": keep,
@@ -82,10 +87,23 @@ def written_out(head: str, lines: list[str], scope: dict[str, Any]) -> Callable[
     return function
 
 
+def overflowing(layout: TableLayout) -> dict[str, Any]:
+    """`_scope`, with what is called where a window is full."""
+    scope = scope_of(layout)
+    key = ", ".join(words_of_key(layout))
+    free = f"base, journal, h, free, {key}"
+    scope["beyond"] = outlined(written_out(f"base, journal, h, {key}", beyond_lines(layout), scope_of(layout)))
+    if layout.deletes:
+        scope["prune"] = outlined(written_out("base, journal, h", prune_lines(layout), scope_of(layout)))
+    scope["grow"] = outlined(written_out("base, journal, h, link", grow_lines(layout), scope_of(layout)))
+    scope["full"] = outlined(written_out(free, full_lines(layout), dict(scope)))
+    return scope
+
+
 def _search(rest: Ending, layout: TableLayout, *, spot: bool) -> Callable[..., Any]:
     """The function that looks at the key's first slot, and has the rest done where it is not there."""
     key = ", ".join(words_of_key(layout))
-    further = outlined(written_out(f"base, journal, h, {key}", rest(layout), scope_of(layout)))
+    further = outlined(written_out(f"base, journal, h, {key}", rest(layout), overflowing(layout)))
     lines = [
         *begin_lines(layout, spot=spot),
         *first_look_lines(layout, spot=spot),
@@ -100,7 +118,7 @@ def _delete(layout: TableLayout, *, spot: bool) -> Callable[..., Any]:
     if not layout.deletes:
         raise TypingError(f"zcframe: {layout.name}.delete() is called by a name of its own only, in plain functions")
     key = ", ".join(words_of_key(layout))
-    gone = outlined(written_out(f"base, journal, h, {key}", delete_lines(layout), scope_of(layout)))
+    gone = outlined(written_out(f"base, journal, h, {key}", delete_lines(layout), overflowing(layout)))
     lines = [*begin_lines(layout, spot=spot), f"return gone(base, journal, h, {key})"]
     return written_out(SIGNATURE, lines, {**scope_of(layout), "gone": gone})
 

@@ -87,7 +87,7 @@ class QueuePlan:
 
 @dataclass(frozen=True)
 class StatePlan:
-    """State of a plugin in shared memory. rows: of each of its tables, how many a shard has room for.
+    """State of a plugin in shared memory. bytes: at most. rows: of each of its tables, how many it has room for.
 
     lookups: bytes of each list that it looks things up in, once for all workers.
     """

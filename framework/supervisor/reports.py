@@ -12,7 +12,7 @@ from zcframe.framework.chain.no_ip import by_ethertype
 from zcframe.framework.outputs.document import one_line, plain
 from zcframe.framework.state.columns import python_rows, python_value
 from zcframe.framework.state.layout import ObjectLayout, TableLayout
-from zcframe.framework.state.merge import State, empty_state, merge_states, read_shard
+from zcframe.framework.state.merge import State, empty_state, merge_states
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.worker.post import Post
 
@@ -73,9 +73,9 @@ class Reports:
 
     def _read(self, shards: Sequence[tuple[int, int]], worker: int) -> None:
         """Make states of the copies of a worker's shards."""
-        for k, layout in enumerate(self._state.layouts):
-            copies = [self._state.copied(k, shard) for owner, shard in shards if owner == k]
-            self._kept[k, worker] = [read_shard(layout, copy) for copy in copies if copy is not None]
+        for k in range(len(self._state.layouts)):
+            states = [self._state.read(k, shard) for owner, shard in shards if owner == k]
+            self._kept[k, worker] = [state for state in states if state is not None]
 
     def make(self) -> PluginReports:
         """The reports of the states that were read last."""

@@ -8,7 +8,7 @@ import psutil
 
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.errors import UsageError
-from zcframe.framework.state.layout import TableLayout
+from zcframe.framework.state.layout import Member, TableLayout
 from zcframe.framework.stats import StatePlan
 
 MIB, GIB = 1 << 20, 1 << 30
@@ -17,10 +17,16 @@ MIB, GIB = 1 << 20, 1 << 30
 def state_plan(plugin: BoundPlugin, domains: int) -> StatePlan:
     """What a plugin's state takes. domains: interfaces that have shards of their own."""
     layout = plugin.layout
-    shards = layout.shards * (1 if layout.per_worker else domains)
-    rows = {member.name: member.slots for member in layout.members if isinstance(member, TableLayout)}
+    times = 1 if layout.per_worker else domains
+    rows = {table.name: table.capacity * times for table in layout.tables}
     lookups = {one.name: one.size for one in layout.lookups}
-    return StatePlan(bytes=layout.shard_size * shards, shards=shards, rows=rows, lookups=lookups)
+    return StatePlan(bytes=layout.most * times, shards=layout.shards * times, rows=rows, lookups=lookups)
+
+
+def _most(member: Member, shards: int) -> int:
+    """Bytes that a member may take in all these shards."""
+    overflow = member.most_overflow(shards) if isinstance(member, TableLayout) else 0
+    return member.size * shards + overflow
 
 
 def size_text(octets: int) -> str:
@@ -35,8 +41,9 @@ def require_room(plugins: Sequence[BoundPlugin], domains: int) -> None:
         return
     largest = max(range(len(plugins)), key=sizes.__getitem__)
     plugin = plugins[largest]
-    member = max(plugin.layout.members, key=lambda member: member.size)
-    per_shard = f"{size_text(member.size)} in each of {plugin.layout.shards} shards"
+    shards = plugin.layout.shards
+    member = max(plugin.layout.members, key=lambda member: _most(member, shards))
+    per_shard = f"{size_text(_most(member, shards) // shards)} in each of {shards} shards"
     others = f", with that of the others {size_text(sum(sizes))}" if len(plugins) > 1 else ""
     raise UsageError(
         f"plugin {plugin.name}: its state takes {size_text(sizes[largest])}, {member.name} has {per_shard}{others}; "

@@ -18,7 +18,7 @@ from zcframe.framework.rss.toeplitz import toeplitz_tables
 from zcframe.framework.sources.soft82576.deliver import deliver, new_places
 from zcframe.framework.sources.soft82576.queues import queue_table
 from zcframe.framework.state.journal import MAX_SECRETS
-from zcframe.framework.state.merge import State, read_shard
+from zcframe.framework.state.merge import State
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Fault
 from zcframe.framework.supervisor.faults import read_faults
@@ -80,8 +80,8 @@ class Rig:
     def states(self, k: int = 0) -> list[State]:
         """The state of every shard of plugin k that was written to."""
         layout = self.memory.layouts[k]
-        copies = [self.memory.copy(k, shard) for shard in range(layout.shards)]
-        return [read_shard(layout, copy) for copy in copies if copy is not None]
+        copied = [shard for shard in range(layout.shards) if self.memory.copy(k, shard) is not None]
+        return [state for state in (self.memory.read(k, shard) for shard in copied) if state is not None]
 
     def ledger(self) -> np.ndarray[Any, np.dtype[np.uint64]]:
         """uint64[2 + codes] of all queues together, as Post.ledger has it."""

@@ -39,7 +39,7 @@ from zcframe.framework.log import name_process
 from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import Mapping, RingEnd
 from zcframe.framework.sandbox import Reach, Walls, worker_rules
-from zcframe.framework.state.journal import LOOKUPS, SECRETS
+from zcframe.framework.state.journal import LOOKUPS, OVERFLOW, SECRETS
 from zcframe.framework.state.shared import StateMemory
 
 from . import verify
@@ -90,6 +90,7 @@ class Worker:
         self.progress = Mapping(post.progress_fd, PROGRESS_SIZE, writable=True, populate=True)
         # The same ones for every worker of a run: a table may be taken over.
         self.progress.view("u1", JOURNAL + SECRETS, len(state.secrets))[:] = memoryview(state.secrets)
+        self.progress.view("u8", JOURNAL + OVERFLOW)[0] = state.overflow
         self.progress.view("i8", JOURNAL + LOOKUPS, len(chain.plugins))[:] = [
             plugin.lookups.address if plugin.lookups else 0 for plugin in chain.plugins
         ]

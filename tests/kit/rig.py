@@ -172,8 +172,8 @@ class Rig:
         """The state of every shard that was written to."""
         k = self._index(name)
         layout = self.plugins[k].layout
-        copies = [self.memory.copy(k, shard) for shard in range(layout.shards)]
-        return [read_shard(layout, copy) for copy in copies if copy is not None]
+        copied = [shard for shard in range(layout.shards) if self.memory.copy(k, shard) is not None]
+        return [state for state in (self.memory.read(k, shard) for shard in copied) if state is not None]
 
     def state(self, name: str) -> State:
         plugin = self.plugins[self._index(name)]

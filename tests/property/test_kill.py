@@ -56,7 +56,7 @@ from zcframe.framework.chain.build import Chain, build_chain
 from zcframe.framework.chain.workspace import STOP_DRAIN
 from zcframe.framework.filters.libpcap import compile_expression
 from zcframe.framework.filters.program import Program
-from zcframe.framework.state.layout import ObjectLayout, TableLayout
+from zcframe.framework.state.layout import SHARDS, ObjectLayout, TableLayout
 from zcframe.framework.state.merge import State
 from zcframe.framework.state.shared import data_extents
 from zcframe.framework.worker import loop as worker_module
@@ -238,6 +238,26 @@ class Wordy:
         return PASS
 
 
+@plugin
+class Full:
+    """More keys a packet than a window has slots: rows in the overflow, and some that go; then it raises on some."""
+
+    rows = Table(key={"part": u16}, value={"packets": u64}, capacity=2048)
+    tried = Array(u64, 2)
+
+    @staticmethod
+    def filter(pkt, state, params):  # type: ignore[no-untyped-def]
+        for part in range(19):
+            row = state.rows.upsert(pkt.wirelen % 3 * 5 + part)
+            row.packets += pkt.wirelen
+        for part in range(17):
+            if (pkt.wirelen + part) % 5 == 0:
+                state.tried[0] += state.rows.delete(part)
+        if pkt.wirelen % 7 == 0:
+            raise ValueError("no")
+        return PASS
+
+
 # Every fifth frame is none of IP: such packets are counted apart from what plugins see.
 LLDP = b"\x88\xcc"
 
@@ -255,6 +275,7 @@ PLUGINS: tuple[BoundPlugin, ...] = (
 
 WORDY: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Wordy))
 OVERFLOWING: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Wide))
+FULL: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Full))
 SKETCHED: tuple[BoundPlugin, ...] = (bound(Gate, ts=FRAMES[GATE].ts), bound(Sketched))
 
 
@@ -270,7 +291,7 @@ def filtered_plugins() -> tuple[BoundPlugin, ...]:
 
 @functools.cache
 def _compiled(names: tuple[str, ...], program: Program | None) -> Chain:
-    chains = (PLUGINS, OVERFLOWING, SKETCHED, WORDY) if program is None else (filtered_plugins(),)
+    chains = (PLUGINS, OVERFLOWING, SKETCHED, WORDY, FULL) if program is None else (filtered_plugins(),)
     return build_chain(next(some for some in chains if tuple(one.name for one in some) == names), program=program)
 
 
@@ -375,6 +396,18 @@ def wordy() -> Trial:
 
 
 @pytest.fixture(scope="module")
+def full() -> Trial:
+    with Rig(*FULL, slots=64).feed(FRAMES[:STEPPED]) as rig:
+        expected = results(rig)
+        (table,) = rig.memory.layouts[1].tables
+        shards = [rig.memory.copied(1, shard) for shard in range(SHARDS)]
+    nodes = [table.nodes(shard) for shard in shards if shard is not None]
+    assert expected["ledger"]["faulted"]["full"] and expected["states"]["full"]["tried"][0]
+    assert max(nodes) > 2, "there are rows in the overflow"
+    return Trial(FRAMES[:STEPPED], 64, expected, FULL)
+
+
+@pytest.fixture(scope="module")
 def filtered() -> Trial:
     # The gate's packet has to match, and others behind it not.
     frames = tuple(frame._replace(data=frame.data[:-1] + bytes([i == 9])) for i, frame in enumerate(FRAMES[:STEPPED]))
@@ -448,14 +481,18 @@ class Outliving:
 
     def __init__(self, rig: Rig) -> None:
         self._memory = rig.memory
-        self._state: np.ndarray[Any, Any] = rig.memory._mapping.view("u1", 0, rig.memory.size)
+        self._state: np.ndarray[Any, Any] = rig.memory._mapping.view("u1", 0, rig.memory.high - rig.memory.low)
         progress = rig.posts[0].progress
         user = rig.workers[0].ring._mappings[1]
         self._small = [progress.view("u1", 0, progress.size), user.view("u1", 0, user.size)]
         self._known: dict[tuple[Any, ...], dict[str, Any]] = {}
 
     def _parts(self) -> list[tuple[int, int]]:
-        return list(data_extents(self._memory._fd, 0, self._memory.size))
+        """(begin, end) of what was written, from the beginning of the state: plugins' shards, and their overflow."""
+        behind, base = self._memory._mapping.behind, self._memory._memory.size
+        more = data_extents(self._memory._more, behind, behind + len(self._state) - base)
+        shards = data_extents(self._memory._fd, 0, base)
+        return [*shards, *((begin - behind + base, end - behind + base) for begin, end in more)]
 
     def _content(self) -> dict[tuple[int, int], bytes]:
         return {(begin, end): self._state[begin:end].tobytes() for begin, end in self._parts()}
@@ -543,6 +580,16 @@ def test_killed_after_any_store_of_strings_and_of_rows_that_go(wordy: Trial) -> 
             changes = check_each_change(made.rig, traced, wordy.expected)
         assert changes > 100
         assert succeed(made.rig) == wordy.expected
+
+
+@pytest.mark.long
+@pytest.mark.needs("tracing")
+def test_killed_after_any_store_of_rows_whose_window_is_full(full: Trial) -> None:
+    with post(full) as made:
+        with at_gate(made) as traced:
+            changes = check_each_change(made.rig, traced, full.expected)
+        assert changes > 100
+        assert succeed(made.rig) == full.expected
 
 
 @pytest.mark.long

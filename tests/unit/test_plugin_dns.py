@@ -223,9 +223,9 @@ def test_multicast_dns_is_read_when_asked_for() -> None:
 
 
 def test_names_without_room_are_counted_as_lost() -> None:
-    """One flow is one bucket: 16 rows at the least capacity."""
-    report = report_of([datagram(query(f"host{i}.example.org")) for i in range(100)], **SMALL)
-    assert (report["queries"], report["count"], report["lost"]) == (100, 16, 84)
+    """One flow is one bucket, which has all of the least capacity."""
+    report = report_of([datagram(query(f"host{i}.example.org")) for i in range(2100)], **SMALL)
+    assert (report["queries"], report["count"], report["lost"]) == (2100, 2048, 52)
 
 
 def test_names_whose_letters_find_no_room_are_shown_as_such() -> None:

@@ -275,7 +275,7 @@ def test_directions_seen_by_different_workers_are_one_flow() -> None:
 
 
 def test_flows_without_room_are_counted() -> None:
-    """All in one bucket of 16 rows: closed flows give up their room to others, open ones do not."""
+    """All in one bucket of 16 slots: closed flows give up theirs to others, open ones do not."""
     closed = [f for i in range(100) for f in connection(i * 0.01, 1000 + i, port=42000 + i)]
     frames = sorted(closed, key=lambda frame: frame.ts)
     with run([bound("flows", capacity=2048, **ALL)], frames, fields="ip-pair", key=bytes(40)) as rig:

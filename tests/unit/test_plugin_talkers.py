@@ -85,11 +85,11 @@ def test_a_few_packets() -> None:
 
 
 def test_wire_lengths_count_and_hosts_without_room_are_told() -> None:
-    """One bucket has 16 slots at the least capacity: the ip-pair hash puts both hosts of each pair there."""
-    pairs = [(f"10.1.{i}.1", f"10.1.{i}.2") for i in range(200)]
+    """One bucket has all of the least capacity: the ip-pair hash puts both hosts of each pair there."""
+    pairs = [(f"10.{i >> 8}.{i & 255}.1", f"10.{i >> 8}.{i & 255}.2") for i in range(1100)]
     frames = [Frame(bytes(ether / IP(src=a, dst=b) / UDP()), i, wire=1500) for i, (a, b) in enumerate(pairs)]
-    with run([bound("talkers", capacity=2048, top=1000)], frames, fields="ip-pair", key=bytes(40)) as rig:
+    with run([bound("talkers", capacity=2048, top=3000)], frames, fields="ip-pair", key=bytes(40)) as rig:
         report = rig.report("talkers")
-    assert report["count"] == 16
-    assert report["lost"] == 400 - 16
+    assert report["count"] == 2048
+    assert report["lost"] == 2200 - 2048
     assert {host["bytes"] for host in report["top"]} == {1500}

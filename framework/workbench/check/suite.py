@@ -30,11 +30,11 @@ def compiles(subject: Subject) -> str:
 
 
 def memory(subject: Subject) -> str:
-    """What the state takes, and how many rows there is really room for."""
+    """What the state takes at most, and how many rows there is room for."""
     plugin = subject.bound()
     require_room([plugin], 1)
     plan = state_plan(plugin, 1)
-    tables = [f"{name} holds {rows:,} rows in each, {rows * plan.shards:,} in all" for name, rows in plan.rows.items()]
+    tables = [f"{name} holds {rows:,} rows" for name, rows in plan.rows.items()]
     lists = [f"{name} takes {-(-octets // 1024):,} KiB once" for name, octets in plan.lookups.items()]
     return "; ".join([f"{size_text(plan.bytes)} in {plan.shards} shards", *tables, *lists])
 

@@ -1,4 +1,4 @@
-"""The bytes of a shard, and the journal of a run, in which what a packet changes is kept until the next one."""
+"""A shard in the memory of a run's state, and the journal, which keeps what a packet changes until the next one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from numba.core import types
 
 from zcframe.framework.jit.address import copy_bytes
 from zcframe.framework.jit.compiler import fleeting, precompile
-from zcframe.framework.state.journal import JOURNAL_SIZE, NOW, SECRETS, USED, enter, reserve, roll_back
+from zcframe.framework.state.journal import JOURNAL_SIZE, NOW, OVERFLOW, SECRETS, USED, enter, reserve, roll_back
+from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.workbench.rig import SECRETS as KNOWN
 
 WORD: Final = 8
@@ -35,12 +36,14 @@ def _undo(journal, low, high):  # type: ignore[no-untyped-def]
 
 
 class Journal:
-    """A worker's journal. A packet is a transaction of its own."""
+    """A worker's journal of changes to `state`. A packet is a transaction of its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: StateMemory) -> None:
         self._octets = np.zeros(JOURNAL_SIZE, np.uint8)
         self._words = self._octets.view(np.int64)
         self._octets[SECRETS : SECRETS + len(KNOWN)] = memoryview(KNOWN)
+        self._words[OVERFLOW // WORD] = state.overflow
+        self._low, self._high = state.low, state.high
         self._keep, self._undo = _compiled(_keep), _compiled(_undo)
         self.address = self._octets.ctypes.data
 
@@ -57,16 +60,19 @@ class Journal:
         """Keep bytes that are about to change. Raises JournalFullError."""
         self._keep(self.address, address, size)
 
-    def roll_back(self, low: int, high: int) -> None:
-        """Undo what the packet changed in [low, high)."""
-        self._undo(self.address, low, high)
+    def roll_back(self) -> None:
+        """Undo what the packet changed."""
+        self._undo(self.address, self._low, self._high)
 
 
 class Memory:
-    """A shard. octets: uint8; address: of the first of them. written: whether a packet has ever changed it."""
+    """A shard. octets: uint8 from its beginning on; address: of the first of them.
 
-    def __init__(self, size: int, journal: Journal) -> None:
-        self.octets: Octets = np.zeros(size, np.uint8)
+    written: whether a packet has ever changed it.
+    """
+
+    def __init__(self, octets: Octets, journal: Journal) -> None:
+        self.octets = octets
         self.address = self.octets.ctypes.data
         self.journal = journal
         self.written = False
@@ -79,4 +85,4 @@ class Memory:
         """The packet is done. void: it has raised, and what it changed is undone."""
         self.written |= self.journal.used > 0
         if void:
-            self.journal.roll_back(self.address, self.address + len(self.octets))
+            self.journal.roll_back()

@@ -7,6 +7,7 @@ import traceback
 from bdb import BdbQuit
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from itertools import dropwhile, takewhile
 from typing import Any, Final
@@ -18,7 +19,8 @@ from zcframe.framework.chain.fault import FRAME_SIZE
 from zcframe.framework.chain.plugin import DROP, PASS
 from zcframe.framework.errors import UsageError
 from zcframe.framework.packet.plain import Address
-from zcframe.framework.state.merge import read_shard
+from zcframe.framework.state.merge import State
+from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Fault, FaultyPacket, end_text
 from zcframe.framework.workbench.frames import Frames, Packets, frames_of
 from zcframe.framework.workbench.rig import SLOTS, Rig
@@ -50,17 +52,25 @@ class _Course:
     faults: dict[str, Fault] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.states, self._journal = States(self.plugin.layout, self.plugin.lookups), Journal()
+        layout = self.plugin.layout
+        self.states, self.memory = States(layout, self.plugin.lookups), StateMemory([layout])
+        self._journal = Journal(self.memory)
         self._params = self.plugin.params_tuple()
         # Of each shard that a packet came to.
         self._clocks: dict[int, Clock] = {}
+
+    def written(self) -> tuple[State, ...]:
+        """The state of each shard that a packet has changed."""
+        numbers = [number for number, shard in sorted(self.shards.items()) if shard.written]
+        copied = [number for number in numbers if self.memory.copy(0, number) is not None]
+        return tuple(state for state in (self.memory.read(0, number) for number in copied) if state is not None)
 
     def _number(self, pkt: Packet) -> int:
         return 0 if self.plugin.layout.per_worker else int(pkt.bucket)
 
     def _shard(self, number: int) -> Memory:
         if number not in self.shards:
-            self.shards[number] = Memory(self.plugin.layout.shard_size, self._journal)
+            self.shards[number] = Memory(self.memory.live(0, number), self._journal)
         return self.shards[number]
 
     def _tick(self, shard: Memory, times: Iterable[int]) -> None:
@@ -183,10 +193,10 @@ def interpret(plugin: BoundPlugin, frames: Frames) -> Interpretation:
     if plugin.program is not None:
         raise UsageError(f"plugin {plugin.name}: @plugin(filter=...) cannot be interpreted: leave it out")
     course = _Course(plugin)
-    _packets(plugin, frames, course.take)
-    course.finish()
-    shards = [shard for _, shard in sorted(course.shards.items()) if shard.written]
-    states = tuple(read_shard(plugin.layout, shard.octets) for shard in shards)
+    with closing(course.memory):
+        _packets(plugin, frames, course.take)
+        course.finish()
+        states = course.written()
     verdicts = Verdicts(*(course.counts[name] for name in ("passed", "dropped", "faulted")))
     faults = sorted(course.faults.values(), key=lambda fault: -fault.packets)
     return Interpretation(plugin, states, verdicts, tuple(faults), course.states.records)
