@@ -74,6 +74,9 @@ static int zc_set_wake(struct zc_sock *zs, sockptr_t value, unsigned int length)
 		return err;
 	if (req.reserved || req.usecs > ZC_MAX_USECS || req.busy_poll_us > ZC_MAX_USECS)
 		return -EINVAL;
+	/* As for SO_BUSY_POLL: it takes a processor, and keeps others from the queue. */
+	if (req.busy_poll_us > zs->wake.busy_poll_us && !capable(CAP_NET_ADMIN))
+		return -EPERM;
 	zs->wake = req;
 	if (zs->ring) {
 		WRITE_ONCE(zs->ring->wake.frames, req.frames);

@@ -236,26 +236,28 @@ static bool zc_busy_over(void *arg, unsigned long start)
 {
 	struct zc_busy *busy = arg;
 
-	return zc_ring_readable(busy->ring) || ktime_get_ns() >= busy->until || need_resched() ||
-	       signal_pending(current);
+	return zc_ring_readable(busy->ring) || READ_ONCE(busy->ring->paused) ||
+	       ktime_get_ns() >= busy->until || need_resched() || signal_pending(current);
 }
 
 /**
- * zc_ring_busy_poll() - run the queue's NAPI from here for wake.busy_poll_us
+ * zc_ring_busy_poll() - run the queue's NAPI from here
  * @ring: bound
+ * @wait: for wake.busy_poll_us; else once, for who does not want to wait
  *
  * Return: whether something is to be read now
  */
-bool zc_ring_busy_poll(struct zc_ring *ring)
+bool zc_ring_busy_poll(struct zc_ring *ring, bool wait)
 {
 	u32 usecs = READ_ONCE(ring->wake.busy_poll_us);
 	unsigned int napi_id = READ_ONCE(ring->napi_id);
 	struct zc_busy busy = { .ring = ring };
 
-	if (!usecs || napi_id < MIN_NAPI_ID || READ_ONCE(ring->header->state) != ZC_STATE_RUNNING)
+	if (!usecs || napi_id < MIN_NAPI_ID || READ_ONCE(ring->paused) ||
+	    READ_ONCE(ring->header->state) != ZC_STATE_RUNNING)
 		return false;
 	busy.until = ktime_get_ns() + (u64)usecs * NSEC_PER_USEC;
 	/* Preferred: between two calls interrupts stay off for gro_flush_timeout, where set. */
-	napi_busy_loop(napi_id, zc_busy_over, &busy, true, BUSY_POLL_BUDGET);
+	napi_busy_loop(napi_id, wait ? zc_busy_over : NULL, &busy, true, BUSY_POLL_BUDGET);
 	return zc_ring_readable(ring);
 }

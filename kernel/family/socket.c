@@ -138,7 +138,7 @@ static __poll_t zc_poll(struct file *file, struct socket *sock, poll_table *wait
 		zc_ring_kick(ring);
 	if (zc_ring_is_shut(ring))
 		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	if (!zc_poll_ready(ring) && !zc_ring_busy_poll(ring))
+	if (!zc_poll_ready(ring) && !zc_ring_busy_poll(ring, !poll_does_not_wait(wait)))
 		return 0;
 	return ring->direction == ZC_DIR_RX ? EPOLLIN | EPOLLRDNORM : EPOLLOUT | EPOLLWRNORM;
 }
@@ -220,7 +220,7 @@ static struct net_proto_family zc_family __ro_after_init = {
  * zc_socket_init() - take the protocol family
  * @family: its number
  *
- * Return: 0, -EEXIST where it is taken, -ENOBUFS where it is no family
+ * Return: 0, -EBUSY where it is taken, -ENOBUFS where it is no family
  */
 int __init zc_socket_init(int family)
 {
@@ -236,7 +236,8 @@ int __init zc_socket_init(int family)
 	err = sock_register(&zc_family);
 	if (err)
 		proto_unregister(&zc_proto);
-	return err;
+	/* To who loads a module, -EEXIST says that it is loaded already. */
+	return err == -EEXIST ? -EBUSY : err;
 }
 
 void zc_socket_exit(void)

@@ -127,7 +127,7 @@ void zc_ring_kick(struct zc_ring *ring);
 void zc_ring_wake(struct zc_ring *ring);
 void zc_ring_gone(struct zc_ring *ring);
 void zc_ring_shut(struct zc_ring *ring);
-bool zc_ring_busy_poll(struct zc_ring *ring);
+bool zc_ring_busy_poll(struct zc_ring *ring, bool wait);
 bool zc_ring_readable(struct zc_ring *ring);
 bool zc_ring_writable(struct zc_ring *ring);
 

@@ -8,6 +8,9 @@
 
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/netdevice.h>
+#include <linux/poll.h>
+#include <linux/workqueue.h>
 
 #ifndef ZC_HAVE_VM_FLAGS_CLEAR
 static inline void vm_flags_clear(struct vm_area_struct *vma, vm_flags_t flags)
@@ -23,6 +26,26 @@ static inline void hrtimer_setup(struct hrtimer *timer,
 {
 	hrtimer_init(timer, clock, mode);
 	timer->function = function;
+}
+#endif
+
+/* Gone from the newest kernels, which keep what it looks at. */
+#ifndef ZC_HAVE_POLL_DOES_NOT_WAIT
+static inline bool poll_does_not_wait(const poll_table *table)
+{
+	return !table || !table->_qproc;
+}
+#endif
+
+#ifndef ZC_HAVE_SYSTEM_PERCPU_WQ
+#define system_percpu_wq system_wq
+#endif
+
+#ifndef ZC_HAVE_NETIF_NAPI_ADD_CONFIG
+static inline void netif_napi_add_config(struct net_device *dev, struct napi_struct *napi,
+					 int (*poll)(struct napi_struct *, int), int index)
+{
+	netif_napi_add(dev, napi, poll);
 }
 #endif
 

@@ -56,7 +56,8 @@ struct zc_device_ops {
  * @buffer:     the blocks
  * @queue:      hardware queue
  * @direction:  ZC_DIR_*
- * @napi_id:    for busy polling; set by the driver in attach, 0 where unknown
+ * @napi_id:    for busy polling; set by the driver while attached, 0 where unknown
+ * @paused:     the driver waits for its NAPI: busy polling ends, none begins
  * @wake:       when to wake, as the user asked
  * @wake_timer: runs while unread frames wait for @wake.usecs to pass
  * @sk:         whom to wake
@@ -76,6 +77,7 @@ struct zc_ring {
 	u16 queue;
 	u16 direction;
 	unsigned int napi_id;
+	bool paused;
 
 	struct zc_wake_req wake;
 	struct hrtimer wake_timer;

@@ -5,6 +5,7 @@
 #include <linux/bitfield.h>
 #include <linux/interrupt.h>
 
+#include "compat.h"
 #include "zc82576.h"
 
 /*
@@ -28,7 +29,7 @@ static irqreturn_t zc82576_irq_other(int irq, void *data)
 	if (causes == ~0U)
 		return IRQ_NONE;		/* the device is gone */
 	if (causes & INT_LSC)
-		mod_delayed_work(system_wq, &nic->watch, 0);
+		mod_delayed_work(system_percpu_wq, &nic->watch, 0);
 	zc82576_write(nic, EIMS, BIT(ZC82576_OTHER_VECTOR));
 	return IRQ_HANDLED;
 }

@@ -8,6 +8,7 @@
 #include <linux/bitfield.h>
 #include <linux/etherdevice.h>
 
+#include "compat.h"
 #include "zc82576.h"
 
 /*
@@ -30,16 +31,35 @@ static int zc82576_poll(struct napi_struct *napi, int budget)
 	return done;
 }
 
+static void zc82576_ring_napi(struct zc_ring *ring, unsigned int napi_id, bool paused)
+{
+	if (!ring)
+		return;
+	WRITE_ONCE(ring->napi_id, napi_id);
+	WRITE_ONCE(ring->paused, paused);
+}
+
+/* From 6.13 on a NAPI has its id from here on, and not before. */
+static void zc82576_queue_enable(struct zc82576_queue *q)
+{
+	napi_enable(&q->napi);
+	zc82576_ring_napi(q->rx.ring, q->napi.napi_id, false);
+	zc82576_ring_napi(q->tx.ring, q->napi.napi_id, false);
+}
+
 /** zc82576_queue_pause() - on return the queue's rings are the caller's */
 void zc82576_queue_pause(struct zc82576_queue *q)
 {
+	/* Who busy-polls holds the NAPI for as long as it may. */
+	zc82576_ring_napi(q->rx.ring, 0, true);
+	zc82576_ring_napi(q->tx.ring, 0, true);
 	napi_disable(&q->napi);
 }
 
 /** zc82576_queue_resume() - NAPI has them again, and looks at them at once */
 void zc82576_queue_resume(struct zc82576_queue *q)
 {
-	napi_enable(&q->napi);
+	zc82576_queue_enable(q);
 	local_bh_disable();
 	napi_schedule(&q->napi);
 	local_bh_enable();
@@ -89,7 +109,7 @@ static int zc82576_open(struct net_device *dev)
 	if (err)
 		goto out_hw;
 	for (i = 0; i < ZC82576_QUEUES; i++)
-		napi_enable(&nic->queues[i].napi);
+		zc82576_queue_enable(&nic->queues[i]);
 	err = zc82576_irq_start(nic);
 	if (err)
 		goto out_napi;
@@ -107,7 +127,7 @@ out_irq:
 	netif_carrier_off(dev);		/* which it may have seen */
 out_napi:
 	for (i = 0; i < ZC82576_QUEUES; i++)
-		napi_disable(&nic->queues[i].napi);
+		zc82576_queue_pause(&nic->queues[i]);
 	zc82576_queues_stop(nic, ZC82576_QUEUES);
 out_hw:
 	zc82576_hw_release(nic);
@@ -236,7 +256,6 @@ static int zc82576_attach(struct net_device *dev, struct zc_ring *ring)
 
 	if (ring->queue >= nic->channels)
 		return -ERANGE;
-	ring->napi_id = q->napi.napi_id;
 	if (!nic->up) {
 		side->ring = ring;
 		return 0;
@@ -307,6 +326,7 @@ void zc82576_netdev_init(struct zc82576 *nic)
 	for (i = 0; i < ZC82576_QUEUES; i++) {
 		nic->queues[i].nic = nic;
 		nic->queues[i].index = i;
-		netif_napi_add(dev, &nic->queues[i].napi, zc82576_poll);
+		/* Its number and its settings outlive ifdown, where the kernel keeps them. */
+		netif_napi_add_config(dev, &nic->queues[i].napi, zc82576_poll, i);
 	}
 }

@@ -9,9 +9,8 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from .kernels import Kernel
+from .kernels import Headers, Kernel
 from .packages import LabError, checkout_folder, output
-from .root import Root
 
 HERE = Path(__file__).parent
 KERNEL = HERE.parents[1] / "kernel"
@@ -29,35 +28,33 @@ def complaints(text: str) -> str:
     return "\n".join(row for row in rows if HARMLESS not in row)
 
 
-def make_modules(headers: Path, out: Path, source: Path = KERNEL, *flags: str, root: Root | None = None) -> None:
-    """Both modules of a source tree, built in `out`, with `flags` for make. Raises LabError with any complaint.
-
-    root: what the headers lie in, where they need another Debian than this one; `headers` is their path in there.
-    """
+def make_modules(headers: Headers, out: Path, source: Path = KERNEL, *flags: str) -> None:
+    """Both modules of a source tree, built in `out`, with `flags` for make. Raises LabError with any complaint."""
     # What is warned of is not made, even where the build is interrupted: it would not be warned of again.
     flags = (f"-j{os.cpu_count()}", *flags, "KCFLAGS=-Werror")
-    done = subprocess.run(
-        _make(headers, out, source, flags, root), text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
+    command = _make(headers, out, source, flags)
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     found = complaints(done.stdout)
     if done.returncode or found:
         # Nor what modpost complains of.
         shutil.rmtree(out, ignore_errors=True)
-        raise LabError(f"{headers.name}\n{found or done.stdout[-4000:]}")
+        raise LabError(f"{headers.path.name}\n{found or done.stdout[-4000:]}")
 
 
-def _make(headers: Path, out: Path, source: Path, flags: Sequence[str], root: Root | None) -> list[str]:
-    """The command line of a build."""
-    if root is None:
-        return ["make", "-C", str(source), f"KDIR={headers}", f"OUT={out}", *flags]
+def _make(headers: Headers, out: Path, source: Path, flags: Sequence[str]) -> list[str]:
+    """The command line of a build; in a root every path is the one that it has here."""
+    command = ["make", "-C", str(source), f"KDIR={headers.path}", f"OUT={out}", *flags]
+    if headers.root is None:
+        return command
     out.mkdir(parents=True, exist_ok=True)
-    seen = {source: "/zc/source", out: "/zc/out"}
-    return root.command("make", "-C", "/zc/source", f"KDIR={headers}", "OUT=/zc/out", *flags, mounts=seen)
+    # What the package of the headers names beside them lies with them, below one folder.
+    package = headers.path.parents[2]
+    return headers.root.command(*command, mounts={folder: str(folder) for folder in (package, source, out)})
 
 
-def modules_folder(headers: Path, cache: Path) -> Path:
+def modules_folder(headers: Headers, cache: Path) -> Path:
     """Where the modules of our tree are built for a kernel, for the guests as for the static checks."""
-    return checkout_folder(cache) / "modules" / headers.name
+    return checkout_folder(cache) / "modules" / headers.path.name
 
 
 def build_modules(kernel: Kernel, cache: Path) -> list[Path]:

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from .kernels import Kernel
+from .kernels import Headers, Kernel
 from .packages import Apt, LabError, output
 from .source import prepare_tree
 
@@ -57,4 +57,4 @@ def prepare_debug_kernel(apt: Apt, cache: Path) -> Kernel:
         _make(tree, "vmlinux", "modules")
         stamp.write_text(CONFIG.read_text())
     release = output("make", "-s", "-C", tree, "kernelrelease").strip()
-    return Kernel("debug", release, tree / "vmlinux", tree, detectors=True, patience=PATIENCE)
+    return Kernel("debug", release, tree / "vmlinux", Headers(tree), detectors=True, patience=PATIENCE)

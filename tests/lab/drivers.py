@@ -12,8 +12,11 @@ from .kernels import Kernel
 
 def _files(kernel: Kernel) -> dict[str, Path]:
     """Name, with underscores, of every module of the kernel's package."""
-    root = kernel.vmlinux.parent / "lib" / "modules" / kernel.release
-    return {path.name.partition(".ko")[0].replace("-", "_"): path for path in root.rglob("*.ko*")}
+    root = kernel.vmlinux.parent
+    # Below /usr/lib from 7.0 on.
+    folders = (root / place / "modules" / kernel.release for place in ("lib", "usr/lib"))
+    paths = (path for folder in folders for path in folder.rglob("*.ko*"))
+    return {path.name.partition(".ko")[0].replace("-", "_"): path for path in paths}
 
 
 def _content(path: Path) -> bytes:

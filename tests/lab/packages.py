@@ -60,11 +60,15 @@ def output(*command: str | Path, env: dict[str, str] | None = None, folder: Path
 
 
 class Apt:
-    """apt with the backports suite added, in lists of its own: the machine's sources stay as they are."""
+    """apt with the backports suite added, in lists of its own: the machine's sources stay as they are.
 
-    def __init__(self, cache: Path) -> None:
-        self.folder = cache / "apt"
+    other: a Debian release that is not this machine's, of which packages are only unpacked.
+    """
+
+    def __init__(self, cache: Path, other: str = "") -> None:
+        self.folder = cache / (f"apt-{other}" if other else "apt")
         self.debs = cache / "debs"
+        self.other = other
         release = os_release()
         if not shutil.which("apt-get") or release.get("ID") != "debian":
             raise LabError("the lab takes QEMU and kernels from Debian's packages, and this is no Debian")
@@ -85,6 +89,8 @@ class Apt:
             f'Dir::Etc::sourceparts "{self.folder / "sources"}";\n'
             f'Dir::State::lists "{self.folder / "lists"}";\n'
             'APT::Sandbox::User "root";\n'
+            # A mirror may be a snapshot: its lists are signed all the same, and only older than they would have themselves.
+            'Acquire::Check-Valid-Until "false";\n'
         )
         stamp = self.folder / "updated"
         if subprocess.run(["find", stamp, "-mmin", "-1440"], capture_output=True).stdout:
@@ -107,13 +113,18 @@ class Apt:
             raise LabError(f"no apt source of this machine has the suite {self.codename}; run apt-get update once")
         return uris[0]
 
+    def _wanted(self) -> set[tuple[str, str]]:
+        """The archives of this machine, and backports; or the other release and its backports."""
+        if self.other:
+            return {(self.archive, self.other), (self.archive, f"{self.other}-backports")}
+        return self._known() | {(self.archive, self.backports)}
+
     def _sources(self) -> str:
-        """The archives of this machine, and backports."""
         stanza = (
             "Types: deb\nURIs: {}\nSuites: {}\nComponents: main\n"
             "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
         )
-        return "\n".join(stanza.format(*entry) for entry in sorted(self._known() | {(self.archive, self.backports)}))
+        return "\n".join(stanza.format(*entry) for entry in sorted(self._wanted()))
 
     def versions(self, package: str) -> list[str]:
         """Versions that can be had, newest first."""

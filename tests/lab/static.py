@@ -18,14 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .build import KERNEL, make_modules, modules_folder
-from .kernels import (
-    NewerHeaders,
-    newer_headers,
-    prepare_kernels,
-    prepare_newer_headers,
-    unpack_scripts,
-    unpacked_kernels,
-)
+from .kernels import Headers, newest_versions, prepare_kernels, prepare_next_kernel, unpack_scripts, unpacked_kernels
 from .packages import LabError, cache_folder, locked, prepare_packages
 
 # What checkpatch asks for and we do not do.
@@ -44,15 +37,11 @@ class MissingTool(LabError):
 
 @dataclass(frozen=True)
 class Workshop:
-    """What is checked, `source`; where objects and fetched scripts lie, `cache`; kernel `headers`, oldest first.
-
-    newer: headers that only a newer Debian's tools build with.
-    """
+    """What is checked, `source`; where objects and fetched scripts lie, `cache`; kernel `headers`, oldest first."""
 
     source: Path
     cache: Path
-    headers: tuple[Path, ...]
-    newer: NewerHeaders | None = None
+    headers: tuple[Headers, ...]
 
     def files(self) -> list[Path]:
         """C sources and headers of ours; none that a build left in the tree."""
@@ -60,7 +49,7 @@ class Workshop:
 
     def script(self, name: str) -> Path:
         """The newest `name` of the kernel's scripts. Raises MissingTool."""
-        folders = [self.cache / "scripts", *(headers / "scripts" for headers in reversed(self.headers))]
+        folders = [self.cache / "scripts", *(headers.path / "scripts" for headers in reversed(self.headers))]
         found = next((folder / name for folder in folders if (folder / name).exists()), None)
         if not found:
             raise MissingTool(f"no {name}: python -m tests.lab.static --required, as root, fetches it")
@@ -74,20 +63,20 @@ def open_workshop(source: Path = KERNEL) -> Workshop:
     if named:
         if not (Path(named) / "Makefile").exists():
             raise LabError(f"KDIR={named}: no kernel headers there")
-        return Workshop(source, cache, (Path(named).resolve(),))
+        return Workshop(source, cache, (Headers(Path(named).resolve()),))
     running = Path("/lib/modules") / os.uname().release / "build"
     unpacked = tuple(kernel.headers for kernel in unpacked_kernels(cache))
-    return Workshop(source, cache, unpacked or ((running,) if running.exists() else ()), newer_headers(cache))
+    return Workshop(source, cache, unpacked or ((Headers(running),) if running.exists() else ()))
 
 
 def fetch_tools() -> None:
-    """Kernels, their headers, those of a newer Debian, and checkpatch, into the cache. Raises LabError."""
+    """Kernels and their headers, also those of a newer Debian, and checkpatch, into the cache. Raises LabError."""
     cache = cache_folder()
     with locked(cache):
         apt = prepare_packages(cache)
         prepare_kernels(apt, cache)
-        prepare_newer_headers(apt, cache)
-        unpack_scripts(apt, unpacked_kernels(cache)[-1].series, cache / "scripts")
+        prepare_next_kernel(apt, cache)
+        unpack_scripts(apt, next(iter(newest_versions(apt))), cache / "scripts")
 
 
 def need(*programs: str) -> None:
@@ -103,11 +92,7 @@ def build(shop: Workshop, title: str, *flags: str) -> str:
     with locked(shop.cache):
         for headers in shop.headers:
             make_modules(headers, modules_folder(headers, shop.cache), shop.source, *flags)
-        if newer := shop.newer:
-            out = modules_folder(newer.path, shop.cache)
-            make_modules(newer.path, out, shop.source, *flags, root=newer.root)
-    built = (*shop.headers, *((shop.newer.path,) if shop.newer else ()))
-    return f"{title} on {', '.join(headers.name for headers in built)}"
+    return f"{title} on {', '.join(headers.path.name for headers in shop.headers)}"
 
 
 def check_compiler(shop: Workshop) -> str:

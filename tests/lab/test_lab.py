@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -10,6 +11,7 @@ import pytest
 from .__main__ import all_scenarios
 from .attempt import AGAIN, attempt
 from .bench import Bench, unit
+from .choice import NEWEST, NEXT, OLDEST, by_role, why_not
 from .packages import LabError
 from .prepare import Lab, prepare
 
@@ -22,13 +24,15 @@ def lab() -> Lab:
     return prepare()
 
 
-@pytest.fixture(scope="module", params=[0, -1], ids=["newest-kernel", "oldest-kernel"])
+@pytest.fixture(scope="module", params=[NEWEST, NEXT, OLDEST], ids="{}-kernel".format)
 def bench(lab: Lab, request: pytest.FixtureRequest) -> Iterator[Bench]:
     """One kernel's guest serves all scenarios: pytest runs them kernel by kernel."""
-    kernels = list(lab.kernels.values())
-    if request.param and len(kernels) == 1:
-        pytest.skip("this release has one kernel only")
-    made = lab.bench(kernels[request.param])
+    kernel = by_role(lab.kernels).get(request.param)
+    if request.param == NEXT and lab.lacking and os.environ.get("CI") == "true":
+        pytest.fail(lab.lacking, pytrace=False)
+    if kernel is None:
+        pytest.skip(lab.lacking or f"this release has no {request.param} kernel beside its newest")
+    made = lab.bench(kernel)
     yield made
     made.close()
 
@@ -38,10 +42,12 @@ def test_the_logic_of_a_ring(lab: Lab) -> None:
 
 
 @pytest.mark.parametrize("name", SCENARIOS)
-def test_scenario(bench: Bench, name: str, lab: Lab, record_property: Callable[[str, object], None]) -> None:
-    newest = next(iter(lab.kernels))
-    if getattr(SCENARIOS[name], "ONE_KERNEL", False) and bench.kernel.series != newest:
-        pytest.skip(f"what it shows hangs on no kernel: on {newest} only")
+def test_scenario(
+    bench: Bench, name: str, request: pytest.FixtureRequest, record_property: Callable[[str, object], None]
+) -> None:
+    role = request.node.callspec.params["bench"]
+    if reason := why_not(SCENARIOS[name], role):
+        pytest.skip(reason)
     start, again = time.monotonic(), len(AGAIN)
     try:
         figures = attempt(bench, SCENARIOS[name])

@@ -90,6 +90,7 @@ static void test_worker(int unused)
 {
 	struct zc zc = zc_open(interface, 0, ZC_DIR_RX, 64);
 	size_t size = 4096 + 64 * sizeof(struct zc_desc);
+	struct zc_wake_req wake = { .busy_poll_us = 1 };
 
 	(void)unused;
 	drop_all();
@@ -109,6 +110,10 @@ static void test_worker(int unused)
 	expect(recv(zc.fd, &size, sizeof(size), MSG_DONTWAIT) < 0 && errno == EBUSY,
 	       "recv() beside a mapped page: EBUSY");
 	expect(shutdown(zc.fd, SHUT_RD) && errno == EPERM, "shutdown: EPERM");
+	expect(setsockopt(zc.fd, SOL_ZEROCOPY, ZC_OPT_WAKE, &wake, sizeof(wake)) && errno == EPERM,
+	       "busy polling: EPERM");
+	wake = (struct zc_wake_req){ .frames = 8, .usecs = 100 };
+	expect(!setsockopt(zc.fd, SOL_ZEROCOPY, ZC_OPT_WAKE, &wake, sizeof(wake)), "moderation");
 }
 
 int main(int argc, char **argv)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ..bench import IFACE, Bench, check_right, expect
+from ..choice import EVERYWHERE
 
 TITLE = "down/up, ring sizes, unbind, remove, another namespace, kill of the supervisor, under traffic"
+# It meets what kernels changed.
+ROLES = EVERYWHERE
 
 FRAMES = 20_000
 AFTER = 5_000

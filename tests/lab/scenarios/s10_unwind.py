@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections import Counter
 
 from ..bench import IFACE, Bench, expect
+from ..choice import EVERYWHERE
 from ..detectors import arm_faults, can_fail
 
 TITLE = "failed registrations and binds unwind"
+# It meets what kernels changed.
+ROLES = EVERYWHERE
 
 # What the modules call at a probe and at a load, and what allocates. Elsewhere on the way the kernel's own code does not
 # stand it: ACPI uses what it has freed, MSI-X unmaps what it has not mapped.

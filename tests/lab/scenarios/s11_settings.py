@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from ..bench import IFACE, KEY, Bench, check_exact, check_right, expect
+from ..choice import EVERYWHERE
 
 TITLE = "ethtool -L, -C, -X under traffic; queues that are bound stay"
+# It meets what kernels changed.
+ROLES = EVERYWHERE
 
 FRAMES = 20_000
 AFTER = 5_000

@@ -7,12 +7,13 @@ import re
 from typing import Any
 
 from ..bench import IFACE, Bench, expect
+from ..choice import NEWEST
 from ..hosttree import Tree, load_drivers
 from ..packages import LabError
 
 TITLE = "zcframe nic bind and unbind between igb and zc82576, nic status and doctor against ethtool and /proc"
 # It shows the command, which hangs on no kernel.
-ONE_KERNEL = True
+ROLES = (NEWEST,)
 
 ID = "8086:10c9"
 IGB = "eth0"

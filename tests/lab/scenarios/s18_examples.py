@@ -6,12 +6,13 @@ import hashlib
 from pathlib import Path
 
 from ..bench import IFACE, KEY, Bench, expect
+from ..choice import NEWEST
 from ..hosttree import TRACE, TREE, Tree
 from ..packages import output
 from .s03_run import frames, hashed_alike
 
 TITLE = "the ring readers in examples/ print what was sent"
-ONE_KERNEL = True
+ROLES = (NEWEST,)
 
 READERS = TREE / "examples" / "readers"
 FLAGS = ("-O2", "-Wall", "-Wextra", "-Werror", "-static", "-I", TREE / "kernel" / "include" / "uapi")

@@ -14,13 +14,14 @@ from functools import cache
 from typing import Any
 
 from ..bench import IFACE, KEY, Bench, expect
+from ..choice import NEWEST
 from ..hosttree import SAID, TRACE, Tree, load_drivers
 from ..limit import LIMIT, Limit
 from ..packages import LabError
 from .s03_run import frames, hashed_alike
 
 TITLE = "what zcframe run captures goes out by a file, a veth and the card's own transmit ring"
-ONE_KERNEL = True
+ROLES = (NEWEST,)
 
 VETH, FAR = "out", "veth0"
 FILE = "/run/out.pcap"

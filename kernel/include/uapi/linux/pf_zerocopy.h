@@ -291,7 +291,8 @@ struct zc_buffer_req {
  * struct zc_wake_req - when to wake a sleeping consumer
  * @frames:      at the latest after so many unread frames; 0: no such bound
  * @usecs:       at the latest so long after the first unread frame; 0: at once
- * @busy_poll_us: poll the queue from the caller's context for so long; 0: never
+ * @busy_poll_us: poll the queue from the caller's context for so long; 0: never;
+ *                more than before takes CAP_NET_ADMIN
  * @reserved:    0
  */
 struct zc_wake_req {
