@@ -14,6 +14,7 @@ import numba
 import numpy as np
 from numba.core import types
 
+from zcframe.framework.errors import CacheError
 from zcframe.framework.filters.native import job as filter_job
 from zcframe.framework.filters.native import predicate
 from zcframe.framework.filters.program import Program
@@ -245,12 +246,14 @@ def build_chain(
     tell: Callable[[Sequence[str]], None] = _silent,
     program: Program | None = None,
     outputs: Sequence[HandOver] = (),
+    *,
+    kept: bool = False,
 ) -> Chain:
     """Compile the chain of these plugins and outputs, or take it from the cache: seconds the first time, then 0.2 s.
 
     also: other functions that will be needed. tell: called with the names of what is not in the cache, before that is
-    compiled. program: of the packets that plugins get to see; None for all. Raises PluginCompileError, which names the
-    plugin and its line.
+    compiled. program: of the packets that plugins get to see; None for all. kept: raise CacheError where it would have
+    to be compiled. Raises PluginCompileError, which names the plugin and its line.
     """
     inliners = [Inliner(plugin.name) for plugin in plugins]
     names = _bindings(plugins, inliners, program, outputs)
@@ -262,6 +265,8 @@ def build_chain(
     compiled = all(entry.done for entry in entries)
     needed = [] if compiled else [*_own_parts(plugins, inliners), *_chain_parts(plugins), *_filters(plugins, program)]
     missing = [job for job in (*needed, *also) if not job.done]
+    if kept and not compiled:
+        raise CacheError(f"{entries[0].name} is not in the cache")
     if missing or not compiled:
         concerned = [job.name for job in missing]
         order = dict.fromkeys((FRAMEWORK, *(plugin.name for plugin in plugins), *concerned))

@@ -39,7 +39,7 @@ COMMANDS = {
     "dump": "capture to a file, or from one file to another, as tcpdump -w does",
     "rings": "list the rings of running captures, and the programs that read them",
     "extcap": "be an interface of Wireshark and tshark, by their conventions",
-    "ctl": "ask a run that goes on for its status or a snapshot, or end it",
+    "ctl": "ask a run that goes on for its status or a snapshot, change its plugins or filter, or end it",
     "report": "write a run's JSON document as a page with figures",
 }
 

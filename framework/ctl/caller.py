@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from zcframe.framework.listening import peer_of
 
-# An order is a word; what is longer is none.
-LONGEST: Final = 256
+# An order is a line; what is longer is none.
+LONGEST: Final = 1 << 14
 
 
 class Caller:

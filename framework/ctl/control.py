@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from zcframe import __version__
@@ -13,7 +14,7 @@ from zcframe.framework.stats import RunPlan, RunSnapshot
 
 from .caller import Caller
 from .door import Door
-from .words import ORDERS, SNAPSHOT, STATUS, STOP
+from .words import DROP_STATE, FILTER, ORDERS, RELOAD, SNAPSHOT, STATUS, STOP
 
 
 def status(snapshot: RunSnapshot, plan: RunPlan) -> dict[str, Any]:
@@ -28,6 +29,10 @@ def status(snapshot: RunSnapshot, plan: RunPlan) -> dict[str, Any]:
         "plugins": [plugin.name for plugin in plan.plugins],
         "outputs": [*(output.spec for output in plan.outputs), *plan.rows],
     }
+
+
+# (new filter, "" for none, or None: plugins are read anew; whether state may begin anew; what gets the answer)
+Changed = Callable[[str | None, bool, Callable[[dict[str, Any]], None]], None]
 
 
 class Control:
@@ -46,9 +51,16 @@ class Control:
         self._plan = plan
 
     def hear(
-        self, stop: Callable[[], None], counted: Callable[[], RunSnapshot], reported: Callable[[], RunSnapshot]
+        self,
+        stop: Callable[[], None],
+        counted: Callable[[], RunSnapshot],
+        reported: Callable[[], RunSnapshot],
+        changed: Changed,
     ) -> None:
-        """Deal with what came. counted: takes the counters; reported: has reports made for it, for all who ask now."""
+        """Deal with what came. counted: takes the counters; reported: has reports made for it, for all who ask now.
+
+        changed: begins a change of the run.
+        """
         assert self._plan is not None
         callers = self._door.hear()
         if any(caller.order == STOP for caller in callers):
@@ -61,18 +73,28 @@ class Control:
             elif caller.order == SNAPSHOT:
                 self._answer(caller, found)
             elif caller.order != STOP:
-                word = caller.order or ""
-                self._answer(caller, {"error": f"there is no order {word!r}{hint(word, ORDERS)}: {', '.join(ORDERS)}"})
+                self._change(caller, changed)
+
+    def _change(self, caller: Caller, changed: Changed) -> None:
+        """Begin a change; what is no order at all is told so."""
+        word, _, rest = (caller.order or "").partition(" ")
+        if word == RELOAD and rest in ("", DROP_STATE):
+            changed(None, bool(rest), partial(self._answer, caller))
+        elif word == FILTER:
+            changed(rest.strip(), False, partial(self._answer, caller))
+        else:
+            word = caller.order or ""
+            self._answer(caller, {"error": f"there is no order {word!r}{hint(word, ORDERS)}: {', '.join(ORDERS)}"})
 
     def _answer(self, caller: Caller, message: Any) -> None:
-        caller.answer(message)
-        self._door.see_to(caller)
+        if not caller.gone:
+            caller.answer(message)
+            self._door.see_to(caller)
 
     def ended(self, exit_code: int) -> None:
         """The run is over: tell those who asked for it."""
         for caller in self._waiting:
-            if not caller.gone:
-                self._answer(caller, {"exit_code": exit_code})
+            self._answer(caller, {"exit_code": exit_code})
 
     def let_go(self) -> None:
         """In a fork of the run: it does not listen."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from zcframe.framework.filters.program import Program
 from zcframe.framework.ring import ReceiveRing
 
 EventKind = Literal["finished", "warning", "degraded", "failed"]
@@ -77,6 +78,12 @@ class Source(Protocol):
 
     def go(self) -> None:
         """Let packets come."""
+
+    def refuse(self, program: Program | None) -> None:
+        """While packets come: take no more in but those of this program, where this source can, and count the others.
+
+        None: take all. Rings have the counts as `refused`, those of earlier programs with them.
+        """
 
     def poll_events(self) -> list[SourceEvent]:
         """Events since the last call; never blocks."""

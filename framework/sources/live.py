@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import Final, Generic, TypeVar
 
 from zcframe.framework.errors import NicError
+from zcframe.framework.filters.program import Program
 from zcframe.framework.nic import LinkChange, LinkWatch
 from zcframe.framework.ring import ReceiveRing, Undo
 
@@ -116,6 +117,9 @@ class LiveSource(ABC, Generic[R]):
     def go(self) -> None:
         """Let the frames come."""
         self._let_come()
+
+    def refuse(self, program: Program | None) -> None:
+        """The workers' chain alone filters, unless a backend does."""
 
     def _tune(self) -> None:
         """Make the plan's changes to the interface."""

@@ -6,6 +6,7 @@ import select
 from collections.abc import Sequence
 from typing import Final
 
+from zcframe.framework.filters.program import Program
 from zcframe.framework.ring import ReceiveRing, Undo
 
 from .base import Source, SourceEvent
@@ -53,6 +54,11 @@ class Several:
         """Let packets come."""
         for part in self._parts:
             part.go()
+
+    def refuse(self, program: Program | None) -> None:
+        """Have every part that still runs refuse what does not match."""
+        for part in self._going:
+            part.refuse(program)
 
     def stop(self) -> None:
         """Order the end of the parts that still run."""

@@ -336,6 +336,12 @@ class StateLayout:
         """Bytes that the state may take: all shards, and the overflow of its tables."""
         return self.size + sum(table.most_overflow(self.shards) for table in self.tables)
 
+    def holds(self, other: StateLayout) -> bool:
+        """Whether state of another layout is state of this one: all lies in the same places, and merges likewise."""
+        mine, others = (repr(replace(layout, records=(), lookups=())) for layout in (self, other))
+        sizes = [[table.capacity for table in layout.tables] for layout in (self, other)]
+        return mine == others and sizes[0] == sizes[1] and self.shards == other.shards
+
 
 def objects_of(layout: StateLayout) -> list[ObjectLayout]:
     """The objects of a state, those in rows included."""

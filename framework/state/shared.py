@@ -10,7 +10,7 @@ import errno
 import mmap
 import os
 import secrets
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,12 +20,14 @@ from zcframe.framework.ring.large import HUGETLB, SMALL, make_large_memory
 from zcframe.framework.ring.mapping import HUGE_PAGE, MAP_NORESERVE, make_memory
 
 from .journal import MAX_SECRETS
-from .layout import StateLayout
+from .layout import TABLE_PART, StateLayout, TableLayout
 from .merge import State, read_shard
-from .overflow.memory import Directory
+from .overflow.memory import WORD, Directory, Entry
 
 # Python 3.11 has no name for it.
 MADV_WIPEONFORK = 18
+# Bytes that one call copies.
+PIECE = 1 << 28
 
 Shard = np.ndarray[Any, np.dtype[np.uint8]]
 
@@ -66,7 +68,7 @@ class StateMemory:
     """
 
     def __init__(self, layouts: Sequence[StateLayout], domains: int = 1) -> None:
-        self.layouts = tuple(layouts)
+        self.layouts, self.domains = tuple(layouts), domains
         sizes = [layout.size * (1 if layout.per_worker else domains) for layout in self.layouts]
         self._offsets = [sum(sizes[:k]) for k in range(len(sizes))]
         self.size = max(sum(sizes), os.sysconf("SC_PAGESIZE"))
@@ -137,15 +139,52 @@ class StateMemory:
 
     def _overflow(self, plugin: int, shard: int, copied: Shard) -> dict[str, Shard]:
         """By table: bytes of the nodes that a shard has in the overflow. copied: the shard."""
-        layout = self.layouts[plugin]
-        domain, number = (0, shard) if layout.per_worker else divmod(shard, layout.shards)
         found = {}
-        for table in layout.tables:
+        for table in self.layouts[plugin].tables:
             nodes = table.nodes(copied)
             if nodes:
-                entry = self._directory.entries[plugin, domain, table.name]
+                entry, number = self._entry(plugin, shard, table)
                 found[table.name] = self._directory.read(self._more, self._mapping.behind, entry, table, number, nodes)
         return found
+
+    def take_over(self, before: StateMemory, shards: Callable[[StateLayout], Iterable[int]]) -> None:
+        """Copy what another memory has in these shards, of each plugin whose layout is the same there."""
+        for k, (layout, old) in enumerate(zip(self.layouts, before.layouts, strict=True)):
+            if not layout.holds(old):
+                continue
+            offset = self._offsets[k] - before._offsets[k]
+            for begin, end in (extent for shard in shards(layout) for extent in before._extents(k, shard)):
+                for at in range(begin, end, PIECE):
+                    piece = self._mapping.view(np.uint8, at + offset, min(PIECE, end - at))
+                    os.preadv(before._fd, [piece.data], at)
+            for shard in shards(layout):
+                self._take_over_nodes(before, k, shard)
+
+    def _take_over_nodes(self, before: StateMemory, plugin: int, shard: int) -> None:
+        """Copy what a shard has in the overflow of another memory, and note where it lies in this one."""
+        start = self._start(plugin, shard)
+        for table in self.layouts[plugin].tables:
+            part = self._mapping.view(np.uint64, start + table.offset + TABLE_PART, 1)
+            if not part[0]:
+                continue
+            to, number = self._entry(plugin, shard, table)
+            come, _ = before._entry(plugin, shard, table)
+            part[0] = self.overflow + to.parts + number * to.part_size
+            word = number * WORD
+            place, source = self._memory.size, before._mapping.behind
+            for at, there, size in (
+                (to.book + word, come.book + word, WORD),
+                (to.parts + number * to.part_size, come.parts + number * come.part_size, to.part_size),
+            ):
+                for begin, end in data_extents(before._more, source + there, source + there + size):
+                    into = place + at + begin - source - there
+                    os.preadv(before._more, [self._mapping.view(np.uint8, into, end - begin).data], begin)
+
+    def _entry(self, plugin: int, shard: int, table: TableLayout) -> tuple[Entry, int]:
+        """Where the overflow of a table lies, and the number of a shard's part there."""
+        layout = self.layouts[plugin]
+        domain, number = (0, shard) if layout.per_worker else divmod(shard, layout.shards)
+        return self._directory.entries[plugin, domain, table.name], number
 
     def _extents(self, plugin: int, shard: int) -> Iterable[tuple[int, int]]:
         """(begin, end) of the parts of a shard that were ever written."""
@@ -165,6 +204,9 @@ class StateMemory:
         return self._offsets[plugin] + shard * self.layouts[plugin].shard_size
 
     def close(self) -> None:
-        self._mapping.close()
-        os.close(self._fd)
-        os.close(self._more)
+        """Give the memory back; may be called again."""
+        if self._fd >= 0:
+            self._mapping.close()
+            os.close(self._fd)
+            os.close(self._more)
+            self._fd = -1

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from zcframe.framework import abi
-from zcframe.framework.chain.build import Chain
+from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.ring import Mapping as MemoryMapping
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.stats import Ledger, QueueStats
@@ -39,13 +39,13 @@ def _by_name(names: Sequence[str], counts: Sequence[int]) -> dict[str, int]:
     return {name: int(count) for name, count in zip(names, counts, strict=True)}
 
 
-def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: bool) -> QueueStats:
+def queue_stats(member: Member, books: RingBooks, plugins: Sequence[BoundPlugin], *, source_died: bool) -> QueueStats:
     """One queue's row. source_died: frames that the NIC counted and never published are lost, as nic_drop.
 
     Counters are read against the direction in which packets travel, delivered before arrived, so that a row never
     shows more delivered than arrived. What the filter refused in front of the ring counts as what it drops behind it.
     """
-    names = [plugin.name for plugin in chain.plugins]
+    names = [plugin.name for plugin in plugins]
     delivered, wire, *codes = (int(n) for n in member.post.ledger())
     unread = (books.read("write") - delivered) & 0xFFFFFFFF
     books.refresh()
@@ -57,7 +57,7 @@ def queue_stats(member: Member, books: RingBooks, chain: Chain, *, source_died: 
         losses["nic_drop"] += unpublished
         unpublished = 0
     refused, octets = member.post.ring.refused
-    filtered = {FILTER: codes.pop() + refused} if chain.program is not None else {}
+    filtered = {FILTER: codes.pop() + refused}
     dropped = filtered | _by_name(names, codes[1 : len(names) + 1])
     faulted = _by_name(names, codes[len(names) + 1 :])
     ledger = Ledger(

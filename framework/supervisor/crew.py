@@ -8,21 +8,21 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from zcframe.framework.chain.build import Chain
-from zcframe.framework.chain.workspace import STOP_DRAIN, STOP_NOW
+from zcframe.framework.chain.workspace import STOP_DRAIN, STOP_NONE, STOP_NOW
 from zcframe.framework.child import cause_of
 from zcframe.framework.errors import CrashLoopError, ProcessError, refusal
 from zcframe.framework.outputs.writer.rings import OutputRings
 from zcframe.framework.ring import ReceiveRing
 from zcframe.framework.sandbox import Walls
-from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import RssCheck
 from zcframe.framework.worker.loop import work
 from zcframe.framework.worker.post import Post
 
 from .deaths import Death
-from .member import Member
+from .member import Member, Version
 from .process import Process
 from .refusals import PATIENCE_S, Refusals
+from .standstill import shards_of
 from .watchdog import STUCK_CPU_S, Watchdog
 
 # Workers may take this long to map their rings; after that packets flow, whether all are ready or not.
@@ -40,23 +40,30 @@ Confine = Callable[[int | None], Walls]
 class Crew:
     """All workers of a run. Each new worker calls `confine(cpu)`, before it takes packets.
 
-    live: whether packets come as time goes by.
+    version: what workers run that are not told to leave for another one, see `replace()`. live: whether packets come as
+    time goes by.
     """
 
     def __init__(
         self,
         rings: Sequence[ReceiveRing],
-        chain: Chain,
-        state: StateMemory,
+        version: Version,
         cpus: Sequence[int | None],
         confine: Confine,
         outputs: Sequence[OutputRings] = (),
         *,
         live: bool = False,
     ) -> None:
-        self.chain, self.state, self.confine, self.outputs = chain, state, confine, outputs
+        self.version, self.confine, self.outputs = version, confine, outputs
+        self._ordered = STOP_NONE
+        # Whatever is filtered later, there is a code for it.
+        codes = 2 * len(version.chain.plugins) + 2
         places = enumerate(zip(rings, cpus, strict=True))
-        self.members = [Member(Post(ring, chain.codes, number, live=live), cpu) for number, (ring, cpu) in places]
+        self.members = [Member(Post(ring, codes, number, live=live), cpu, version) for number, (ring, cpu) in places]
+
+    @property
+    def chain(self) -> Chain:
+        return self.version.chain
 
     # --- start
 
@@ -82,8 +89,8 @@ class Crew:
 
     def spawn(self, member: Member) -> None:
         """Fork a worker for the member's queue; it takes over where its predecessor ended. Raises OSError."""
-        confine = partial(self.confine, member.cpu)
-        body = partial(work, member.post, self.chain, self.state, member.skip, self.outputs, os.getpid(), confine)
+        confine, version = partial(self.confine, member.cpu), member.version
+        body = partial(work, member.post, version.chain, version.state, member.skip, self.outputs, os.getpid(), confine)
         member.process = Process(f"zc-rx-{member.post.number}", body)
         member.pid, member.skip, member.refusals = member.process.pid, 0, Refusals()
         member.started, member.finished, member.watchdog = time.monotonic(), False, Watchdog()
@@ -115,10 +122,31 @@ class Crew:
         died_ns = time.monotonic_ns()
         exit_code = member.reap()
         if exit_code == 0:
-            member.finished = True
+            member.finished = not member.leaving
+            if member.leaving:
+                self._succeed(member)
             return
         member.skip = self._judge(member, exit_code)
         member.note_restart(died_ns)
+        self._replace(member)
+
+    # --- replace
+
+    def replace(self, member: Member) -> None:
+        """Have the worker end behind its burst; its successor runs the crew's version, and begins at the next packet.
+
+        One that dies before it has ended has a successor of its own version, which undoes its burst, and leaves.
+        """
+        member.leaving = True
+        member.post.stop(STOP_NOW)
+
+    def _succeed(self, member: Member) -> None:
+        """A worker has left as it was told. Raises ProcessError where the system refuses its successor for long."""
+        before, member.version, member.leaving = member.version, self.version, False
+        member.taken = member.post.done
+        if before.state is not self.version.state:
+            self.version.state.take_over(before.state, partial(shards_of, post=member.post))
+        member.post.order(self._ordered)
         self._replace(member)
 
     def waiting(self, now: float) -> list[Member]:
@@ -169,8 +197,9 @@ class Crew:
         self._order(STOP_DRAIN)
 
     def _order(self, how: int) -> None:
+        self._ordered = how
         for member in self.members:
-            if not member.finished:
+            if not member.finished and not member.leaving:
                 member.post.stop(how)
 
     def end(self, patience: float) -> None:

@@ -12,21 +12,22 @@ import math
 import selectors
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import partial
+from typing import Any
 
 from zcframe.affinity import pin_to
 from zcframe.framework import log as funnel
 from zcframe.framework.chain.build import build_chain
-from zcframe.framework.chain.handover import flow_places
+from zcframe.framework.chain.handover import HandOver, flow_places
 from zcframe.framework.chain.no_ip import state_layouts
 from zcframe.framework.config import RunConfig
 from zcframe.framework.ctl.control import Control
 from zcframe.framework.errors import OutputError, ZcframeError, refusal
 from zcframe.framework.garbage import uncollected
 from zcframe.framework.outputs.make import make_outputs, require_apart
-from zcframe.framework.outputs.output import Door, Input
+from zcframe.framework.outputs.output import Door, Input, Output
 from zcframe.framework.outputs.rows.choose import make_rows
 from zcframe.framework.outputs.writer.process import entry_points as writer_entry_points
 from zcframe.framework.privileges import drop_privileges
@@ -36,10 +37,12 @@ from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Observer, RssCheck, RunResult, RunSnapshot
 from zcframe.framework.worker.loop import entry_points
 
+from .change.changes import Changes, Running
+from .change.order import Order
 from .commands import Command
 from .course import Course
 from .crew import Crew
-from .member import Member
+from .member import Member, Version
 from .prepare import Prepared, prepare, run_plan
 from .reports import Reports
 from .signals import ENOUGH, StopSignals
@@ -61,6 +64,8 @@ READER_NAP_S = 0.02
 READERS_TOLD_S = 1.0
 # Readers of a ring may take so long to read what was written last.
 LAGGING_S = 1.0
+# While workers are replaced one by one, it is looked so often whether the next one may be.
+SWAP_NAP_S = 1e-3
 # Somebody who asked for the end waits so long for commands that have read all; after so long a wait is told.
 COMMANDS_S = 5.0
 COMMANDS_TOLD_S = 10.0
@@ -97,29 +102,40 @@ class Supervisor:
             domains = max(ring.domain for ring in rings) + 1
             layouts = state_layouts(prepared.plugins, len(rings), hand_overs)
             state = opened.enter_context(closing(StateMemory(layouts, domains)))
-            crew = (rings, chain, state, prepared.cpus, self._confine)
+            crew = (rings, Version(chain, state), prepared.cpus, self._confine)
             self.crew = opened.enter_context(closing(Crew(*crew, self.writers.rings, live=live)))
             self.writers.open()
             if self.config.command:
                 self.writers.start_commands(self.config.command)
             self.plan = run_plan(prepared, self.source)
             places = flow_places(len(prepared.plugins), hand_overs)
-            reports = Reports(prepared.plugins, state, places, keeps=observer.reads_states)
+            reports = Reports(prepared.plugins, layouts, places, keeps=observer.reads_states)
             self.snapshots = opened.enter_context(
                 closing(Snapshots(self.plan, self.source, self.crew, reports, self.writers))
             )
             self._selector = opened.enter_context(selectors.DefaultSelector())
+            # Nobody can ask for one without a control socket.
+            self._changes = opened.enter_context(closing(self._may_change(prepared, outputs))) if control else None
             self._opened = opened.pop_all()
 
     def close(self) -> None:
         self._opened.close()
 
-    def _confine(self, cpu: int | None) -> Walls:
-        """In a new worker: bind it to its CPU, where that is allowed, and drop the privileges that it does not need."""
+    def _may_change(self, prepared: Prepared, outputs: Sequence[tuple[Output, HandOver]]) -> Changes:
+        tell = self.course.warnings.append
+        run = Running(prepared, self.source, self.crew, self.snapshots, outputs, tell)
+        return Changes(run, self._selector, self._let_go)
+
+    def _let_go(self) -> None:
+        """In a fork: it holds nothing that readers and callers would wait for."""
         for member in self.writers.members:
             let_go(member.output)
         if self.control is not None:
             self.control.let_go()
+
+    def _confine(self, cpu: int | None) -> Walls:
+        """In a new worker: bind it to its CPU, where that is allowed, and drop the privileges that it does not need."""
+        self._let_go()
         warning = pin_to(cpu) if cpu is not None else None
         if warning:
             log.warning("%s", warning)
@@ -136,6 +152,8 @@ class Supervisor:
             while not self.crew.finished:
                 self._step(signals)
         asked = self.course.stopping
+        with self._failing():
+            self._end_changes()
         with self._failing():
             self._order_stop(time.monotonic())
         with self._failing():
@@ -229,7 +247,7 @@ class Supervisor:
 
     def _step(self, signals: StopSignals) -> None:
         """Wait for something to happen, deal with it, then do what is due."""
-        self._wait(READER_NAP_S if self._reader_missing else WATCH_S)
+        self._wait(self._nap_s())
         now, count = time.monotonic(), signals.look()
         if count >= ENOUGH or now >= self.course.drain_until:
             self._cut_short(now, 0.0 if count >= ENOUGH else OBEY_S)
@@ -240,12 +258,19 @@ class Supervisor:
         if count or self._complete(now):
             self._order_stop(now)
         self.crew.kill_stuck()
+        if self._changes is not None:
+            self._changes.step()
         self._reader_missing = self.writers.tend()
         self._tell_drain(now)
         if signals.take_show():
             self._show()
         if now >= self._next_tick:
             self._tick(now)
+
+    def _nap_s(self) -> float:
+        if self._changes is not None and self._changes.swapping:
+            return SWAP_NAP_S
+        return READER_NAP_S if self._reader_missing else WATCH_S
 
     def _wait(self, seconds: float = WATCH_S) -> None:
         """Wait for something to happen, at most so long, and deal with it."""
@@ -331,7 +356,19 @@ class Supervisor:
 
     def _hear_control(self, signals: StopSignals) -> None:
         assert self.control is not None
-        self.control.hear(signals.ask, partial(self.snapshots.take, self.course), self._reported)
+        self.control.hear(signals.ask, partial(self.snapshots.take, self.course), self._reported, self._change)
+
+    def _change(self, expression: str | None, drops: bool, answer: Callable[[dict[str, Any]], None]) -> None:
+        """Somebody asks for another filter, or for plugins as their files are now."""
+        assert self._changes is not None
+        if self.course.stopping or self._source_ended:
+            answer({"error": "the run ends: nothing is changed any more"})
+        else:
+            self._changes.ask(Order(expression, drops), answer)
+
+    def _end_changes(self) -> None:
+        if self._changes is not None:
+            self._changes.end()
 
     # --- stop
 

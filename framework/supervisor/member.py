@@ -6,6 +6,8 @@ import signal
 import time
 from dataclasses import dataclass, field
 
+from zcframe.framework.chain.build import Chain
+from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Events
 from zcframe.framework.worker.post import Post
 
@@ -15,16 +17,29 @@ from .refusals import Refusals
 from .watchdog import Watchdog
 
 
+@dataclass(frozen=True)
+class Version:
+    """What a worker runs: the chain, and the memory of its plugins' state."""
+
+    chain: Chain
+    state: StateMemory
+
+
 @dataclass
 class Member:
     """The worker of one queue.
 
     process: None between a worker's end and its successor's start. finished: no successor is needed. pid: of the last
-    worker. skip: the verdict code with which its successor is to begin. refusals: of the successor, so far.
+    worker. skip: the verdict code with which its successor is to begin. refusals: of the successor, so far. version: of
+    this worker, and of its successor, unless it is leaving: then that has the crew's. taken: packets that workers of
+    all versions before had finished.
     """
 
     post: Post
     cpu: int | None
+    version: Version
+    leaving: bool = False
+    taken: int = 0
     process: Process | None = None
     pid: int = 0
     skip: int = 0

@@ -144,7 +144,7 @@ def _source_plan(config: RunConfig, rss: RssConfig, cpus: tuple[int, ...], progr
     )
 
 
-def _domains(config: RunConfig) -> int:
+def domains(config: RunConfig) -> int:
     """How many cards put packets into buckets, each in its own way."""
     return max(1, len(config.iface))
 
@@ -185,7 +185,7 @@ def prepare(config: RunConfig) -> Prepared:
     """Resolve key, plugins, filters, CPUs, files and interface. Raises UsageError, LibpcapError, NicError."""
     topology = read_topology()
     config = with_queues(replace(config, iface=real_names(config.iface)), topology)
-    workers = config.queues * _domains(config)
+    workers = config.queues * domains(config)
     asked = Asked(config.shares, config.share, workers, config.on_dead, _shedding(config))
     outputs = choose_outputs(config.out, asked)
     specs = tuple(parse_spec(text) for text in config.plugins)
@@ -196,7 +196,7 @@ def prepare(config: RunConfig) -> Prepared:
     affinity = make_plan(topology, workers, config.cpus, node)
     plugins = _bind_all(specs, workers, (FILTER,) if program is not None else ())
     require_spread(config, rss, spread, {plugin.name: plugin.declared.needs for plugin in plugins})
-    require_room(plugins, _domains(config))
+    require_room(plugins, domains(config))
     config = replace(config, fanout=spread.fanout)
     return Prepared(
         config=config,
@@ -249,7 +249,7 @@ def run_plan(prepared: Prepared, source: Source) -> RunPlan:
                 dict(plugin.params),
                 spec.origin,
                 spec.declared.expression,
-                state_plan(plugin, _domains(config)),
+                state_plan(plugin, domains(config)),
             )
             for plugin, spec in zip(prepared.plugins, prepared.specs, strict=True)
         ),

@@ -11,13 +11,13 @@ from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.no_ip import by_ethertype
 from zcframe.framework.outputs.document import one_line, plain
 from zcframe.framework.state.columns import python_rows, python_value
-from zcframe.framework.state.layout import ObjectLayout, TableLayout
+from zcframe.framework.state.layout import ObjectLayout, StateLayout, TableLayout
 from zcframe.framework.state.merge import State, empty_state, merge_states
 from zcframe.framework.state.shared import StateMemory
-from zcframe.framework.worker.post import Post
 
 from .crew import Crew
 from .flows import FlowsSeen, flows_seen
+from .member import Member
 from .merging import merge_flaw
 from .standstill import copy_live, shards_of
 
@@ -40,42 +40,55 @@ class PluginReports:
 class Reports:
     """Makes every plugin's report from the shards of all workers. errors: of the reports that were made last.
 
-    places: of the outputs' tables of flows, by number of the output: see `flow_places`. keeps: whether merged states
-    are kept with the reports that were made of them.
+    layouts: of all that is reported; state of a worker whose version has another one is none of it. places: of the
+    outputs' tables of flows, by number of the output: see `flow_places`. keeps: whether merged states are kept with the
+    reports that were made of them.
     """
 
     def __init__(
-        self, plugins: Sequence[BoundPlugin], state: StateMemory, places: Mapping[int, int] = {}, *, keeps: bool = False
+        self,
+        plugins: Sequence[BoundPlugin],
+        layouts: Sequence[StateLayout],
+        places: Mapping[int, int] = {},
+        *,
+        keeps: bool = False,
     ) -> None:
-        self.plugins, self._state, self._places = plugins, state, places
+        self.plugins, self.layouts, self._places = plugins, layouts, places
         self.errors: list[str] = []
         self._keeps = keeps
         self._kept: dict[tuple[int, int], list[State]] = {}
 
+    def use(self, plugins: Sequence[BoundPlugin], layouts: Sequence[StateLayout]) -> None:
+        """From now on report by these versions of the plugins. What was read of another layout is forgotten."""
+        same = [new.holds(old) for new, old in zip(layouts, self.layouts, strict=True)]
+        self._kept = {key: states for key, states in self._kept.items() if same[key[0]]}
+        self.plugins, self.layouts = plugins, layouts
+
     def read_live(self, crew: Crew) -> None:
         """Copy the state of each worker while packets flow; of one that does not stand still, the last copy stays."""
         for member in crew.members:
-            shards = self._shards(member.post)
-            if copy_live(member, self._state, shards):
-                self._read(shards, member.post.number)
+            shards = self._shards(member)
+            if copy_live(member, member.version.state, shards):
+                self.read(member.version.state, shards, member.post.number)
 
     def read_final(self, crew: Crew) -> None:
         """Copy all state; the workers have ended."""
         for member in crew.members:
-            shards = self._shards(member.post)
+            shards = self._shards(member)
             for shard in shards:
-                self._state.copy(*shard)
-            self._read(shards, member.post.number)
+                member.version.state.copy(*shard)
+            self.read(member.version.state, shards, member.post.number)
 
-    def _shards(self, post: Post) -> list[tuple[int, int]]:
-        layouts = enumerate(self._state.layouts)
-        return [(k, shard) for k, layout in layouts for shard in shards_of(layout, post)]
+    def _shards(self, member: Member) -> list[tuple[int, int]]:
+        pairs = enumerate(zip(self.layouts, member.version.state.layouts, strict=True))
+        same = [(k, layout) for k, (layout, theirs) in pairs if layout.holds(theirs)]
+        return [(k, shard) for k, layout in same for shard in shards_of(layout, member.post)]
 
-    def _read(self, shards: Sequence[tuple[int, int]], worker: int) -> None:
-        """Make states of the copies of a worker's shards."""
-        for k in range(len(self._state.layouts)):
-            states = [self._state.read(k, shard) for owner, shard in shards if owner == k]
-            self._kept[k, worker] = [state for state in states if state is not None]
+    def read(self, state: StateMemory, shards: Sequence[tuple[int, int]], worker: int) -> None:
+        """Make states of the copies of these (plugin, shard) of a worker."""
+        for k in range(len(self.layouts)):
+            found = [state.read(k, shard) for owner, shard in shards if owner == k]
+            self._kept[k, worker] = [one for one in found if one is not None]
 
     def make(self) -> PluginReports:
         """The reports of the states that were read last."""

@@ -63,8 +63,8 @@ class Snapshots:
 
     def _queues(self, course: Course) -> list[QueueStats]:
         members = zip(self.crew.members, self._books, strict=True)
-        chain, died = self.crew.chain, course.source_died
-        return [queue_stats(member, books, chain, source_died=died) for member, books in members]
+        plugins, died = self.crew.chain.plugins, course.source_died
+        return [queue_stats(member, books, plugins, source_died=died) for member, books in members]
 
     def _progress(self) -> tuple[int, int] | None:
         done, total = self.source.progress()

@@ -12,11 +12,11 @@ from typing import Any, Final
 from zcframe.framework.chain.build import Chain
 from zcframe.framework.chain.spec import PluginSpec
 from zcframe.framework.rss.config import RssConfig
+from zcframe.framework.supervisor.change.rig import Rig
 from zcframe.framework.supervisor.room import state_plan
 
 from .counter import Counter
 from .frames import Frames
-from .rig import Rig
 from .trial import chain_of, settled
 
 # Rounds, and how many of the first do not count: caches fill, and tables get their rows.

@@ -14,10 +14,10 @@ from zcframe.framework.chain.spec import PluginSpec, check_parameters, parse_spe
 from zcframe.framework.rss.config import RssConfig
 from zcframe.framework.state.merge import State, empty_state, merge_states
 from zcframe.framework.stats import Fault
+from zcframe.framework.supervisor.change.rig import Rig
 from zcframe.framework.supervisor.reports import as_lines, as_state, report_of
 
 from .frames import Packets, frames_of
-from .rig import Rig
 
 # Chains of this process, by what went into them: a test file asks for one again and again.
 _CHAINS: Final[dict[object, Chain]] = {}

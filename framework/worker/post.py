@@ -97,6 +97,11 @@ class Post:
             self._orders["attention"] = 1
         self.wake()
 
+    def order(self, how: int) -> None:
+        """Have this be the order to the worker that is started next, in place of all orders before it."""
+        self._orders["stop"] = how
+        self._orders["attention"] = int(how == STOP_NOW)
+
     def pause(self) -> None:
         """Order the worker to stand still between two bursts; `parked` tells when it does."""
         self._orders["pause"] += 1

@@ -51,7 +51,10 @@ def in_words(address: int, plugin: BoundPlugin, lines: Mapping[int, int]) -> str
 
 
 class Raised:
-    """The entries of one worker's memory; `describe()` gives words to those that have none yet."""
+    """The entries of one worker's memory; `describe()` gives words to those that have none yet.
+
+    Those that a predecessor described stay: it may have had another version of the plugin.
+    """
 
     def __init__(self, progress: Memory, chain: Chain) -> None:
         self._chain = chain
@@ -62,7 +65,8 @@ class Raised:
     def describe(self) -> None:
         """Called often: it looks at one word where nothing new has faulted."""
         while self._next < FAULT_ENTRIES and self._words[self._next, PLUGIN // 8]:
-            self._write(self._next)
+            if not self._text[self._next, TEXT]:
+                self._write(self._next)
             self._next += 1
 
     def _write(self, i: int) -> None:
@@ -70,4 +74,6 @@ class Raised:
         k, address = int(row[PLUGIN // 8]) - 1, int(row[RAISED // 8])
         text = in_words(address, self._chain.plugins[k], self._chain.lines[k]) if address else KILLED
         data = text.encode(errors="replace")[: TEXT_SIZE - 1]
-        self._text[i, TEXT : TEXT + len(data)] = memoryview(data)
+        # Its first byte says that the rest is there: a worker may be killed in between.
+        self._text[i, TEXT + 1 : TEXT + len(data)] = memoryview(data)[1:]
+        self._text[i, TEXT] = data[0]

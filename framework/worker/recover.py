@@ -14,9 +14,11 @@ from zcframe.framework.chain.workspace import (
     GIVEN_UP_BY,
     JOURNAL,
     LEDGER,
+    LEDGER_CODES,
     LEDGER_COPY,
     LEDGER_UPTO,
     LOOKING_AHEAD,
+    MAX_CODES,
     PACKET,
     SCRATCH_COUNTS,
     STAGE,
@@ -40,11 +42,16 @@ def recover(ctx, codes, skip):  # type: ignore[no-untyped-def]
 
     ctx: words of ChainContext. codes: number of verdict codes. skip: 0, or the verdict code with which the packet is
     given up: the plugin of that fault is not asked again, those before it are. Returns `done`.
+
+    What a chain before this one counted under codes that this one has not stands in both copies of the ledger from now
+    on: a burst copies those that it has.
     """
     progress = ctx[CTX.progress]
     journal, counts = progress + JOURNAL, progress + SCRATCH_COUNTS
     generation = load_u64(progress + GENERATION)
-    done = load_u64(progress + LEDGER + (generation & 1) * LEDGER_COPY + LEDGER_UPTO)
+    current = progress + LEDGER + (generation & 1) * LEDGER_COPY
+    other = progress + LEDGER + ((generation + 1) & 1) * LEDGER_COPY
+    done = load_u64(current + LEDGER_UPTO)
     owner = load_u64(journal + OWNER)
     if owner == done or owner == ALONE | generation:
         roll_back(journal, 0, ctx[CTX.state_low], ctx[CTX.state_high])
@@ -59,6 +66,9 @@ def recover(ctx, codes, skip):  # type: ignore[no-untyped-def]
             store_u64(progress + GIVEN_UP_BY, skip - (codes - 1) // 2)
     for code in range(codes):
         store_u64(counts + code * 8, 0)
+    for code in range(codes, MAX_CODES):
+        at = LEDGER_CODES + code * 8
+        store_u64(other + at, load_u64(current + at))
     release_u64(progress + DONE, done)
     release_u32(progress + STAGE, 0)
     release_u32(ctx[CTX.user] + USER_READ, done)

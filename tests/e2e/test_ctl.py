@@ -75,7 +75,7 @@ def test_what_a_run_answers(run: Background, path: Path) -> None:
 
 def test_callers_that_are_no_callers(run: Background, path: Path) -> None:
     before = asked(path, b"status\n")
-    for data in (b"\n", b"\xff\xfe\n", b"reload\n", b"x" * 10_000, b'{"order": "status"}\n'):
+    for data in (b"\n", b"\xff\xfe\n", b"reload now\n", b"status now\n", b"x" * 20_000, b'{"order": "status"}\n'):
         assert "there is no order" in asked(path, data)["error"]
     assert "did you mean status?" in asked(path, b"statu\n")["error"]
     with ExitStack() as held:
@@ -117,7 +117,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
     for name, says in (("dead", "no run listens there"), ("none", "No such file or directory")):
         done = zcframe("ctl", tmp_path / name, "status")
         assert (done.code, done.stderr) == (1, f"zcframe: {tmp_path / name}: {says}\n")
-    assert zcframe("ctl", tmp_path / "dead", "reload").code == 2
+    assert zcframe("ctl", tmp_path / "dead", "relaod").code == 2
 
 
 def test_a_killed_run_is_replaced_and_stop_answers_when_all_is_over(path: Path) -> None:

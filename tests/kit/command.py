@@ -212,6 +212,10 @@ class Background:
         (found,) = self._children("zc-nic")
         return found
 
+    def changing(self) -> list[psutil.Process]:
+        """Side processes that make a new version of the run."""
+        return self._children("zc-change")
+
     def _told(self) -> list[str]:
         whole, _, _ = self.stderr.rpartition("\n")  # what follows may be half a line
         return [line for line in whole.splitlines() if line.startswith("{") and line.endswith("}")]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -127,3 +128,59 @@ def test_on_loopback_each_frame_is_judged_once(space: Space, tmp_path: Path) -> 
     assert done.ledger["accepted"] == 20
     assert done.ledger["dropped_by"] == {"filter": 10}
     assert done.document["totals"]["bytes"] == 10 * sum(14 + 20 + 8 + size for size in (100, 30000, 60000))
+
+
+def asked(space: Space, path: Path, *words: object) -> dict[str, Any]:
+    done = space.zcframe("ctl", path, *words)
+    assert done.code == 0, done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def test_it_is_changed_while_packets_flow(space: Space, tmp_path: Path, packets: list[reference.Packet]) -> None:
+    """Each time, what was refused before still counts, and the kernel refuses by the new one."""
+    space.veth()
+    path, sent = tmp_path / "ctl.sock", len(packets)
+    expressions = (*EXPRESSIONS, "", "udp")
+    with space.capture(tmp_path, *NEAR, "--ring-slots", 65536, "--filter", "ip6", "--ctl", path) as run:
+        run.looking()
+        space.send(BUNDLED)
+        for round, expression in enumerate(expressions, 1):
+            run.wait_for(round * sent)
+            assert asked(space, path, "filter", expression)["filter"] == expression
+            space.send(BUNDLED)
+        assert 0 < programs(run) <= 4
+        run.wait_for(5 * sent)
+        with space.sending(BUNDLED) as sender:
+            for expression in expressions:
+                asked(space, path, "filter", expression)
+            more = int(sender.communicate()[0])
+        done = run.wait_for(5 * sent + more).stop()
+    assert done.code == 0, done.stderr
+    ledger = done.ledger
+    assert ledger["arrived"] == 5 * sent + more
+    assert ledger["accepted"] == done.document["plugins"]["sizes"]["packets"]
+    assert ledger["accepted"] + ledger["dropped_by"]["filter"] == ledger["delivered"]
+    assert ledger["delivered"] + ledger["ring_full"] == ledger["arrived"]
+
+
+def test_each_of_several_filters_counts_what_tcpdump_does(
+    space: Space, tmp_path: Path, packets: list[reference.Packet]
+) -> None:
+    space.veth()
+    expressions = ("tcp port 443", "udp", "", "ip6")
+    path, sent = tmp_path / "ctl.sock", len(packets)
+    first, *others = expressions
+    with space.capture(tmp_path, *NEAR, "--ring-slots", 65536, "--filter", first, "--ctl", path) as run:
+        run.looking()
+        for round, expression in enumerate(expressions, 1):
+            if expression in others:
+                asked(space, path, "filter", expression)
+            space.send(BUNDLED)
+            run.wait_for(round * sent)
+            run.wait_until(lambda: run.ledger["in_flight"] == 0, "an empty ring")
+        done = run.stop()
+    expected = sum(matching(expression) if expression else sent for expression in expressions)
+    assert done.ledger["accepted"] == done.document["plugins"]["sizes"]["packets"] == expected
+    assert done.ledger["dropped_by"] == {"filter": len(expressions) * sent - expected}
+    assert done.document["totals"]["bytes"] == len(expressions) * sum(packet.wire for packet in packets)

@@ -32,8 +32,9 @@ def _is_foreign(module: ModuleType, package: str) -> bool:
     return module.__name__.partition(".")[0] != package and file.startswith(foreign)
 
 
-def _own_modules(module: ModuleType, package: str, seen: set[str]) -> Iterator[ModuleType]:
-    """The module and its imports, as far as they belong to the plugin's `package` or are not installed."""
+def own_modules(module: ModuleType, seen: set[str], package: str = "") -> Iterator[ModuleType]:
+    """The module and its imports, as far as they belong to its package or are not installed; those not `seen` yet."""
+    package = package or module.__name__.partition(".")[0]
     if module.__name__ in seen or not getattr(module, "__file__", None) or ".framework." in module.__name__:
         return
     seen.add(module.__name__)
@@ -43,15 +44,14 @@ def _own_modules(module: ModuleType, package: str, seen: set[str]) -> Iterator[M
     for value in list(vars(module).values()):
         name = value.__name__ if isinstance(value, ModuleType) else getattr(value, "__module__", None)
         if isinstance(name, str) and name in sys.modules:
-            yield from _own_modules(sys.modules[name], package, seen)
+            yield from own_modules(sys.modules[name], seen, package)
 
 
 def _files(module: ModuleType | None) -> bytes:
     """The text of a module and of all that it imports of the author's."""
     if module is None or not getattr(module, "__file__", None):
         return b""
-    own = _own_modules(module, module.__name__.partition(".")[0], set())
-    return b"".join(Path(str(each.__file__)).read_bytes() for each in own)
+    return b"".join(Path(str(each.__file__)).read_bytes() for each in own_modules(module, set()))
 
 
 def _code(code: CodeType) -> list[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from contextlib import suppress
 from typing import Final
 
 from zcframe.framework.nic.link.hardware import ARPHRD_CAN, ARPHRD_LOOPBACK
@@ -48,4 +49,6 @@ def open_for_all_once(sock: socket.socket) -> None:
 
 def open_for_all(sock: socket.socket) -> None:
     """Let in frames of both directions."""
-    sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)
+    # There may be no filter to take off.
+    with suppress(FileNotFoundError):
+        sock.setsockopt(socket.SOL_SOCKET, SO_DETACH_FILTER, 0)

@@ -90,11 +90,16 @@ def make_puller(plan: LivePlan, memory: BlockMemory, tables: np.ndarray[Any, Any
     return Puller(pull_for(mixed), words_of(context), CTX.hashes, memory, tables)
 
 
+def _sum(*counts: tuple[int, int]) -> tuple[int, int]:
+    """Frames and bytes of all."""
+    return sum(frames for frames, _ in counts), sum(octets for _, octets in counts)
+
+
 class PacketRing(PulledRing):
     """The ring of worker `number` of the interface, and its socket, to which nothing comes before `open_gate()`.
 
-    shape: of the interface's frames. losses: of the interface as a whole, counted in this ring. filter_in_kernel() is
-    called before `open_gate()`. Raises PacketError, and RingError where memory does not suffice.
+    shape: of the interface's frames. losses: of the interface as a whole, counted in this ring. Raises PacketError, and
+    RingError where memory does not suffice.
     """
 
     def __init__(self, plan: LivePlan, number: int, shape: Shape, losses: Losses | None = None) -> None:
@@ -104,6 +109,9 @@ class PacketRing(PulledRing):
         self._arrived = self._dropped = 0
         self._settled = False
         self._refusal: Refusal | None = None
+        # In whose place another one came: a frame that was on its way then may still count.
+        self._former: list[Refusal] = []
+        self._over = 0, 0
         self._refused = 0, 0
         domain, notes = plan.first + number, notes_size(self._blocks)
         super().__init__(number, plan.ring_slots, plan.ifname, domain=domain, longest=MAX_LENGTH, notes=notes)
@@ -129,17 +137,28 @@ class PacketRing(PulledRing):
         else:
             gate.open_for_all(self.socket)
 
-    def filter_in_kernel(self, program: Program) -> None:
-        """Have the kernel refuse frames that this program rejects, where it takes it."""
-        self._refusal = refusal_for(program, self.ifname, loopback=self._shape.loopback)
+    def filter_in_kernel(self, program: Program | None) -> None:
+        """Have the kernel refuse frames that this program rejects, where it takes it, from `open_gate()` on.
+
+        It may be called again while frames come, each time with `open_gate()` behind it. None: it refuses none.
+        """
+        if self._refusal is not None:
+            self._former.append(self._refusal)
+        # Nothing is on its way any more by one that was taken off with the change before.
+        while len(self._former) > 1:
+            self._over = _sum(self._over, self._former[0].read())
+            self._former.pop(0).close()
+        loopback = self._shape.loopback
+        self._refusal = refusal_for(program, self.ifname, loopback=loopback) if program is not None else None
         if self._refusal is not None:
             self._undo.closing(self._refusal)
 
     @property
     def refused(self) -> tuple[int, int]:
         """Frames and bytes that the kernel refused; final when all is settled."""
-        if self._refusal is not None and not self._settled:
-            self._refused = self._refusal.read()
+        if not self._settled:
+            current = [self._refusal] if self._refusal is not None else []
+            self._refused = _sum(self._over, *(refusal.read() for refusal in (*self._former, *current)))
         return self._refused
 
     def close_gate(self) -> None:

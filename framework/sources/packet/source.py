@@ -9,6 +9,7 @@ from typing import Final
 
 from zcframe.framework.config import ANY
 from zcframe.framework.errors import PacketError
+from zcframe.framework.filters.program import Program
 from zcframe.framework.nic import Interface, LinkChange, link_state, read_channels, read_spread
 from zcframe.framework.nic.link.hardware import ARPHRD_LOOPBACK, link_type_of
 from zcframe.framework.nic.link.promiscuous import be_promiscuous
@@ -80,11 +81,21 @@ class Packet(LiveSource[PacketRing]):
             self._spread()
         if self.plan.verify:
             self._verify()
-        elif self.plan.program is not None and not self._shape.mixed:
-            # Programs are for Ethernet headers. All frames are verified, those too that do not match.
-            for ring in self.rings:
-                ring.filter_in_kernel(self.plan.program)
+        else:
+            self._filter_in_kernel(self.plan.program)
         self._warn_of_state()
+
+    def _filter_in_kernel(self, program: Program | None) -> None:
+        """Programs are for Ethernet headers. All frames are verified, those too that do not match."""
+        if not self.plan.verify and not self._shape.mixed:
+            for ring in self.rings:
+                ring.filter_in_kernel(program)
+
+    def refuse(self, program: Program | None) -> None:
+        """Have the kernel refuse by another program, from one frame to the next."""
+        self._filter_in_kernel(program)
+        if self._going and self._joined and self._end is None:
+            self._open_gates()
 
     def _warn_of_state(self) -> None:
         """Report before the first frame what keeps frames away: symmetry, state, somebody else's XDP program."""

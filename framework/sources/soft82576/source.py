@@ -12,6 +12,7 @@ from typing import Final
 
 from zcframe.framework.child import ending, fork_child
 from zcframe.framework.errors import ProcessError, SourceDiedError, refusal
+from zcframe.framework.filters.program import Program
 from zcframe.framework.privileges import drop_to_reading
 from zcframe.framework.ring import Ring, Undo
 from zcframe.framework.rss.reta import buckets_of
@@ -89,6 +90,9 @@ class Soft82576:
     def warnings(self) -> tuple[str, ...]:
         """A line for each file that is no capture, while others are."""
         return tuple(str(error) for error in self._files.broken.values())
+
+    def refuse(self, program: Program | None) -> None:
+        """The workers' chain alone filters."""
 
     def passed_over(self) -> dict[str, int]:
         """Frames of link types from which no IP is read, by link type, so far."""

@@ -16,8 +16,8 @@ from zcframe.framework.chain.workspace import BURST
 from zcframe.framework.child import fork_child
 from zcframe.framework.state.declare import Array
 from zcframe.framework.state.kinds import u64
+from zcframe.framework.supervisor.change.rig import Rig
 from zcframe.framework.workbench.frames import Frames
-from zcframe.framework.workbench.rig import Rig
 from zcframe.framework.workbench.trial import Result, chain_of, resolve, result_of, rss_of, settled
 from zcframe.framework.worker.loop import BUDGET, Worker
 from zcframe.framework.worker.recover import recover

@@ -12,9 +12,9 @@ from typing import Any, Final
 from zcframe.framework.chain.bound import BoundPlugin
 from zcframe.framework.chain.spec import PluginSpec
 from zcframe.framework.stats import Fault
+from zcframe.framework.supervisor.change.rig import Rig
 from zcframe.framework.terminal import clean
 from zcframe.framework.workbench.frames import Frames
-from zcframe.framework.workbench.rig import Rig
 from zcframe.framework.workbench.trial import Result, chain_of, result_of, rss_of, settled
 
 from .watch import watched

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from zcframe.framework.workbench.rig import Rig
+from zcframe.framework.supervisor.change.rig import Rig
 
 # As in a run: so much time of a CPU without a packet that is done.
 STUCK_S: Final = 2.0

@@ -12,7 +12,7 @@ from zcframe.framework.jit.address import copy_bytes
 from zcframe.framework.jit.compiler import fleeting, precompile
 from zcframe.framework.state.journal import JOURNAL_SIZE, NOW, OVERFLOW, SECRETS, USED, enter, reserve, roll_back
 from zcframe.framework.state.shared import StateMemory
-from zcframe.framework.workbench.rig import SECRETS as KNOWN
+from zcframe.framework.supervisor.change.rig import SECRETS as KNOWN
 
 WORD: Final = 8
 

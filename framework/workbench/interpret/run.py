@@ -22,8 +22,8 @@ from zcframe.framework.packet.plain import Address
 from zcframe.framework.state.merge import State
 from zcframe.framework.state.shared import StateMemory
 from zcframe.framework.stats import Fault, FaultyPacket, end_text
+from zcframe.framework.supervisor.change.rig import SLOTS, Rig
 from zcframe.framework.workbench.frames import Frames, Packets, frames_of
-from zcframe.framework.workbench.rig import SLOTS, Rig
 from zcframe.framework.workbench.trial import Result, Verdicts, chain_of, resolve, rss_of, settled
 
 from .clock import Clock
