@@ -6,10 +6,39 @@
  * page tables.  Today that is a long-term pin and the DMA API: migration, NUMA
  * balancing and an IOMMU are then all accounted for.
  */
+#include <linux/capability.h>
 #include <linux/highmem.h>
-#include <linux/sched/mm.h>
+#include <linux/sched/user.h>
 
 #include "zc_family.h"
+
+/*
+ * The limit is the user's, not the process's: behind execve() a process has
+ * another mm, and its descriptors still.  As AF_XDP and io_uring charge.
+ */
+static int zc_buffer_charge(struct zc_buffer *buffer)
+{
+	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
+	struct user_struct *user = current_user();
+	long now = atomic_long_read(&user->locked_vm);
+
+	if (capable(CAP_IPC_LOCK))
+		return 0;
+	do {
+		if (now + buffer->count > limit)
+			return -ENOMEM;
+	} while (!atomic_long_try_cmpxchg(&user->locked_vm, &now, now + buffer->count));
+	buffer->user = get_uid(user);
+	return 0;
+}
+
+static void zc_buffer_uncharge(struct zc_buffer *buffer)
+{
+	if (!buffer->user)
+		return;
+	atomic_long_sub(buffer->count, &buffer->user->locked_vm);
+	free_uid(buffer->user);
+}
 
 static struct zc_buffer *zc_buffer_new(u64 size)
 {
@@ -27,11 +56,9 @@ static struct zc_buffer *zc_buffer_new(u64 size)
 	err = -ENOMEM;
 	if (!buffer->pages || !buffer->dma)
 		goto out_arrays;
-	err = account_locked_vm(current->mm, buffer->count, true);
+	err = zc_buffer_charge(buffer);
 	if (err)
 		goto out_arrays;
-	mmgrab(current->mm);
-	buffer->mm = current->mm;
 	return buffer;
 
 out_arrays:
@@ -43,8 +70,7 @@ out_arrays:
 
 static void zc_buffer_delete(struct zc_buffer *buffer)
 {
-	account_locked_vm(buffer->mm, buffer->count, false);
-	mmdrop(buffer->mm);
+	zc_buffer_uncharge(buffer);
 	kvfree(buffer->dma);
 	kvfree(buffer->pages);
 	kfree(buffer);

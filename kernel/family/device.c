@@ -89,6 +89,18 @@ void zc_device_unregister(struct net_device *dev)
 }
 EXPORT_SYMBOL_GPL(zc_device_unregister);
 
+/**
+ * zc_device_lost() - the hardware does not come back: its rings report ZC_STATE_GONE
+ * @dev: registered; stays so
+ */
+void zc_device_lost(struct net_device *dev)
+{
+	rtnl_lock();
+	zc_device_abandon(zc_device_find(dev));
+	rtnl_unlock();
+}
+EXPORT_SYMBOL_GPL(zc_device_lost);
+
 static bool zc_device_taken(const struct zc_device *device, const struct zc_ring *ring)
 {
 	struct zc_ring *other;

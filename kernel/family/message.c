@@ -98,7 +98,9 @@ int zc_recvmsg(struct socket *sock, struct msghdr *msg, size_t len, int flags)
 		return -EINVAL;
 	err = zc_plain_ring(sock, ZC_DIR_RX, &ring);
 	while (!err) {
-		mutex_lock(&zs->plain);
+		/* Whoever holds it copies to his own memory, which may take its time. */
+		if (mutex_lock_interruptible(&zs->plain))
+			return sock_intr_errno(timeout);
 		err = zc_frame_recv(ring, msg, len, flags);
 		mutex_unlock(&zs->plain);
 		if (err == -EAGAIN)
@@ -152,7 +154,8 @@ int zc_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	if (len < ETH_HLEN || len > VLAN_ETH_FRAME_LEN)
 		return len < ETH_HLEN ? -EINVAL : -EMSGSIZE;
 	do {
-		mutex_lock(&zs->plain);
+		if (mutex_lock_interruptible(&zs->plain))
+			return sock_intr_errno(timeout);
 		err = zc_frame_send(ring, msg, len);
 		mutex_unlock(&zs->plain);
 		if (err != -EAGAIN)

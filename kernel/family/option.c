@@ -32,6 +32,7 @@ static int zc_option_copy(void *to, unsigned int known, sockptr_t value, unsigne
 	return zc_option_tail(value, known, length);
 }
 
+/* Each option is copied before the lock is taken: a page of the caller's may take its time. */
 static int zc_set_ring(struct zc_sock *zs, sockptr_t value, unsigned int length)
 {
 	struct zc_ring_req req;
@@ -39,13 +40,16 @@ static int zc_set_ring(struct zc_sock *zs, sockptr_t value, unsigned int length)
 
 	if (err)
 		return err;
-	if (zs->ring)
-		return -EBUSY;
 	if (req.reserved || !is_power_of_2(req.slots) || req.slots < ZC_MIN_SLOTS ||
 	    req.slots > ZC_MAX_SLOTS)
 		return -EINVAL;
-	zs->slots = req.slots;
-	return 0;
+	mutex_lock(&zs->lock);
+	if (zs->ring)
+		err = -EBUSY;
+	else
+		zs->slots = req.slots;
+	mutex_unlock(&zs->lock);
+	return err;
 }
 
 static int zc_set_buffer(struct zc_sock *zs, sockptr_t value, unsigned int length)
@@ -56,13 +60,21 @@ static int zc_set_buffer(struct zc_sock *zs, sockptr_t value, unsigned int lengt
 
 	if (err)
 		return err;
-	if (zs->buffer)
+	if (READ_ONCE(zs->buffer))
 		return -EBUSY;
 	buffer = zc_buffer_pin(req.addr, req.size);
 	if (IS_ERR(buffer))
 		return PTR_ERR(buffer);
-	zs->buffer = buffer;
-	return 0;
+	mutex_lock(&zs->lock);
+	if (!zs->buffer) {
+		WRITE_ONCE(zs->buffer, buffer);
+		buffer = NULL;
+	}
+	mutex_unlock(&zs->lock);
+	if (!buffer)
+		return 0;
+	zc_buffer_free(buffer);		/* another caller was faster */
+	return -EBUSY;
 }
 
 static int zc_set_wake(struct zc_sock *zs, sockptr_t value, unsigned int length)
@@ -74,39 +86,38 @@ static int zc_set_wake(struct zc_sock *zs, sockptr_t value, unsigned int length)
 		return err;
 	if (req.reserved || req.usecs > ZC_MAX_USECS || req.busy_poll_us > ZC_MAX_USECS)
 		return -EINVAL;
+	mutex_lock(&zs->lock);
 	/* As for SO_BUSY_POLL: it takes a processor, and keeps others from the queue. */
-	if (req.busy_poll_us > zs->wake.busy_poll_us && !capable(CAP_NET_ADMIN))
+	if (req.busy_poll_us > zs->wake.busy_poll_us && !capable(CAP_NET_ADMIN)) {
+		mutex_unlock(&zs->lock);
 		return -EPERM;
+	}
 	zs->wake = req;
 	if (zs->ring) {
 		WRITE_ONCE(zs->ring->wake.frames, req.frames);
 		WRITE_ONCE(zs->ring->wake.usecs, req.usecs);
 		WRITE_ONCE(zs->ring->wake.busy_poll_us, req.busy_poll_us);
 	}
+	mutex_unlock(&zs->lock);
 	return 0;
 }
 
 int zc_setsockopt(struct socket *sock, int level, int name, sockptr_t value, unsigned int length)
 {
 	struct zc_sock *zs = zc_sk(sock->sk);
-	int err = -ENOPROTOOPT;
 
 	if (level != SOL_ZEROCOPY)
-		return err;
-	mutex_lock(&zs->lock);
+		return -ENOPROTOOPT;
 	switch (name) {
 	case ZC_OPT_RING:
-		err = zc_set_ring(zs, value, length);
-		break;
+		return zc_set_ring(zs, value, length);
 	case ZC_OPT_BUFFER:
-		err = zc_set_buffer(zs, value, length);
-		break;
+		return zc_set_buffer(zs, value, length);
 	case ZC_OPT_WAKE:
-		err = zc_set_wake(zs, value, length);
-		break;
+		return zc_set_wake(zs, value, length);
+	default:
+		return -ENOPROTOOPT;
 	}
-	mutex_unlock(&zs->lock);
-	return err;
 }
 
 static int zc_option_return(const void *from, int known, char __user *value, int __user *length)
@@ -125,17 +136,19 @@ static int zc_option_return(const void *from, int known, char __user *value, int
 
 static struct zc_stats zc_ring_stats(const struct zc_ring_header *header)
 {
-	return (struct zc_stats){
-		.arrived = READ_ONCE(header->arrived),
-		.arrived_bytes = READ_ONCE(header->arrived_bytes),
-		.published = READ_ONCE(header->arrived) - READ_ONCE(header->nic_drop) -
-			     READ_ONCE(header->ring_full),
+	struct zc_stats stats = {
 		.nic_drop = READ_ONCE(header->nic_drop),
 		.ring_full = READ_ONCE(header->ring_full),
 		.truncated = READ_ONCE(header->truncated),
 		.wakeups = READ_ONCE(header->wakeups),
 		.flags = READ_ONCE(header->flags),
 	};
+
+	smp_rmb();	/* drops before arrivals, which hold them; pairs with zc_rx_dropped() */
+	stats.arrived = READ_ONCE(header->arrived);
+	stats.arrived_bytes = READ_ONCE(header->arrived_bytes);
+	stats.published = stats.arrived - stats.nic_drop - stats.ring_full;
+	return stats;
 }
 
 static int zc_get_stats(struct zc_ring *ring, char __user *value, int __user *length)

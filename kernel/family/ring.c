@@ -158,11 +158,17 @@ void zc_ring_stop(struct zc_ring *ring)
 }
 EXPORT_SYMBOL_GPL(zc_ring_stop);
 
-/** zc_ring_gone() - the device will never come back */
+/**
+ * zc_ring_gone() - the device will never come back
+ * @ring: detached
+ *
+ * An error wakes those who wait for frames, and those who wait for errors only.
+ */
 void zc_ring_gone(struct zc_ring *ring)
 {
 	WRITE_ONCE(ring->header->state, ZC_STATE_GONE);
-	zc_ring_wake_now(ring);
+	WRITE_ONCE(ring->sk->sk_err, ENODEV);
+	sk_error_report(ring->sk);
 }
 
 /** zc_ring_shut() - no frame will come any more; those that are unread stay */

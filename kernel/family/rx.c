@@ -117,6 +117,7 @@ void zc_rx_dropped(struct zc_ring *ring, u32 frames, bool no_slot, bool saturate
 	__u64 *cause = no_slot ? &header->ring_full : &header->nic_drop;
 
 	WRITE_ONCE(header->arrived, header->arrived + frames);
+	smp_wmb();	/* a drop is an arrival, to all readers; pairs with zc_ring_stats() */
 	WRITE_ONCE(*cause, *cause + frames);
 	if (saturated)
 		WRITE_ONCE(header->flags, header->flags | ZC_RING_AT_LEAST);

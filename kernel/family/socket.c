@@ -119,28 +119,31 @@ static int zc_bind(struct socket *sock, struct zc_bind_address *address, int len
 }
 
 /* rx: a frame is unread.  tx: a completion is not taken, or a slot is free. */
-static bool zc_poll_ready(struct zc_ring *ring)
+static __poll_t zc_poll_ready(struct zc_ring *ring)
 {
-	return zc_ring_readable(ring) ||
-	       (ring->direction == ZC_DIR_TX && zc_ring_writable(ring));
+	if (ring->direction == ZC_DIR_RX)
+		return zc_ring_readable(ring) ? EPOLLIN | EPOLLRDNORM : 0;
+	return zc_ring_readable(ring) || zc_ring_writable(ring) ? EPOLLOUT | EPOLLWRNORM : 0;
 }
 
 static __poll_t zc_poll(struct file *file, struct socket *sock, poll_table *wait)
 {
 	struct zc_ring *ring = zc_sock_ring(zc_sk(sock->sk));
+	__poll_t ready;
 
 	sock_poll_wait(file, sock, wait);
 	if (!ring)
 		return EPOLLERR;
 	if (READ_ONCE(ring->header->state) == ZC_STATE_GONE)
-		return EPOLLERR | EPOLLHUP;
+		return EPOLLERR | EPOLLHUP | zc_poll_ready(ring);
 	if (zc_ring_needs_kick(ring->header))
 		zc_ring_kick(ring);
 	if (zc_ring_is_shut(ring))
 		return EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	if (!zc_poll_ready(ring) && !zc_ring_busy_poll(ring, !poll_does_not_wait(wait)))
-		return 0;
-	return ring->direction == ZC_DIR_RX ? EPOLLIN | EPOLLRDNORM : EPOLLOUT | EPOLLWRNORM;
+	ready = zc_poll_ready(ring);
+	if (!ready && zc_ring_busy_poll(ring, !poll_does_not_wait(wait)))
+		ready = zc_poll_ready(ring);
+	return ready;
 }
 
 /*
@@ -201,6 +204,8 @@ static int zc_create(struct net *net, struct socket *sock, int protocol, int ker
 	sock->ops = &zc_ops;
 	sock_init_data(sock, sk);
 	sk->sk_family = zc_family.family;
+	/* No frame passes a socket filter: SO_ATTACH_FILTER says EPERM, and not yes. */
+	sock_set_flag(sk, SOCK_FILTER_LOCKED);
 	zs = zc_sk(sk);
 	mutex_init(&zs->lock);
 	mutex_init(&zs->plain);

@@ -102,6 +102,22 @@ bool zc_tx_take(struct zc_ring *ring, struct zc_tx_frame *frame)
 EXPORT_SYMBOL_GPL(zc_tx_take);
 
 /**
+ * zc_tx_refuse() - what is offered now is not sent
+ * @ring: [napi] the ring
+ *
+ * It comes back, behind what the NIC still holds, with the next zc_tx_complete().
+ */
+void zc_tx_refuse(struct zc_ring *ring)
+{
+	struct zc_cursor *c = &ring->cursor;
+	struct zc_tx_frame frame;
+
+	while (zc_tx_take(ring, &frame))
+		ring->descs[zc_cursor_slot(c, c->posted - 1)].status = ZC_STATUS_UNSENT;
+}
+EXPORT_SYMBOL_GPL(zc_tx_refuse);
+
+/**
  * zc_tx_complete() - the NIC is done with the oldest frames that it was given
  * @ring:   [napi] the ring
  * @frames: how many

@@ -3,8 +3,8 @@
  * What the files of the family share with each other.
  *
  * Locks, outermost first:  zc_sock.lock > rtnl > zc_ring.kick_lock.
- * mmap() takes none of them: it runs under mmap_lock, which registration takes
- * inside zc_sock.lock.  It finds the ring by load-acquire.
+ * mmap() takes none of them: it runs under mmap_lock.  It finds the ring by
+ * load-acquire.  No memory of the caller is touched inside zc_sock.lock.
  */
 #ifndef _ZC_FAMILY_H
 #define _ZC_FAMILY_H
@@ -73,7 +73,7 @@ struct zc_device {
  * @count:   pages
  * @dma_dev: mapped for; NULL: not mapped
  * @dma_dir: way of the mapping
- * @mm:      charged with @count locked pages
+ * @user:    charged with @count locked pages; NULL: CAP_IPC_LOCK
  * @pinned:  the user's own pages; otherwise the kernel's, for mmap()
  */
 struct zc_buffer {
@@ -82,7 +82,7 @@ struct zc_buffer {
 	unsigned long count;
 	struct device *dma_dev;
 	enum dma_data_direction dma_dir;
-	struct mm_struct *mm;
+	struct user_struct *user;
 	bool pinned;
 };
 

@@ -118,6 +118,7 @@ struct zc_tx_frame {
 int zc_device_register(struct net_device *dev, struct device *dma_dev,
 		       const struct zc_device_ops *ops);
 void zc_device_unregister(struct net_device *dev);
+void zc_device_lost(struct net_device *dev);
 
 /* ring.c: both directions */
 void zc_ring_start(struct zc_ring *ring);
@@ -133,6 +134,7 @@ void zc_rx_dropped(struct zc_ring *ring, u32 frames, bool no_slot, bool saturate
 
 /* tx.c */
 bool zc_tx_take(struct zc_ring *ring, struct zc_tx_frame *frame);
+void zc_tx_refuse(struct zc_ring *ring);
 void zc_tx_complete(struct zc_ring *ring, u32 frames, u64 now);
 void zc_tx_abort(struct zc_ring *ring);
 void zc_tx_submit(struct zc_ring *ring);

@@ -11,6 +11,8 @@
 
 #include "zc82576.h"
 
+#define ZC82576_PHY_TRIES	100
+
 /* 4.5.1: mask and forget every cause. */
 static void zc82576_hw_mask(struct zc82576 *nic)
 {
@@ -21,17 +23,38 @@ static void zc82576_hw_mask(struct zc82576 *nic)
 	zc82576_flush(nic);
 }
 
-/* 5.2.3.3: no request of ours may be on the bus when the reset falls. */
-static void zc82576_hw_quiesce(struct zc82576 *nic)
+/** zc82576_hw_silence() - no frame comes in or goes out from now on */
+void zc82576_hw_silence(struct zc82576 *nic)
+{
+	zc82576_write(nic, RCTL, 0);
+	zc82576_write(nic, TCTL, 0);
+	zc82576_flush(nic);
+}
+
+/* 5.2.3.3: no request of ours may be on the bus when the reset falls.  Whether there is none. */
+static bool zc82576_hw_quiesce(struct zc82576 *nic)
 {
 	u32 status;
 
-	zc82576_write(nic, RCTL, 0);
-	zc82576_write(nic, TCTL, 0);
+	zc82576_hw_silence(nic);
 	zc82576_write(nic, CTRL, zc82576_read(nic, CTRL) | CTRL_MASTER_DISABLE);
-	if (read_poll_timeout(zc82576_read, status, !(status & STATUS_MASTER_ENABLE), 100, 80000,
-			      false, nic, STATUS))
-		pci_dbg(nic->pci, "PCIe requests still pending at reset\n");
+	return !read_poll_timeout(zc82576_read, status,
+				  !(status & STATUS_MASTER_ENABLE) || status == ~0U, 100, 80000,
+				  false, nic, STATUS);
+}
+
+/* 8.6.1: a lost completion ends after 10 ms or more, and is not asked for again; as igb has it. */
+static void zc82576_hw_completion_timeout(struct zc82576 *nic)
+{
+	u32 gcr = zc82576_read(nic, GCR);
+
+	if (!(gcr & GCR_TIMEOUT) && gcr & GCR_CAP_VER2)
+		pcie_capability_clear_and_set_word(nic->pci, PCI_EXP_DEVCTL2,
+						   PCI_EXP_DEVCTL2_COMP_TIMEOUT,
+						   PCIE_TIMEOUT_16_TO_55MS);
+	else if (!(gcr & GCR_TIMEOUT))
+		gcr |= GCR_TIMEOUT_10MS;
+	zc82576_write(nic, GCR, gcr & ~GCR_TIMEOUT_RESEND);
 }
 
 /* Reset leaves queue 0 enabled (8.10.10, 8.12.14): nobody has bound it yet. */
@@ -57,7 +80,8 @@ int zc82576_hw_reset(struct zc82576 *nic)
 	int err;
 
 	zc82576_hw_mask(nic);
-	zc82576_hw_quiesce(nic);
+	if (!zc82576_hw_quiesce(nic))
+		pci_dbg(nic->pci, "PCIe requests still pending at reset\n");
 	zc82576_write(nic, CTRL, zc82576_read(nic, CTRL) | CTRL_RST);
 	usleep_range(1000, 2000);	/* no access for 1 ms (4.3.1) */
 	err = read_poll_timeout(zc82576_read, value, !(value & CTRL_RST), 100, 100000, false,
@@ -70,10 +94,30 @@ int zc82576_hw_reset(struct zc82576 *nic)
 		pci_dbg(nic->pci, "EEPROM auto-read did not finish\n");
 	zc82576_hw_mask(nic);
 	zc82576_hw_disable_queues(nic);
+	zc82576_hw_completion_timeout(nic);
 	nic->port = FIELD_GET(STATUS_LAN_ID, zc82576_read(nic, STATUS));
 	/* Firmware leaves the PHY alone while a driver is there (8.2.3). */
 	zc82576_write(nic, CTRL_EXT, zc82576_read(nic, CTRL_EXT) | CTRL_EXT_DRV_LOAD);
 	return 0;
+}
+
+/**
+ * zc82576_hw_halt() - on return the port reaches memory no more
+ * @nic:    the port, whose queues were told to stop
+ * @halted: they all did
+ *
+ * A queue that did not, or a request that stays on the bus, takes a reset of
+ * the port; and if that fails, too, the function may not master the bus.
+ */
+void zc82576_hw_halt(struct zc82576 *nic, bool halted)
+{
+	if (zc82576_hw_quiesce(nic) && halted)
+		return;
+	netdev_err(nic->dev, "does not stop: the port is reset\n");
+	if (!zc82576_hw_reset(nic))
+		return;
+	netdev_err(nic->dev, "does not reset: it may not use the bus any more\n");
+	pci_clear_master(nic->pci);
 }
 
 /** zc82576_hw_release() - silence, and firmware may have the port back */
@@ -89,7 +133,7 @@ static int zc82576_hw_sync_lock(struct zc82576 *nic)
 {
 	u32 value;
 
-	if (read_poll_timeout(zc82576_read, value, !(value & SWSM_SMBI), 50, 100000, false,
+	if (read_poll_timeout(zc82576_read, value, !(value & SWSM_SMBI), 50, 5000, false,
 			      nic, SWSM))
 		return -EBUSY;
 	zc82576_write(nic, SWSM, value | SWSM_SMBI | SWSM_SWESMBI);
@@ -125,11 +169,12 @@ static int zc82576_hw_phy_try(struct zc82576 *nic)
 	return err;
 }
 
+/* A second at most: rtnl is held. */
 static int zc82576_hw_phy_lock(struct zc82576 *nic)
 {
 	int tries, err = -EBUSY;
 
-	for (tries = 0; err && tries < 100; tries++) {
+	for (tries = 0; err && tries < ZC82576_PHY_TRIES; tries++) {
 		err = zc82576_hw_phy_try(nic);
 		if (err)
 			usleep_range(5000, 6000);
@@ -137,14 +182,17 @@ static int zc82576_hw_phy_lock(struct zc82576 *nic)
 	return err;
 }
 
+/* The PHY is given back in any case: kept, it would be lost to firmware and to us. */
 static void zc82576_hw_phy_unlock(struct zc82576 *nic)
 {
 	u32 ours = SW_FW_SYNC_PHY(nic->port);
+	int tries, err = -EBUSY;
 
-	if (zc82576_hw_sync_lock(nic))
-		return;
+	for (tries = 0; err && tries < ZC82576_PHY_TRIES; tries++)
+		err = zc82576_hw_sync_lock(nic);
 	zc82576_write(nic, SW_FW_SYNC, zc82576_read(nic, SW_FW_SYNC) & ~ours);
-	zc82576_hw_sync_unlock(nic);
+	if (!err)
+		zc82576_hw_sync_unlock(nic);
 }
 
 /* 8.2.4 */
@@ -233,19 +281,24 @@ void zc82576_hw_queue_enable(struct zc82576 *nic, u32 dctl, u32 thresholds)
 }
 
 /**
- * zc82576_hw_queue_disable() - on return the queue writes to memory no more
+ * zc82576_hw_queue_disable() - stop one queue
  * @nic:  the port
  * @dctl: RXDCTL or TXDCTL of the queue
  *
  * A frame that is being written may still be finished: wait 100 us (4.5.9.2).
+ *
+ * Return: whether it writes to memory no more; otherwise only zc82576_hw_halt() helps
  */
-void zc82576_hw_queue_disable(struct zc82576 *nic, u32 dctl)
+bool zc82576_hw_queue_disable(struct zc82576 *nic, u32 dctl)
 {
 	u32 value;
 
 	zc82576_write(nic, dctl, 0);
 	if (read_poll_timeout(zc82576_read, value, !(value & DCTL_ENABLE) || value == ~0U, 10,
-			      10000, false, nic, dctl))
+			      10000, false, nic, dctl)) {
 		netdev_err(nic->dev, "queue at %#x does not stop\n", dctl);
+		return false;
+	}
 	usleep_range(100, 200);
+	return true;
 }

@@ -7,6 +7,7 @@
  */
 #include <linux/bitfield.h>
 #include <linux/etherdevice.h>
+#include <linux/rtnetlink.h>
 
 #include "compat.h"
 #include "zc82576.h"
@@ -65,11 +66,21 @@ void zc82576_queue_resume(struct zc82576_queue *q)
 	local_bh_enable();
 }
 
-static void zc82576_queues_stop(struct zc82576 *nic, unsigned int queues)
+/* The port reaches no memory any more before any of it is given back. */
+static void zc82576_queues_stop(struct zc82576 *nic)
 {
-	while (queues--) {
-		zc82576_rx_stop(&nic->queues[queues]);
-		zc82576_tx_stop(&nic->queues[queues]);
+	bool halted = true;
+	unsigned int i;
+
+	zc82576_hw_silence(nic);
+	for (i = 0; i < ZC82576_QUEUES; i++) {
+		halted &= zc82576_rx_halt(&nic->queues[i]);
+		halted &= zc82576_tx_halt(&nic->queues[i]);
+	}
+	zc82576_hw_halt(nic, halted);
+	for (i = 0; i < ZC82576_QUEUES; i++) {
+		zc82576_rx_finish(&nic->queues[i]);
+		zc82576_tx_finish(&nic->queues[i]);
 	}
 }
 
@@ -82,22 +93,21 @@ static int zc82576_queues_start(struct zc82576 *nic)
 		err = zc82576_rx_start(&nic->queues[i]);
 		if (!err)
 			err = zc82576_tx_start(&nic->queues[i]);
-		if (err) {
-			zc82576_queues_stop(nic, i + 1);
+		if (err)
 			return err;
-		}
 	}
 	return 0;
 }
 
-/* 4.5: reset, filters, queues, interrupts, and the link last. */
-static int zc82576_open(struct net_device *dev)
+/** zc82576_netdev_open() - 4.5: reset, filters, queues, interrupts, and the link last */
+int zc82576_netdev_open(struct net_device *dev)
 {
 	struct zc82576 *nic = netdev_priv(dev);
 	unsigned int i;
 	int err;
 
 	netif_carrier_off(dev);
+	pci_set_master(nic->pci);	/* which zc82576_hw_halt() may have taken */
 	err = zc82576_hw_reset(nic);
 	if (err)
 		return err;
@@ -107,7 +117,7 @@ static int zc82576_open(struct net_device *dev)
 	zc82576_hw_receive(nic);
 	err = zc82576_queues_start(nic);
 	if (err)
-		goto out_hw;
+		goto out_queues;
 	for (i = 0; i < ZC82576_QUEUES; i++)
 		zc82576_queue_enable(&nic->queues[i]);
 	err = zc82576_irq_start(nic);
@@ -128,19 +138,20 @@ out_irq:
 out_napi:
 	for (i = 0; i < ZC82576_QUEUES; i++)
 		zc82576_queue_pause(&nic->queues[i]);
-	zc82576_queues_stop(nic, ZC82576_QUEUES);
-out_hw:
+out_queues:
+	zc82576_queues_stop(nic);
 	zc82576_hw_release(nic);
 	return err;
 }
 
-static int zc82576_stop(struct net_device *dev)
+/** zc82576_netdev_stop() - on return nothing of the port runs; also where it was not up */
+int zc82576_netdev_stop(struct net_device *dev)
 {
 	struct zc82576 *nic = netdev_priv(dev);
 	unsigned int i;
 
 	if (!nic->up)
-		return 0;		/* a restart failed */
+		return 0;		/* a restart failed, or the machine sleeps */
 	nic->up = false;
 	zc82576_irq_stop(nic);		/* before the watch, which it starts */
 	cancel_delayed_work_sync(&nic->watch);
@@ -148,10 +159,49 @@ static int zc82576_stop(struct net_device *dev)
 	netif_carrier_off(dev);
 	for (i = 0; i < ZC82576_QUEUES; i++)
 		zc82576_queue_pause(&nic->queues[i]);
-	zc82576_queues_stop(nic, ZC82576_QUEUES);
-	zc82576_stats_read(nic);
+	zc82576_stats_read(nic);	/* which a reset clears, and rings tell */
+	zc82576_queues_stop(nic);
 	zc82576_hw_release(nic);
 	return 0;
+}
+
+static int zc82576_netdev_start(struct zc82576 *nic)
+{
+	int err = zc82576_netdev_open(nic->dev);
+
+	if (err)
+		netdev_err(nic->dev, "does not start again: %d; ip link set down and up\n", err);
+	return err;
+}
+
+/**
+ * zc82576_netdev_suspend() - the port rests, until zc82576_netdev_resume()
+ * @nic: rings on it report ZC_STATE_STOPPED
+ */
+void zc82576_netdev_suspend(struct zc82576 *nic)
+{
+	rtnl_lock();
+	netif_device_detach(nic->dev);
+	zc82576_netdev_stop(nic->dev);
+	rtnl_unlock();
+}
+
+/**
+ * zc82576_netdev_resume() - the port goes on, with all that was configured
+ * @nic: its registers may hold anything
+ *
+ * Return: 0 or an errno, then the interface is down
+ */
+int zc82576_netdev_resume(struct zc82576 *nic)
+{
+	int err = 0;
+
+	rtnl_lock();
+	if (netif_running(nic->dev))
+		err = zc82576_netdev_start(nic);
+	netif_device_attach(nic->dev);
+	rtnl_unlock();
+	return err;
 }
 
 /**
@@ -162,15 +212,10 @@ static int zc82576_stop(struct net_device *dev)
  */
 int zc82576_netdev_restart(struct zc82576 *nic)
 {
-	int err;
-
 	if (!nic->up)
 		return 0;
-	zc82576_stop(nic->dev);
-	err = zc82576_open(nic->dev);
-	if (err)
-		netdev_err(nic->dev, "does not start again: %d; ip link set down and up\n", err);
-	return err;
+	zc82576_netdev_stop(nic->dev);
+	return zc82576_netdev_start(nic);
 }
 
 /** zc82576_netdev_link() - tell the core what the PHY says (8.2.2) */
@@ -188,6 +233,19 @@ void zc82576_netdev_link(struct zc82576 *nic)
 	netdev_info(nic->dev, "link is %s\n", up ? "up" : "down");
 }
 
+/* Not from the watch: rtnl is held where the watch is waited for. */
+static void zc82576_reset(struct work_struct *work)
+{
+	struct zc82576 *nic = container_of(work, struct zc82576, reset);
+
+	rtnl_lock();
+	if (nic->up) {
+		netdev_err(nic->dev, "sends no more: the port is reset\n");
+		zc82576_netdev_restart(nic);
+	}
+	rtnl_unlock();
+}
+
 /* Drops of a queue at rest: under load its NAPI reads them. */
 static void zc82576_watch(struct work_struct *work)
 {
@@ -196,6 +254,9 @@ static void zc82576_watch(struct work_struct *work)
 
 	zc82576_netdev_link(nic);
 	zc82576_stats_read(nic);
+	for (i = 0; i < ZC82576_QUEUES; i++)
+		if (zc82576_tx_hangs(&nic->queues[i]))
+			schedule_work(&nic->reset);
 	local_bh_disable();
 	for (i = 0; i < ZC82576_QUEUES; i++) {
 		WRITE_ONCE(nic->queues[i].count_due, true);
@@ -233,8 +294,8 @@ static int zc82576_set_address(struct net_device *dev, void *address)
 }
 
 static const struct net_device_ops zc82576_netdev_ops = {
-	.ndo_open = zc82576_open,
-	.ndo_stop = zc82576_stop,
+	.ndo_open = zc82576_netdev_open,
+	.ndo_stop = zc82576_netdev_stop,
 	.ndo_start_xmit = zc82576_xmit,
 	.ndo_set_rx_mode = zc82576_set_rx_mode,
 	.ndo_set_mac_address = zc82576_set_address,
@@ -247,6 +308,16 @@ static struct zc82576_hw_ring *zc82576_side(struct zc82576_queue *q, const struc
 	return ring->direction == ZC_DIR_RX ? &q->rx : &q->tx;
 }
 
+static bool zc82576_rx_unbound(const struct zc82576 *nic)
+{
+	unsigned int i;
+
+	for (i = 0; i < ZC82576_QUEUES; i++)
+		if (nic->queues[i].rx.ring)
+			return false;
+	return true;
+}
+
 static int zc82576_attach(struct net_device *dev, struct zc_ring *ring)
 {
 	struct zc82576 *nic = netdev_priv(dev);
@@ -256,6 +327,12 @@ static int zc82576_attach(struct net_device *dev, struct zc_ring *ring)
 
 	if (ring->queue >= nic->channels)
 		return -ERANGE;
+	if (side == &q->rx && zc82576_rx_unbound(nic)) {
+		/* What the port lost before somebody captured is nobody's loss. */
+		if (nic->up)
+			zc82576_stats_read(nic);
+		atomic64_set(&nic->untold, 0);
+	}
 	if (!nic->up) {
 		side->ring = ring;
 		return 0;
@@ -269,23 +346,39 @@ static int zc82576_attach(struct net_device *dev, struct zc_ring *ring)
 	return err;
 }
 
+/* Its DMA has stopped. */
+static void zc82576_side_leave(struct zc82576_queue *q, struct zc82576_hw_ring *side)
+{
+	if (side == &q->rx)
+		zc82576_rx_finish(q);
+	else
+		zc82576_tx_finish(q);
+	side->ring = NULL;
+}
+
 static void zc82576_detach(struct net_device *dev, struct zc_ring *ring)
 {
 	struct zc82576 *nic = netdev_priv(dev);
 	struct zc82576_queue *q = &nic->queues[ring->queue];
 	struct zc82576_hw_ring *side = zc82576_side(q, ring);
+	bool halted;
 
 	if (!nic->up) {
 		side->ring = NULL;
 		return;
 	}
+	zc82576_stats_read(nic);
 	zc82576_queue_pause(q);
-	if (side == &q->rx)
-		zc82576_rx_stop(q);
-	else
-		zc82576_tx_stop(q);
-	side->ring = NULL;
+	halted = side == &q->rx ? zc82576_rx_halt(q) : zc82576_tx_halt(q);
+	if (halted)
+		zc82576_side_leave(q, side);
 	zc82576_queue_resume(q);
+	if (halted)
+		return;
+	/* It may still write: the port is halted before anything is given back. */
+	zc82576_netdev_stop(dev);
+	side->ring = NULL;
+	zc82576_netdev_start(nic);
 }
 
 static void zc82576_kick(struct net_device *dev, struct zc_ring *ring)
@@ -322,7 +415,9 @@ void zc82576_netdev_init(struct zc82576 *nic)
 	else
 		eth_hw_addr_random(dev);
 	zc82576_rss_default(nic);
+	mutex_init(&nic->stats_lock);
 	INIT_DELAYED_WORK(&nic->watch, zc82576_watch);
+	INIT_WORK(&nic->reset, zc82576_reset);
 	for (i = 0; i < ZC82576_QUEUES; i++) {
 		nic->queues[i].nic = nic;
 		nic->queues[i].index = i;

@@ -24,6 +24,7 @@ static int zc82576_map(struct zc82576 *nic)
 	if (!nic->regs)
 		goto out_regions;
 	pci_set_master(pci);
+	pci_save_state(pci);		/* for a reset of the slot */
 	return 0;
 
 out_regions:
@@ -116,11 +117,84 @@ static void zc82576_remove(struct pci_dev *pci)
 
 	zc_device_unregister(dev);
 	unregister_netdev(dev);
+	cancel_work_sync(&nic->reset);
 	pci_free_irq_vectors(pci);
 	zc82576_hw_release(nic);
 	zc82576_unmap(nic);
 	free_netdev(dev);
 }
+
+static void zc82576_shutdown(struct pci_dev *pci)
+{
+	zc82576_netdev_suspend(netdev_priv(pci_get_drvdata(pci)));
+}
+
+static int zc82576_suspend(struct device *device)
+{
+	zc82576_netdev_suspend(netdev_priv(dev_get_drvdata(device)));
+	return 0;
+}
+
+static int zc82576_resume(struct device *device)
+{
+	return zc82576_netdev_resume(netdev_priv(dev_get_drvdata(device)));
+}
+
+static DEFINE_SIMPLE_DEV_PM_OPS(zc82576_pm, zc82576_suspend, zc82576_resume);
+
+/* Somebody resets the function, by sysfs for instance. */
+static void zc82576_reset_prepare(struct pci_dev *pci)
+{
+	zc82576_netdev_suspend(netdev_priv(pci_get_drvdata(pci)));
+}
+
+static void zc82576_reset_done(struct pci_dev *pci)
+{
+	zc82576_netdev_resume(netdev_priv(pci_get_drvdata(pci)));
+}
+
+/* PCIe errors (Documentation/PCI/pci-error-recovery.rst). */
+static pci_ers_result_t zc82576_error_detected(struct pci_dev *pci, pci_channel_state_t state)
+{
+	struct net_device *dev = pci_get_drvdata(pci);
+
+	if (state == pci_channel_io_normal)
+		return PCI_ERS_RESULT_CAN_RECOVER;
+	zc82576_netdev_suspend(netdev_priv(dev));
+	if (state != pci_channel_io_perm_failure)
+		return PCI_ERS_RESULT_NEED_RESET;
+	zc_device_lost(dev);
+	return PCI_ERS_RESULT_DISCONNECT;
+}
+
+static pci_ers_result_t zc82576_slot_reset(struct pci_dev *pci)
+{
+	struct net_device *dev = pci_get_drvdata(pci);
+	struct zc82576 *nic = netdev_priv(dev);
+
+	if (!pci_enable_device_mem(pci)) {
+		pci_set_master(pci);
+		pci_restore_state(pci);
+		pci_save_state(pci);
+		if (!zc82576_hw_reset(nic))
+			return PCI_ERS_RESULT_RECOVERED;
+	}
+	zc_device_lost(dev);
+	return PCI_ERS_RESULT_DISCONNECT;
+}
+
+static void zc82576_error_resume(struct pci_dev *pci)
+{
+	zc82576_netdev_resume(netdev_priv(pci_get_drvdata(pci)));
+}
+
+static const struct pci_error_handlers zc82576_errors = {
+	.error_detected = zc82576_error_detected,
+	.slot_reset = zc82576_slot_reset,
+	.resume = zc82576_error_resume,
+	.reset_prepare = zc82576_reset_prepare,
+	.reset_done = zc82576_reset_done,
+};
 
 /* Copper ports only: serdes and SGMII links are set up otherwise. */
 static const struct pci_device_id zc82576_ids[] = {
@@ -136,6 +210,9 @@ static struct pci_driver zc82576_driver = {
 	.id_table = zc82576_ids,
 	.probe = zc82576_probe,
 	.remove = zc82576_remove,
+	.shutdown = zc82576_shutdown,
+	.err_handler = &zc82576_errors,
+	.driver.pm = pm_sleep_ptr(&zc82576_pm),
 };
 module_pci_driver(zc82576_driver);
 

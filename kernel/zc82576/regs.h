@@ -19,6 +19,7 @@
 #define   STATUS_FD		BIT(0)
 #define   STATUS_LU		BIT(1)
 #define   STATUS_LAN_ID		GENMASK(3, 2)
+#define   STATUS_TXOFF		BIT(4)		/* the link partner pauses us */
 #define   STATUS_SPEED		GENMASK(7, 6)
 #define   STATUS_MASTER_ENABLE	BIT(19)
 #define EECD			0x00010
@@ -31,6 +32,14 @@
 #define   MDIC_WRITE		BIT(26)
 #define   MDIC_READY		BIT(28)
 #define   MDIC_ERROR		BIT(30)
+
+/* PCIe (8.6.1) */
+#define GCR			0x05B00
+#define   GCR_TIMEOUT		GENMASK(15, 12)	/* of completions; 0: nobody set it */
+#define   GCR_TIMEOUT_10MS	(1 << 12)
+#define   GCR_TIMEOUT_RESEND	BIT(16)
+#define   GCR_CAP_VER2		BIT(18)
+#define PCIE_TIMEOUT_16_TO_55MS	0x5		/* in Device Control 2 */
 
 /* Semaphores shared with firmware and the other port (8.6) */
 #define SWSM			0x05B50

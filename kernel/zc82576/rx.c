@@ -96,6 +96,47 @@ void zc82576_rx_count_drops(struct zc82576_queue *q, bool no_slot)
 	zc_rx_dropped(q->rx.ring, drops, no_slot, drops == RQDPC_FULL);
 }
 
+/* Of the port, to the first ring. */
+static void zc82576_rx_count_untold(struct zc82576_queue *q)
+{
+	const struct zc82576_queue *first = q->nic->queues;
+	s64 untold;
+
+	while (first < q && !READ_ONCE(first->rx.ring))
+		first++;
+	if (first < q)
+		return;
+	untold = atomic64_xchg(&q->nic->untold, 0);
+	if (untold)
+		zc_rx_dropped(q->rx.ring, untold, false, false);
+}
+
+/* Does the NIC hold no descriptor that it could fill?  Then it drops. */
+static bool zc82576_rx_dry(struct zc82576_hw_ring *rx)
+{
+	const union zc82576_rx_desc *last = zc82576_rx_desc(rx, rx->tail - 1);
+
+	return rx->head == rx->tail || le32_to_cpu(READ_ONCE(last->done.status)) & RX_STATUS_DD;
+}
+
+/*
+ * Before any slot is posted, while it is plain why the queue ran dry.  Only such
+ * a queue drops: for the others the watch is enough.
+ */
+static void zc82576_rx_count(struct zc82576_queue *q)
+{
+	struct zc82576_hw_ring *rx = &q->rx;
+	bool short_of_slots = rx->tail - rx->head < rx->depth - 1;
+	bool dry = zc82576_rx_dry(rx);
+
+	if (!dry && !READ_ONCE(q->count_due))
+		return;
+	zc82576_rx_count_drops(q, dry && short_of_slots);
+	if (READ_ONCE(q->count_due))
+		zc82576_rx_count_untold(q);
+	WRITE_ONCE(q->count_due, false);
+}
+
 /**
  * zc82576_rx_poll() - NAPI's work on the receive side
  * @q:      the queue
@@ -107,12 +148,11 @@ void zc82576_rx_count_drops(struct zc82576_queue *q, bool no_slot)
 bool zc82576_rx_poll(struct zc82576_queue *q, int budget, int *done)
 {
 	struct zc82576_hw_ring *rx = &q->rx;
-	bool dry, short_of_slots;
 
 	*done = 0;
 	if (!rx->descs)
 		return false;
-	short_of_slots = rx->tail - rx->head < rx->depth - 1;
+	zc82576_rx_count(q);
 	while (*done < budget) {
 		int some = zc82576_rx_clean(q, min(budget - *done, RX_TAIL_BATCH));
 
@@ -121,13 +161,7 @@ bool zc82576_rx_poll(struct zc82576_queue *q, int budget, int *done)
 		*done += some;
 		zc82576_rx_refill(q);
 	}
-	dry = rx->head == rx->tail;
 	zc82576_rx_refill(q);
-	/* Only a queue without descriptors drops: else the watch is enough. */
-	if (dry || READ_ONCE(q->count_due)) {
-		WRITE_ONCE(q->count_due, false);
-		zc82576_rx_count_drops(q, dry && short_of_slots);
-	}
 	while (!zc_rx_stalled(rx->ring) && rx->head == rx->tail)
 		zc82576_rx_refill(q);
 	return *done == budget;
@@ -177,16 +211,25 @@ int zc82576_rx_start(struct zc82576_queue *q)
 	return 0;
 }
 
-/** zc82576_rx_stop() - stop the queue; what had arrived is still submitted */
-void zc82576_rx_stop(struct zc82576_queue *q)
+/** zc82576_rx_halt() - tell the queue to stop; whether its DMA has stopped */
+bool zc82576_rx_halt(struct zc82576_queue *q)
+{
+	return !q->rx.descs || zc82576_hw_queue_disable(q->nic, RXDCTL(q->index));
+}
+
+/**
+ * zc82576_rx_finish() - submit what has arrived, and give the descriptors back
+ * @q: paused; its DMA has stopped
+ */
+void zc82576_rx_finish(struct zc82576_queue *q)
 {
 	struct zc82576_hw_ring *rx = &q->rx;
 
 	if (!rx->descs)
 		return;
-	zc82576_hw_queue_disable(q->nic, RXDCTL(q->index));
 	zc82576_rx_clean(q, rx->depth);
 	zc82576_rx_count_drops(q, rx->head == rx->tail);
+	zc82576_rx_count_untold(q);
 	zc_ring_stop(rx->ring);
 	dma_free_coherent(&q->nic->pci->dev, rx->depth * sizeof(union zc82576_rx_desc), rx->descs,
 			  rx->dma);

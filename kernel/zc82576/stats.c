@@ -6,22 +6,32 @@
 
 /**
  * zc82576_stats_read() - add the card's counters up (8.18)
- * @nic: from the watch, or under rtnl_lock when the watch is stopped
+ * @nic: may sleep
+ *
+ * What the port loses before it has chosen a queue (no room, longer than it
+ * takes, damaged) is a loss to whoever captures: the first ring tells it.
  */
 void zc82576_stats_read(struct zc82576 *nic)
 {
 	struct zc82576_counters *c = &nic->counters;
+	u32 missed, damaged, too_long;
 
+	mutex_lock(&nic->stats_lock);
 	if (zc82576_read(nic, STATUS) == ~0U)
-		return;			/* the device is gone */
-	c->crc_errors += zc82576_read(nic, CRCERRS);
+		goto out;		/* the device is gone */
+	missed = zc82576_read(nic, MPC);
+	damaged = zc82576_read(nic, CRCERRS);
+	too_long = zc82576_read(nic, ROC);
+	c->missed += missed;
+	c->crc_errors += damaged;
 	c->rx_errors += zc82576_read(nic, RXERRC);
-	c->missed += zc82576_read(nic, MPC);
-	c->length_errors += zc82576_read(nic, RLEC) + zc82576_read(nic, RUC) +
-			    zc82576_read(nic, ROC);
+	c->length_errors += zc82576_read(nic, RLEC) + zc82576_read(nic, RUC) + too_long;
 	c->no_buffer += zc82576_read(nic, RNBC);
 	c->good_rx += zc82576_read(nic, GPRC);
 	c->good_tx += zc82576_read(nic, GPTC);
+	atomic64_add((u64)missed + damaged + too_long, &nic->untold);
+out:
+	mutex_unlock(&nic->stats_lock);
 }
 
 void zc82576_stats_sum(struct net_device *dev, struct rtnl_link_stats64 *stats)

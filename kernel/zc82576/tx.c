@@ -2,8 +2,13 @@
 /* Transmit queues: frames go out from the User Buffer. */
 #include <linux/bitfield.h>
 #include <linux/dma-mapping.h>
+#include <linux/moduleparam.h>
 
 #include "zc82576.h"
+
+static unsigned int tx_timeout = 5;
+module_param(tx_timeout, uint, 0644);
+MODULE_PARM_DESC(tx_timeout, "seconds without a frame sent until the port is reset; 0: never; default 5");
 
 static union zc82576_tx_desc *zc82576_tx_desc(struct zc82576_hw_ring *tx, u32 index)
 {
@@ -79,7 +84,11 @@ bool zc82576_tx_poll(struct zc82576_queue *q, int budget)
 	before = ring->cursor.write;
 	done = zc82576_tx_clean(q);
 	zc_tx_complete(ring, done, ktime_get_real_ns());
-	posted = zc82576_tx_fill(q, budget);
+	posted = 0;
+	if (netif_carrier_ok(q->nic->dev))
+		posted = zc82576_tx_fill(q, budget);
+	else
+		zc_tx_refuse(ring);	/* the NIC would keep them until they are stale */
 	/* Offers that were refused behind the last frame are done already. */
 	zc_tx_complete(ring, 0, ktime_get_real_ns());
 	if (ring->cursor.write != before)
@@ -127,14 +136,45 @@ int zc82576_tx_start(struct zc82576_queue *q)
 	return 0;
 }
 
-/** zc82576_tx_stop() - stop the queue; frames not sent by now never will be */
-void zc82576_tx_stop(struct zc82576_queue *q)
+/**
+ * zc82576_tx_hangs() - does the NIC keep frames that it will not send?
+ * @q: [watch] its own account of them may be a little old
+ *
+ * Return: true where there is no link, or where none went out for some looks
+ */
+bool zc82576_tx_hangs(struct zc82576_queue *q)
+{
+	u32 head = READ_ONCE(q->tx.head);
+
+	if (!READ_ONCE(q->tx.descs) || head == READ_ONCE(q->tx.tail) || head != q->tx_seen) {
+		q->tx_seen = head;
+		q->tx_looks = 0;
+		return false;
+	}
+	/* A switch that pauses us does not hang us. */
+	if (zc82576_read(q->nic, STATUS) & STATUS_TXOFF)
+		return false;
+	if (!netif_carrier_ok(q->nic->dev))
+		return true;
+	return READ_ONCE(tx_timeout) && ++q->tx_looks >= READ_ONCE(tx_timeout);
+}
+
+/** zc82576_tx_halt() - tell the queue to stop; whether its DMA has stopped */
+bool zc82576_tx_halt(struct zc82576_queue *q)
+{
+	return !q->tx.descs || zc82576_hw_queue_disable(q->nic, TXDCTL(q->index));
+}
+
+/**
+ * zc82576_tx_finish() - what the NIC still held is not sent; give the descriptors back
+ * @q: paused; its DMA has stopped
+ */
+void zc82576_tx_finish(struct zc82576_queue *q)
 {
 	struct zc82576_hw_ring *tx = &q->tx;
 
 	if (!tx->descs)
 		return;
-	zc82576_hw_queue_disable(q->nic, TXDCTL(q->index));
 	zc_tx_complete(tx->ring, zc82576_tx_clean(q), ktime_get_real_ns());
 	zc_tx_abort(tx->ring);
 	zc_ring_stop(tx->ring);

@@ -62,6 +62,8 @@ struct zc82576_hw_ring {
  * @sent_bytes: of these
  * @polls:   of NAPI, ever
  * @count_due: the watch wants RQDPC read
+ * @tx_seen: the watch's: @tx.head at its last look
+ * @tx_looks: the watch's: looks in a row in which it stood still
  * @irq_name: for /proc/interrupts
  */
 struct zc82576_queue {
@@ -76,6 +78,8 @@ struct zc82576_queue {
 	u64 sent_bytes;
 	u64 polls;
 	bool count_due;
+	u32 tx_seen;
+	unsigned int tx_looks;
 	char irq_name[IFNAMSIZ + 8];
 };
 
@@ -113,8 +117,11 @@ struct zc82576_counters {
  * @key:      RSS key
  * @reta:     redirection table
  * @counters: of the hardware
+ * @stats_lock: guards @counters and the registers, which are cleared by reading
+ * @untold:   frames that the port lost, to be told by the first ring
  * @stack_drops: frames that the network stack wanted to send
  * @watch:    reads counters and link once a second
+ * @reset:    starts the port again where it sends no more
  * @up:       [rtnl] queues run and NAPI is enabled; netif_running() is not the
  *            same where a restart failed
  * @other_irq_name: for /proc/interrupts
@@ -133,8 +140,11 @@ struct zc82576 {
 	u8 key[ZC_RSS_KEY_SIZE];
 	u8 reta[ZC_RETA_SIZE];
 	struct zc82576_counters counters;
+	struct mutex stats_lock;
+	atomic64_t untold;
 	atomic64_t stack_drops;
 	struct delayed_work watch;
+	struct work_struct reset;
 	bool up;
 	char other_irq_name[IFNAMSIZ + 8];
 	struct zc82576_queue queues[ZC82576_QUEUES];
@@ -164,7 +174,9 @@ void zc82576_hw_address(struct zc82576 *nic, u8 *address);
 void zc82576_hw_set_address(struct zc82576 *nic, const u8 *address);
 void zc82576_hw_receive(struct zc82576 *nic);
 void zc82576_hw_queue_enable(struct zc82576 *nic, u32 dctl, u32 thresholds);
-void zc82576_hw_queue_disable(struct zc82576 *nic, u32 dctl);
+bool zc82576_hw_queue_disable(struct zc82576 *nic, u32 dctl);
+void zc82576_hw_silence(struct zc82576 *nic);
+void zc82576_hw_halt(struct zc82576 *nic, bool halted);
 
 /* irq.c */
 int zc82576_irq_start(struct zc82576 *nic);
@@ -174,13 +186,16 @@ void zc82576_irq_moderate(struct zc82576 *nic);
 
 /* rx.c */
 int zc82576_rx_start(struct zc82576_queue *q);
-void zc82576_rx_stop(struct zc82576_queue *q);
+bool zc82576_rx_halt(struct zc82576_queue *q);
+void zc82576_rx_finish(struct zc82576_queue *q);
 bool zc82576_rx_poll(struct zc82576_queue *q, int budget, int *done);
 void zc82576_rx_count_drops(struct zc82576_queue *q, bool no_slot);
 
 /* tx.c */
 int zc82576_tx_start(struct zc82576_queue *q);
-void zc82576_tx_stop(struct zc82576_queue *q);
+bool zc82576_tx_halt(struct zc82576_queue *q);
+void zc82576_tx_finish(struct zc82576_queue *q);
+bool zc82576_tx_hangs(struct zc82576_queue *q);
 bool zc82576_tx_poll(struct zc82576_queue *q, int budget);
 
 /* rss.c */
@@ -190,8 +205,12 @@ void zc82576_rss_program(struct zc82576 *nic);
 
 /* netdev.c */
 void zc82576_netdev_init(struct zc82576 *nic);
+int zc82576_netdev_open(struct net_device *dev);
+int zc82576_netdev_stop(struct net_device *dev);
 void zc82576_netdev_link(struct zc82576 *nic);
 int zc82576_netdev_restart(struct zc82576 *nic);
+void zc82576_netdev_suspend(struct zc82576 *nic);
+int zc82576_netdev_resume(struct zc82576 *nic);
 void zc82576_queue_pause(struct zc82576_queue *q);
 void zc82576_queue_resume(struct zc82576_queue *q);
 extern const struct zc_device_ops zc82576_device_ops;

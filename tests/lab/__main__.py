@@ -30,6 +30,7 @@ DEBUG = [
     "s11_settings",
     "s13_waiting",
     "s16_wire",
+    "s20_life",
 ]
 
 

@@ -244,6 +244,10 @@ class Guest:
         """Press the button of the card's slot; the guest then lets the card go."""
         self.ask("device_del", id="card")
 
+    def plug(self) -> None:
+        """Put the card back into its slot."""
+        self.ask("device_add", driver="igb", id="card", netdev="n0", mac=MAC, bus="bay")
+
     @contextmanager
     def all_processors(self) -> Iterator[None]:
         """Start those that do not run yet, and stop them again."""

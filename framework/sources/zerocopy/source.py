@@ -66,13 +66,13 @@ class Zerocopy(LiveSource[SocketRing]):
             ring.shut()
 
     def _hear(self, change: LinkChange) -> None:
-        # The sockets report that the device is gone; behind the end the link is no matter.
-        if change.kind != "gone" and self._end is None:
+        # Behind the end the queues are given back: the link is no matter.
+        if self._end is None:
             super()._hear(change)
 
     def _look(self) -> None:
         """End the capture where the device is gone: its sockets report an error or a hang-up."""
         failing = dict(self._events.poll(0))
         if any(ring.poll_fd in failing for ring in self.rings):
-            text = f"{self.plan.ifname} is gone: the device was removed or its driver unbound"
+            text = f"{self.plan.ifname} is gone: the device was removed, or does not come back after an error"
             self._finish(SourceEvent("failed", text))

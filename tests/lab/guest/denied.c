@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /* denied INTERFACE: what a user without capabilities must not be able to do. */
 #include <linux/capability.h>
+#include <linux/filter.h>
 #include <sched.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -21,6 +22,19 @@ static void expect(bool good, const char *what)
 static void drop_all(void)
 {
 	expect(!setresgid(NOBODY, NOBODY, NOBODY) && !setresuid(NOBODY, NOBODY, NOBODY), "drop");
+}
+
+static void in_child(void (*test)(int), int fd)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		test(fd);
+		_exit(0);
+	}
+	if (waitpid(pid, &status, 0) != pid || status)
+		_exit(1);
 }
 
 static void test_open(int unused)
@@ -56,8 +70,28 @@ static void test_namespace(int fd)
 	       "an interface of another namespace: ENODEV");
 }
 
+/* As another process of the same user, also behind execve(): the limit is the user's. */
+static void test_memlock_again(int fd)
+{
+	struct zc_buffer_req req = { .size = 64 << 10, .addr = (uintptr_t)zc_blocks(64) };
+
+	expect(setsockopt(fd, SOL_ZEROCOPY, ZC_OPT_BUFFER, &req, sizeof(req)) && errno == ENOMEM,
+	       "RLIMIT_MEMLOCK once more, by another process: ENOMEM");
+}
+
+/* A filter that no frame passes is refused, and not taken in silence. */
+static void test_filter(int fd)
+{
+	struct sock_filter all = { .code = 6 /* BPF_RET */, .k = 65535 };
+	struct sock_fprog program = { .len = 1, .filter = &all };
+
+	expect(setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program)) &&
+	       errno == EPERM, "SO_ATTACH_FILTER: EPERM");
+}
+
 static void test_memlock(int fd)
 {
+	int other = zc_socket();
 	struct rlimit limit = { 64 << 10, 64 << 10 };
 	struct zc_buffer_req req = { .size = (64 << 10) + 4096 };
 
@@ -69,20 +103,8 @@ static void test_memlock(int fd)
 	req.size = 64 << 10;
 	expect(!setsockopt(fd, SOL_ZEROCOPY, ZC_OPT_BUFFER, &req, sizeof(req)),
 	       "RLIMIT_MEMLOCK itself");
-	expect(!syscall(SYS_close, fd), "close");
-}
-
-static void in_child(void (*test)(int), int fd)
-{
-	pid_t pid = fork();
-	int status;
-
-	if (!pid) {
-		test(fd);
-		_exit(0);
-	}
-	if (waitpid(pid, &status, 0) != pid || status)
-		_exit(1);
+	in_child(test_memlock_again, other);
+	/* The parent holds both, too: the pages stay until it has closed them. */
 }
 
 /* A worker: an inherited ring is all it has, and it can read only. */
@@ -124,6 +146,7 @@ int main(int argc, char **argv)
 	in_child(test_open, -1);
 	in_child(test_bind, zc_socket());
 	in_child(test_namespace, zc_socket());
+	in_child(test_filter, zc_socket());
 	in_child(test_memlock, zc_socket());
 	in_child(test_worker, -1);
 	printf("good\n");

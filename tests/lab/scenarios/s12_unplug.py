@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from ..bench import IFACE, Bench, check_right, expect
+from ..bench import COMMON, IFACE, Bench, check_right, expect
+from .s06_gone import command_ends
 
-TITLE = "hot unplug under traffic, with 8 open sockets"
+TITLE = "hot unplug under traffic, with 8 open sockets, and under the command"
 
 FRAMES = 20_000
 
 
+def unplug(bench: Bench) -> None:
+    bench.guest.unplug()
+    # Pressing the button gives the operator five seconds to think again.
+    bench.until(f"[ ! -d /sys/class/net/{IFACE} ]")
+
+
+def plug(bench: Bench) -> None:
+    bench.guest.plug()
+    bench.until(f"[ -d /sys/class/net/{IFACE} ]")
+    bench.key()
+    bench.up()
+
+
 def run(bench: Bench) -> str:
-    with bench.other_guest(hotplug=True) as guest:
+    with bench.other_guest(hotplug=True, **COMMON, disk=bench.interpreter) as guest:
         bench.load()
+        command_ends(bench, lambda: unplug(bench))
+        plug(bench)
         bench.reader(FRAMES)
         sender = bench.sender(0, FRAMES, 0, 8000)
         guest.run("sleep 0.5")
-        guest.unplug()
-        # Pressing the button gives the operator five seconds to think again.
-        bench.until(f"[ ! -d /sys/class/net/{IFACE} ]")
+        unplug(bench)
         expect("rings are gone", guest.run("grep -c gone /proc/memshare"), "8")
         found = bench.report()
         check_right(found)

@@ -35,6 +35,7 @@ TICK = '{"zcframe"'
 LOOK_S = 0.2
 # Registers of the card, and the bit that has it transmit.
 TCTL, TDT, ENABLE = 0x400, 0xE018, 2
+TX_TIMEOUT = "/sys/module/zc82576/parameters/tx_timeout"
 # What a writer hands to an interface at a time, as docs/outputs.md says.
 BATCH = 256
 
@@ -165,13 +166,13 @@ def check_all(bench: Bench, tree: Tree, octets: list[bytes]) -> None:
 
 
 class Card:
-    """The registers of the card, as the guest's memory shows them."""
+    """The registers of the card, as the guest's memory shows them; queue: that which sends, where none does yet."""
 
-    def __init__(self, bench: Bench) -> None:
+    def __init__(self, bench: Bench, queue: int | None = None) -> None:
         self._guest = bench.guest
         self._base = int(self._guest.run(f"head -n 1 /sys/class/net/{IFACE}/device/resource").split()[0], 16)
-        queue = self._guest.run(f'awk \'$1 == "{IFACE}" && $3 == "tx" {{ print $2 }}\' /proc/memshare')
-        self._tail = TDT + 0x40 * int(queue)
+        bound = f'awk \'$1 == "{IFACE}" && $3 == "tx" {{ print $2 }}\' /proc/memshare'
+        self._tail = TDT + 0x40 * (int(self._guest.run(bound)) if queue is None else queue)
 
     def _read(self, register: int) -> int:
         return int(self._guest.run(f"devmem {self._base + register:#x} 32"), 16)
@@ -180,10 +181,16 @@ class Card:
         self._guest.run(f"devmem {self._base + register:#x} 32 {value:#x}")
 
     def stall(self) -> None:
-        """It sends nothing any more, as one that a switch has paused."""
+        """It sends nothing any more, as one that a switch has paused, which the driver leaves alone."""
+        self._guest.run(f"echo 0 > {TX_TIMEOUT}")
+        self.hang()
+
+    def hang(self) -> None:
+        """It sends nothing any more, and nothing says why."""
         self._write(TCTL, self._read(TCTL) & ~ENABLE)
 
     def go_on(self) -> None:
+        self._guest.run(f"echo 5 > {TX_TIMEOUT}")
         self._write(TCTL, self._read(TCTL) | ENABLE)
         # The emulated card looks for work when it is told of some.
         self._write(self._tail, self._read(self._tail))
