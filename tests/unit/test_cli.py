@@ -366,7 +366,7 @@ def test_check_with_json_is_one_document(fake: Fake, capsys: pytest.CaptureFixtu
     document = json.loads(capsys.readouterr().out)
     assert document["queues"][3] == {"iface": "", "queue": 3, "worker": 3, "cpu": 1}
     assert document["plugins"][0] == {"name": "flows", "params": {"top": 20}, "origin": "zcframe.plugins.flows"} | {
-        "state": {"bytes": 0, "shards": 0, "rows": {}}
+        "state": {"bytes": 0, "shards": 0, "rows": {}, "lookups": {}}
     }
 
 

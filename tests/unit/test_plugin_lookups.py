@@ -31,7 +31,7 @@ class Lists:
     hits = Table(key={"index": u32}, value={"count": u64, "ends": u64, "starts": u64})
     packets = Table(key={"net": text(20), "own": i64, "listed": i64}, value={"count": u64})
 
-    def filter(pkt, state, params):
+    def filter(pkt: Any, state: Any, params: Any):
         hit = state.words.find(pkt.payload[1:])
         while hit:
             row = state.hits.upsert(hit.index)
@@ -46,7 +46,7 @@ class Lists:
         row.count += 1
         return PASS
 
-    def report(merged):
+    def report(merged: Any):
         hits = {
             merged.words[row.index].decode(): [int(row.count), int(row.starts), int(row.ends)] for row in merged.hits
         }
@@ -220,7 +220,7 @@ class Segments:
     flows = Table(key={"src": u64}, value={"state": u32.max, "hits": u64})
     log = Records(at=u64)
 
-    def filter(pkt, state, params):
+    def filter(pkt: Any, state: Any, params: Any):
         row = state.flows.upsert(pkt.src_lo)
         if row:
             hit = state.words.find(pkt.payload, 0, row.state)
@@ -228,5 +228,5 @@ class Segments:
             row.hits += hit.index == 0
         return PASS
 
-    def report(merged):
+    def report(merged: Any):
         return {"hits": sum(int(row.hits) for row in merged.flows)}

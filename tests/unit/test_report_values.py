@@ -21,7 +21,7 @@ class Sums:
     hosts = Table(key={"host": addr, "name": text(4)}, value={"bytes": u64, "sizes": LogHist(error=1 / 4, high=2000)})
     top = TopK(key={"host": addr, "path": text(13), "port": u16}, k=8)
 
-    def filter(pkt, state, params):
+    def filter(pkt: Any, state: Any, params: Any):
         row = state.hosts.upsert(pkt.src, pkt.payload)
         row.bytes += pkt.wirelen
         row.sizes.add(pkt.wirelen)
@@ -32,7 +32,7 @@ class Sums:
     def merge(states):
         return merge(states)
 
-    def report(merged):
+    def report(merged: Any):
         rows = merged.hosts[merged.hosts.bytes.argsort(kind="stable")[::-1]]
         return {"rows": rows, "by": {plain(row.host): row.bytes for row in rows}, "top": merged.top.top()}
 

@@ -90,6 +90,11 @@ class CaptureReader:
         return self._format.odd_records()
 
     @property
+    def kind(self) -> tuple[str, bool]:
+        """Equal for captures that the same compiled code reads, as far as is known at their beginning."""
+        return type(self._format).__name__, self._format.has_rare
+
+    @property
     def form(self) -> Form | None:
         """What another process needs to scan on from here; None where it is to be read in order."""
         return None if self.window.packed else plain_form(self._format)

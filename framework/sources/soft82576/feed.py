@@ -6,6 +6,7 @@ import itertools
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -40,13 +41,15 @@ class NicOrders(NamedTuple):
     """What the NIC's process inherits.
 
     streams: readers of files that cannot be opened again, by their place in the plan. broken: why files are no
-    captures, by their place; they are passed over. pool: what frames are read to, where they are not copied.
+    captures, by their place; they are passed over. samples: places of files between them of every kind. pool: what
+    frames are read to, where they are not copied.
     """
 
     plan: ReplayPlan
     rings: Sequence[Ring]
     streams: Mapping[int, CaptureReader]
     broken: Mapping[int, str]
+    samples: Sequence[int] = ()
     pool: WindowPool | None = None
 
 
@@ -61,6 +64,7 @@ class Nic:
     ) -> None:
         plan, broken = orders.plan, orders.broken
         self._plan, self._streams, self._channel, self._progress = plan, orders.streams, channel, progress
+        self._samples = orders.samples
         self._queues = queue_table(ends, progress.ctypes.data + TURN)
         self._places = new_places()
         self._tables = toeplitz_tables(plan.rss.key)
@@ -90,12 +94,11 @@ class Nic:
         """Give back what is more than memory: nothing."""
 
     def prepare(self) -> None:
-        """Have compiled, before the first frame, what frames pass through."""
-        try:
-            reader = self._open(self._whole[0])
-        except CaptureFileError:
-            return  # it was whole a moment ago; run() tells what became of it
-        self._compile(reader)
+        """Have compiled, before the first frame, what frames of all kinds of file pass through."""
+        for index in self._samples:
+            # It was whole a moment ago; run() tells what became of it.
+            with suppress(CaptureFileError):
+                self._compile(self._open(index))
 
     def _compile(self, reader: CaptureReader) -> None:
         reader.compile()

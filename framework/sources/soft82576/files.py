@@ -15,7 +15,7 @@ class ReplayFiles:
 
     link_types: names. size: bytes of the regular ones that can be replayed. packed: whether any is compressed. streams:
     open readers of those that cannot be opened again, by their place. broken: by place, why a file is no capture.
-    hopeless: by place, why no record of a capture can be decoded.
+    hopeless: by place, why no record of a capture can be decoded. samples: place of the first capture of each kind.
     """
 
     link_types: tuple[str, ...] = ()
@@ -24,6 +24,7 @@ class ReplayFiles:
     streams: dict[int, CaptureReader] = field(default_factory=dict)
     broken: dict[int, ZcframeError] = field(default_factory=dict)
     hopeless: dict[int, ZcframeError] = field(default_factory=dict)
+    samples: dict[tuple[str, bool], int] = field(default_factory=dict)
 
     def add(self, index: int, path: str) -> None:
         """Look at a file. Raises CaptureOpenError where it cannot be opened."""
@@ -37,6 +38,7 @@ class ReplayFiles:
         self.link_types = tuple(dict.fromkeys((*self.link_types, *reader.link_types)))
         self.size += reader.window.size
         self.packed |= reader.window.packed
+        self.samples.setdefault(reader.kind, index)
         if reader.refusal:
             self.hopeless[index] = reader.refusal
         if reader.window.regular:

@@ -73,6 +73,11 @@ class InPlaceNic(Nic):
         """Compile what the first file needs, then fork the readers, which inherit it."""
         prctl(PR_SET_TIMERSLACK, 1000)
         super().prepare()
+        self._fork_readers()
+
+    def _fork_readers(self) -> None:
+        """Readers that know what this process knows: they can load no code any more."""
+        self._readers.close()
         count = readers_for(len(os.sched_getaffinity(0)))
         self._readers = Readers(count, self._make_reader, self._channel, self._enclose)
 
@@ -119,7 +124,8 @@ class InPlaceNic(Nic):
     def _work(self, job: Job, fd: int) -> int:
         """Do a job, with the readers' help; returns the offset behind the last record."""
         self._set(job.first, job.last, job.offset, self._left)
-        self._mine.begin(job, fd)
+        if self._mine.begin(job, fd):
+            self._fork_readers()
         if job.windows > 1:
             self._readers.begin(job, fd)
         self._read_to_the_end()

@@ -110,7 +110,7 @@ class Soft82576:
         self._channel = self._undo.closing(ours)
         files = self._files
         broken = {index: str(error) for index, error in files.broken.items()}
-        orders = NicOrders(self.plan, self.rings, files.streams, broken, self._pool)
+        orders = NicOrders(self.plan, self.rings, files.streams, broken, tuple(files.samples.values()), self._pool)
 
         def body() -> None:
             ours.close()

@@ -122,7 +122,7 @@ def _executed() -> None:
 
 def _addresses(reach: Reach) -> Iterator[tuple[str, int]]:
     """Memory that is not the worker's to write, by its address in whoever has it."""
-    neighbour, state = reach.neighbour.post, reach.crew.state
+    neighbour, state = reach.neighbour.post, reach.crew.version.state
     yield "progress of the neighbour", neighbour.progress.address
     yield "orders of the neighbour", neighbour.orders.address
     if neighbour.ring.domain != reach.own.post.ring.domain:

@@ -363,24 +363,31 @@ class WindowReader:
         desk[DESK.windows], desk[DESK.front] = windows.address, windows.front
         desk[DESK.window], desk[DESK.stride], desk[DESK.slots] = windows.window, windows.stride, windows.slots
         self._told = told_of(NO_FORM)
+        self._known: set[tuple[Any, ...]] = set()
 
-    def compile(self, form: Form) -> None:
-        """Have compiled what reads windows of this form."""
+    def compile(self, form: Form) -> bool:
+        """Have compiled what reads windows of this form; whether that is new to this process."""
         self._told = told_of(form)
-        precompile(read_on, *map(typeof, self._arguments))
+        needed = tuple(map(typeof, self._arguments))
+        if needed in self._known:
+            return False
+        self._known.add(needed)
+        precompile(read_on, *needed)
+        return True
 
     @property
     def _arguments(self) -> tuple[Any, ...]:
         windows = self._windows
         return self.desk, self._told, self.records, self._hashes, self._reta, windows.queues, windows.ends
 
-    def begin(self, job: Job, fd: int) -> None:
-        """Work on this job; fd: of its file."""
-        self.compile(job.form)
+    def begin(self, job: Job, fd: int) -> bool:
+        """Work on this job; fd: of its file. Returns as `compile`."""
+        found = self.compile(job.form)
         desk = self.desk
         desk[DESK.fd], desk[DESK.first], desk[DESK.offset], desk[DESK.shift] = fd, job.first, job.offset, job.shift
         desk[DESK.timed] = job.timed
         desk[DESK.held] = desk[DESK.scanned] = 0
+        return found
 
     def has_room(self) -> bool:
         """Whether there is room for a window; asked while no reader works."""
