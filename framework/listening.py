@@ -51,6 +51,17 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(fd)
 
 
+def _is_alive(pid: int) -> bool:
+    """Whether there is such a process; one of another namespace, 0, is believed to live."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
 class Name:
     """The path of a listening socket, from `take()` on."""
 
@@ -84,7 +95,11 @@ class Name:
                 return
             except BlockingIOError:
                 raise ListeningError(0) from None
-            raise ListeningError(peer_of(asking).pid)
+            pid = peer_of(asking).pid
+            if _is_alive(pid):
+                raise ListeningError(pid)
+            # Children of a program that was killed have its socket for some milliseconds more.
+            os.unlink(self.path)
 
     def give_up(self) -> None:
         """Remove the path where it is still that of the socket."""

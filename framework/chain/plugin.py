@@ -137,13 +137,8 @@ def _interval(cls: type, tick: float | None) -> int:
     return round(float(tick) * 1e9)
 
 
-def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any, tick: Any) -> PluginClass:
-    _require_known(cls)
-    _require_functions(cls)
-    functions = {label: _function(cls, label) for label in FUNCTIONS}
-    for label, function in functions.items():
-        _require_plain(cls, label, function)
-    assert functions["filter"] is not None
+def _require_options(cls: type, name: Any, per: str, expression: str, needs: str) -> None:
+    """Raises DeclarationError for an argument of @plugin that means nothing."""
     if name is not None and not (isinstance(name, str) and re.fullmatch(r"[\w.-]+", name)):
         raise DeclarationError(f"plugin {cls.__name__}: name={name!r}; a word of letters, digits, _, . and - is needed")
     if per not in ("bucket", "worker"):
@@ -154,16 +149,32 @@ def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any
         raise DeclarationError(
             f"plugin {cls.__name__}: filter={expression!r}; a tcpdump expression in quotes is needed"
         )
+
+
+def _require_arguments(cls: type, functions: Mapping[str, Callable[..., Any] | None]) -> None:
+    """Raises DeclarationError for a function that takes others than it is called with."""
+    packet = ("pkt", "state", "params")
     for label, expected in {
-        "filter": ("pkt", "state", "params", "ahead") if functions["ahead"] else ("pkt", "state", "params"),
-        "ahead": ("pkt", "state", "params"),
-        "prefetch": ("pkt", "state", "params"),
+        "filter": (*packet, "ahead") if functions["ahead"] else packet,
+        "ahead": packet,
+        "prefetch": packet,
         "tick": ("state", "now", "params"),
         "merge": ("states",),
         "report": ("merged", "params"),
         "lines": ("report",),
     }.items():
         _arguments(cls, label, functions[label], expected, optional=int(label == "report"))
+
+
+def _read(cls: type, name: Any, per: str, expression: str, needs: str, same: Any, tick: Any) -> PluginClass:
+    _require_known(cls)
+    _require_functions(cls)
+    functions = {label: _function(cls, label) for label in FUNCTIONS}
+    for label, function in functions.items():
+        _require_plain(cls, label, function)
+    assert functions["filter"] is not None
+    _require_options(cls, name, per, expression, needs)
+    _require_arguments(cls, functions)
     members = cls.__dict__.items()
     if any(isinstance(value, Flows) for _, value in members):
         # Both directions of a flow are one row.

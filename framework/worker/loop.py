@@ -8,6 +8,7 @@ import os
 import select
 import time
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from numba.core import types
 
@@ -66,6 +67,14 @@ SHORTEST_BEAT_NS = 20 * 10**6
 FOREVER = (1 << 63) - 1
 
 
+class Places(NamedTuple):
+    """Addresses of a worker's part of the state: of each plugin, of packets without IP, of when ticks are due or 0."""
+
+    states: list[int]
+    no_ip: int
+    due: int
+
+
 class Worker:
     """The worker's side of a post. `skip` is the verdict code for a packet to give up, 0 for none.
 
@@ -88,41 +97,14 @@ class Worker:
         self._beat_ns = max(min(intervals, default=0), SHORTEST_BEAT_NS)
         self.ring: RingEnd = post.ring.consumer()
         self.progress = Mapping(post.progress_fd, PROGRESS_SIZE, writable=True, populate=True)
-        # The same ones for every worker of a run: a table may be taken over.
-        self.progress.view("u1", JOURNAL + SECRETS, len(state.secrets))[:] = memoryview(state.secrets)
-        self.progress.view("u8", JOURNAL + OVERFLOW)[0] = state.overflow
-        self.progress.view("i8", JOURNAL + LOOKUPS, len(chain.plugins))[:] = [
-            plugin.lookups.address if plugin.lookups else 0 for plugin in chain.plugins
-        ]
+        self._begin_journal(state)
         orders = Mapping(post.orders_fd, abi.PAGE_SIZE, writable=False)
         self.orders_mapping = orders
         self._stop, self._pause_order = (orders.view(ORDERS)[name] for name in ("stop", "pause"))
         self.parked = self.progress.view("u4", PARKED)
-        states = [state.address(k, post.ring.domain) for k in range(len(chain.plugins))]
-        no_ip = state.address(len(states)) + post.number * state.layouts[len(states)].shard_size
-        for k, plugin in enumerate(chain.plugins):
-            if plugin.layout.per_worker:
-                states[k] += post.number * plugin.layout.shard_size
-        # A verifier comes between frames and chain: such a chain neither fetches them itself nor sleeps.
-        self._nap_us = 0 if self.verifier else int(self.ring.nap_s * 1e6)
-        self._pull = self.ring.pull if self.verifier else None
-        if self.ring.pull and self._pull is None and not chain.hashes:
-            self.ring.pull.leave_out_hashes()
-        fds = polled(self.ring.wake_fd, self.ring.poll_fd)
-        self.progress.view("u1", POLLED, len(fds))[:] = memoryview(fds)
-        attached = [rings.attach(post.number) for rings in outputs]
-        self._handed = [mappings for _, mappings in attached]
-        self._waiting = self._handed[0][0].view("u8", CROWDED) if attached else None
-        words = [words for words, _ in attached]
-        for number, place in flow_places(len(chain.plugins), chain.outputs).items():
-            shedding = chain.outputs[number].shedding
-            assert shedding is not None
-            words[number] = shedding.words(words[number], state.address(place, post.ring.domain))
-        due = 0
-        if has_ticks(chain.plugins):
-            place = due_place(len(chain.plugins), chain.outputs)
-            due = state.address(place) + post.number * state.layouts[place].shard_size
-        self.ctx = self._context(orders.address, state, no_ip, due, states, list(itertools.chain(*words)))
+        self._choose_pull()
+        handed = self._attach(post, state, outputs)
+        self.ctx = self._context(orders.address, state, self._places(post, state), handed)
         self._raised = Raised(self.progress, chain)
         # When it waited last, and how many packets it has found since.
         self._waited, self._found = 0.0, 0
@@ -132,6 +114,47 @@ class Worker:
             self._close(walls, state.places(post.ring.domain, post.number))
         recover(self.ctx, chain.codes, skip)
 
+    def _begin_journal(self, state: StateMemory) -> None:
+        """Enter what compiled code finds there; secrets are those of every worker: a table may be taken over."""
+        plugins = self.chain.plugins
+        self.progress.view("u1", JOURNAL + SECRETS, len(state.secrets))[:] = memoryview(state.secrets)
+        self.progress.view("u8", JOURNAL + OVERFLOW)[0] = state.overflow
+        lists = [plugin.lookups.address if plugin.lookups else 0 for plugin in plugins]
+        self.progress.view("i8", JOURNAL + LOOKUPS, len(plugins))[:] = lists
+
+    def _choose_pull(self) -> None:
+        """A verifier comes between frames and chain: such a chain neither fetches them itself nor sleeps."""
+        self._nap_us = 0 if self.verifier else int(self.ring.nap_s * 1e6)
+        self._pull = self.ring.pull if self.verifier else None
+        if self.ring.pull and self._pull is None and not self.chain.hashes:
+            self.ring.pull.leave_out_hashes()
+        fds = polled(self.ring.wake_fd, self.ring.poll_fd)
+        self.progress.view("u1", POLLED, len(fds))[:] = memoryview(fds)
+
+    def _attach(self, post: Post, state: StateMemory, outputs: Sequence[OutputRings]) -> list[int]:
+        """Map the rings of all outputs; words of the chain's context about them."""
+        attached = [rings.attach(post.number) for rings in outputs]
+        self._handed = [mappings for _, mappings in attached]
+        self._waiting = self._handed[0][0].view("u8", CROWDED) if attached else None
+        words = [words for words, _ in attached]
+        for number, place in flow_places(len(self.chain.plugins), self.chain.outputs).items():
+            shedding = self.chain.outputs[number].shedding
+            assert shedding is not None
+            words[number] = shedding.words(words[number], state.address(place, post.ring.domain))
+        return list(itertools.chain(*words))
+
+    def _places(self, post: Post, state: StateMemory) -> Places:
+        """Where this worker's part of the state lies."""
+        plugins, domain = self.chain.plugins, post.ring.domain
+
+        def own(place: int) -> int:
+            return state.address(place) + post.number * state.layouts[place].shard_size
+
+        mine = [plugin.layout.per_worker for plugin in plugins]
+        states = [own(k) if alone else state.address(k, domain) for k, alone in enumerate(mine)]
+        due = own(due_place(len(plugins), self.chain.outputs)) if has_ticks(plugins) else 0
+        return Places(states, own(len(plugins)), due)
+
     def _close(self, walls: Walls, state: Sequence[range]) -> None:
         """Keep what belongs to this worker alone, of what was inherited. state: the places of its own state."""
         lists = (plugin.lookups for plugin in self.chain.plugins if plugin.lookups)
@@ -139,11 +162,9 @@ class Worker:
         reach = Reach(self.ring.wake_fd, self.ring.poll_fd)
         walls.close(worker_rules(reach), (*state, *(memory.place for memory in inherited)), reach)
 
-    def _context(
-        self, orders: int, state: StateMemory, no_ip: int, due: int, states: list[int], outputs: list[int]
-    ) -> Words:
-        """What the chain is called with: addresses of orders, counts, times of ticks, states; words of outputs."""
-        ring, (first, *others) = self.ring, states or [0]
+    def _context(self, orders: int, state: StateMemory, places: Places, outputs: list[int]) -> Words:
+        """What the chain is called with. orders: their address; outputs: words about them."""
+        ring, (first, *others) = self.ring, places.states or [0]
         pull = ring.pull if self._pull is None else None
         context = ChainContext(
             header=ring.header_address,
@@ -155,13 +176,13 @@ class Worker:
             orders=orders,
             state_low=state.low,
             state_high=state.high,
-            no_ip=no_ip,
+            no_ip=places.no_ip,
             nap=self._nap_us,
             patience=ring.patience_ns,
             # Whatever was just described is in the cache; what is ahead of it are frames of a round before.
             ahead=0 if ring.pull else AHEAD,
             naps_from=ring.naps_from,
-            due=due,
+            due=places.due,
             leave_at=FOREVER,
             pull=pull.address if pull else 0,
             pull_words=len(ChainContext._fields) + len(others) + len(outputs),
