@@ -24,7 +24,8 @@ HARMLESS = "the compiler differs"
 
 def complaints(text: str) -> str:
     """Lines in which the compiler, sparse, modpost or make complains."""
-    rows = [row for row in text.splitlines() if re.search(r"\b(warning|error):|\*\*\*", row, re.IGNORECASE)]
+    told = r"\b(warning|error):|\*\*\*|is not available or not up to date"
+    rows = [row for row in text.splitlines() if re.search(told, row, re.IGNORECASE)]
     return "\n".join(row for row in rows if HARMLESS not in row)
 
 

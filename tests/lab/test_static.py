@@ -39,4 +39,4 @@ def test_a_fault_is_found(shop: Workshop, name: str, tmp_path: Path) -> None:
         file.write(FAULTS[name])
     (tmp_path / "scripts").symlink_to(shop.cache / "scripts")
     with pytest.raises(LabError, match=r"family/proc\.c:\d+"):
-        CHECKS[name](Workshop(broken, tmp_path, shop.headers[-1:]))
+        CHECKS[name](Workshop(broken, tmp_path, shop.own.headers[-1:]))
