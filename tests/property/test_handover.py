@@ -7,7 +7,7 @@ import io
 import os
 import signal
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import dpkt
@@ -200,7 +200,10 @@ def _succeed(rig: Rig) -> dict[str, Any]:
     return handed(rig)
 
 
-def _check_each_change(rig: Rig, traced: Traced, expected: dict[str, Any]) -> int:
+def check_each_change(
+    rig: Rig, traced: Traced, succeed: Callable[[Rig], dict[str, Any]], expected: dict[str, Any]
+) -> int:
+    """Step to the end; after each change, let a successor finish, and undo what it did. Returns the changes."""
     memory, changes = OutlivingAll(rig), 0
     try:
         before = memory.keep()
@@ -208,7 +211,7 @@ def _check_each_change(rig: Rig, traced: Traced, expected: dict[str, Any]) -> in
             now = memory.keep()
             if now != before:
                 before, changes = now, changes + 1
-                assert _succeed(rig) == expected, f"after {changes} changes"
+                assert succeed(rig) == expected, f"after {changes} changes"
                 memory.put_back(now)
     finally:
         memory.close()
@@ -227,7 +230,7 @@ def test_killed_after_any_store() -> None:
     post = HandingPost(Trial(frames, 64, expected))
     try:
         with at_gate(post) as traced:
-            changes = _check_each_change(post.rig, traced, expected)
+            changes = check_each_change(post.rig, traced, _succeed, expected)
         assert changes > 20 * (STEPPED - GATE)
         assert _succeed(post.rig) == expected
     finally:

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from tests.kit.rig import Frame, Rig, bound
-from tests.kit.traced import Traced
-from tests.property.test_handover import PCAP, OutlivingAll, fork_with
-from tests.property.test_kill import FRAMES, GATE, STEPPED, THE_END, Gate, Post, Trial, at_gate, results
+from tests.property.test_handover import PCAP, check_each_change, fork_with
+from tests.property.test_kill import FRAMES, GATE, STEPPED, Gate, Post, Trial, at_gate, results
 from zcframe import DROP, PASS, Array, Records, addr, blob, f64, i64, plugin, text, u8, u16, u32, u64
 from zcframe.framework.chain.handover import LINE, ROWS, HandOver
 from zcframe.framework.chain.records.tally import AREA, TALLIES, WORDS
@@ -219,21 +218,6 @@ def _succeed(rig: Rig) -> dict[str, Any]:
     return all_emitted(rig)
 
 
-def _check_each_change(rig: Rig, traced: Traced, expected: dict[str, Any]) -> int:
-    memory, changes = OutlivingAll(rig), 0
-    try:
-        before = memory.keep()
-        while traced.to_store() or traced.signal != THE_END:
-            now = memory.keep()
-            if now != before:
-                before, changes = now, changes + 1
-                assert _succeed(rig) == expected, f"after {changes} changes"
-                memory.put_back(now)
-    finally:
-        memory.close()
-    return changes
-
-
 @pytest.mark.long
 @pytest.mark.needs("tracing")
 def test_killed_after_any_store() -> None:
@@ -246,7 +230,7 @@ def test_killed_after_any_store() -> None:
     post = EmittingPost(Trial(frames, 64, expected, plugins))
     try:
         with at_gate(post) as traced:
-            changes = _check_each_change(post.rig, traced, expected)
+            changes = check_each_change(post.rig, traced, _succeed, expected)
         assert changes > 20 * (STEPPED - GATE)
         assert _succeed(post.rig) == expected
     finally:

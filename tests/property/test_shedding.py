@@ -16,8 +16,8 @@ from tests.kit.flowmodel import Model
 from tests.kit.places import BUNDLED
 from tests.kit.reference import headers
 from tests.kit.rig import Frame, Rig, bound, read_capture
-from tests.property.test_handover import OutlivingAll, fork_with, read
-from tests.property.test_kill import GATE, STEPPED, THE_END, Gate, Post, Trial, at_gate, results
+from tests.property.test_handover import check_each_change, fork_with, read
+from tests.property.test_kill import GATE, STEPPED, Gate, Post, Trial, at_gate, results
 from zcframe.framework.chain.generate import chain_source
 from zcframe.framework.chain.handover import BOOK, END, FULL, LINE, TALLY, HandOver, Shedding
 from zcframe.framework.chain.shedding import FLOWS, ONE_SIDED, REASONS
@@ -276,20 +276,9 @@ def test_killed_after_any_store_while_flows_are_shed() -> None:
         expected = outcome(rig.feed(KILLED))
     assert expected["states"]["tally"][0] and expected["states"]["tally"][FLOWS // 8] == 4
     post = SheddingPost(Trial(KILLED, 64, expected, KILL_PLUGINS))
-    changes = 0
     try:
         with at_gate(post) as traced:
-            memory = OutlivingAll(post.rig)
-            try:
-                before = memory.keep()
-                while traced.to_store() or traced.signal != THE_END:
-                    now = memory.keep()
-                    if now != before:
-                        before, changes = now, changes + 1
-                        assert _succeed(post.rig) == expected, f"after {changes} changes"
-                        memory.put_back(now)
-            finally:
-                memory.close()
+            changes = check_each_change(post.rig, traced, _succeed, expected)
         assert changes > 20 * (STEPPED - GATE)
         assert _succeed(post.rig) == expected
     finally:

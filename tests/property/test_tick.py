@@ -16,8 +16,7 @@ from hypothesis import strategies as st
 
 from tests.kit.places import BUNDLED, ROOT
 from tests.kit.rig import Frame, Rig, bound, read_capture, run
-from tests.kit.traced import Traced
-from tests.property.test_handover import OutlivingAll, fork_with
+from tests.property.test_handover import check_each_change, fork_with
 from tests.property.test_kill import GATE, STEPPED, THE_END, Gate, Post, Trial, at_gate, results, traced_worker
 from tests.property.test_records import HANDED, PCAP, emitted, tallies
 from zcframe import PASS, Array, Records, Table, plugin, u64
@@ -281,21 +280,6 @@ def _succeed(rig: Rig) -> dict[str, Any]:
     return all_ticked(rig)
 
 
-def _check_each_change(rig: Rig, traced: Traced, expected: dict[str, Any]) -> int:
-    memory, changes = OutlivingAll(rig), 0
-    try:
-        before = memory.keep()
-        while traced.to_store() or traced.signal != THE_END:
-            now = memory.keep()
-            if now != before:
-                before, changes = now, changes + 1
-                assert _succeed(rig) == expected, f"after {changes} changes"
-                memory.put_back(now)
-    finally:
-        memory.close()
-    return changes
-
-
 def _trial() -> Trial:
     frames = tuple(spaced([S // 3, 9 * S // 2, S] * (STEPPED // 3)))
     plugins = (bound(Gate, ts=frames[GATE].ts), bound(Faulty))
@@ -319,7 +303,7 @@ def ticking() -> Iterator[TickingPost]:
 @pytest.mark.needs("tracing")
 def test_killed_after_any_store_of_a_burst_with_ticks(ticking: Any) -> None:
     with at_gate(ticking) as traced:
-        assert _check_each_change(ticking.rig, traced, ticking.trial.expected) > 100
+        assert check_each_change(ticking.rig, traced, _succeed, ticking.trial.expected) > 100
     assert _succeed(ticking.rig) == ticking.trial.expected
 
 
@@ -336,7 +320,7 @@ def test_killed_after_any_store_of_the_last_ticks(ticking: Any) -> None:
     while worker.chain.run(worker.ctx, 1 << 16):
         pass
     with traced_worker(ticking, _end) as traced:
-        assert _check_each_change(ticking.rig, traced, ticking.trial.expected) > 100
+        assert check_each_change(ticking.rig, traced, _succeed, ticking.trial.expected) > 100
     assert _succeed(ticking.rig) == ticking.trial.expected
 
 
